@@ -1,0 +1,1 @@
+"""What Label Studio talks to: protocol, images, click sessions, results, command line."""

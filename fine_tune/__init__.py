@@ -1,0 +1,1 @@
+"""Accepted annotations to training samples, trainer, promotion gate, jobs, quality from clicks."""

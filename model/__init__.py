@@ -1,0 +1,1 @@
+"""The click model: clicks and encodings, networks, fast inference, checkpoints, versions, evaluation."""
