@@ -1,0 +1,125 @@
+"""The default network: EfficientNet-Lite0 encoder, click-aware feature pyramid, one mask head.
+
+Feature pyramid: Lin et al., arXiv 1612.03144. Click entry: RITM, arXiv 2102.06583. Two things are ours: every
+pyramid level also sees the guide, so that clicks act on the decoder without crossing the whole backbone, and
+every level compares each place with the features under the clicks, which carries a click across the object.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.networks.efficientnet_lite import STEM_CHANNELS, EfficientNetLite
+from model.networks.entry import ClickEntry, Normalize
+
+
+def _conv(inp: int, out: int, kernel: int = 3, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inp, out, kernel, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def guide_pyramid(guide: Tensor, levels: int = 5) -> list[Tensor]:
+    """Guide at strides 2, 4, ...: clicks by maximum (a disk must not fade), previous mask by mean.
+
+    Bx3xHxW in, a list of Bx3x(H/2^k)x(W/2^k) out.
+    """
+    pyramid = []
+    for _ in range(levels):
+        guide = torch.cat([F.avg_pool2d(guide[:, :1], 2), F.max_pool2d(guide[:, 1:], 2)], 1)
+        pyramid.append(guide)
+    return pyramid
+
+
+class ClickAffinity(nn.Module):
+    """Cosine similarity of every place to the mean feature under each guide channel: BxCxhxw -> Bx3xhxw.
+
+    A channel without any mark gives zeros.
+    """
+
+    def __init__(self, channels: int, dim: int = 32) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, dim, 1)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        keys = F.normalize(self.project(x).flatten(2).float(), dim=1)  # B,D,N
+        weights = guide.flatten(2).float()  # B,3,N
+        prototypes = F.normalize(torch.bmm(weights, keys.transpose(1, 2)), dim=2, eps=1e-3)  # B,3,D
+        return torch.bmm(prototypes, keys).view(guide.shape).to(x.dtype)
+
+
+class ContextBlock(nn.Module):
+    """One pre-norm transformer layer (arXiv 1706.03762) on the coarsest level, positions by a depthwise
+    convolution (arXiv 2102.10882); lets a click name an object whose parts are far apart."""
+
+    def __init__(self, dim: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.position(x)
+        batch, dim, height, width = x.shape
+        tokens = x.flatten(2).transpose(1, 2)
+        split = (batch, height * width, 3, self.heads, dim // self.heads)
+        q, k, v = self.qkv(self.norm1(tokens)).view(split).permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, -1, dim)
+        tokens = tokens + self.out(attended)
+        tokens = tokens + self.mlp(self.norm2(tokens))
+        return tokens.transpose(1, 2).reshape(batch, dim, height, width)
+
+
+class Lite0FPN(nn.Module):
+    """The default click model, about 4 million parameters.
+
+    Input sides must be multiples of 32. See `model.networks` for the shapes of `forward`.
+    """
+
+    backbone_prefix = "encoder."  # parameters that were pretrained and learn at a lower rate
+
+    def __init__(self, width: int = 64, context_layers: int = 2, context_dim: int = 128) -> None:
+        super().__init__()
+        self.normalize = Normalize((127 / 255,) * 3, (128 / 255,) * 3)  # what the ImageNet weights expect
+        self.encoder = EfficientNetLite()
+        self.entry = ClickEntry(STEM_CHANNELS)
+        c2, c4, c8, c16, c32 = self.encoder.channels
+        self.context_in = _conv(c32 + 3, context_dim, 1)
+        self.context = nn.Sequential(*(ContextBlock(context_dim) for _ in range(context_layers)))
+        self.top = _conv(context_dim, width, 1)
+        self.affinity = nn.ModuleDict({"16": ClickAffinity(c16), "8": ClickAffinity(c8)})
+        self.lateral = nn.ModuleDict({"16": _conv(c16 + 6, width, 1), "8": _conv(c8 + 6, width, 1)})
+        self.lateral["4"] = _conv(c4 + 3, width, 1)
+        self.smooth = nn.ModuleDict({level: _conv(width, width) for level in ("16", "8", "4")})
+        self.fine = nn.Sequential(_conv(width + c2 + 3, 32, 1), _conv(32, 32))
+        self.head = nn.Conv2d(32, 1, 1)
+        self.aux_head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, image: Tensor, guide: Tensor) -> Tensor:
+        """Bx3xHxW RGB and guide, both in 0..1 -> Bx1xHxW logits."""
+        return self.forward_train(image, guide)[0]
+
+    def forward_train(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, with the auxiliary logits of the stride-8 level beside them."""
+        f2, f4, f8, f16, f32 = self.encoder(self.normalize(image), self.entry(guide))
+        g2, g4, g8, g16, g32 = guide_pyramid(guide)
+        x = self.top(self.context(self.context_in(torch.cat([f32, g32], 1))))
+        x = self._merge(x, "16", [f16, g16, self.affinity["16"](f16, g16)])
+        x = self._merge(x, "8", [f8, g8, self.affinity["8"](f8, g8)])
+        aux = self.aux_head(x)
+        x = self._merge(x, "4", [f4, g4])
+        x = self.head(self.fine(torch.cat([_upsample(x, 2), f2, g2], 1)))
+        return _upsample(x, 2), _upsample(aux, 8)
+
+    def _merge(self, coarse: Tensor, level: str, fine: list[Tensor]) -> Tensor:
+        return self.smooth[level](_upsample(coarse, 2) + self.lateral[level](torch.cat(fine, 1)))
+
+
+def _upsample(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)

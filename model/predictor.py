@@ -1,0 +1,138 @@
+"""From clicks to a mask: choose the window, encode, run the network, paste.
+
+Stateless: the map for clicks 1..k is a function of image, clicks and the map for clicks 1..k-1, so that a cold
+process that replays the clicks answers byte for byte what a warm one answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model import zoom
+from model.clicks import Click
+from model.encoding import encode
+from model.engine import Engine
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prediction.
+
+    Attributes:
+        image: HxWx3 uint8 RGB.
+        clicks: all clicks of the object so far, in order; may be empty with a `previous`.
+        previous: HxW uint8 map: the answer to clicks[:-1], an initial mask or a box prior; None for nothing.
+    """
+
+    image: np.ndarray
+    clicks: Sequence[Click]
+    previous: np.ndarray | None = None
+
+
+def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """The initial map for a box x0, y0, x1, y1 in pixels: 128 inside (undecided), 0 outside; HxW uint8."""
+    prior = np.zeros(shape, np.uint8)
+    x0, y0, x1, y1 = (max(round(v), 0) for v in box)
+    prior[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = 128
+    return prior
+
+
+def quantise(probability: np.ndarray) -> np.ndarray:
+    """float probabilities in 0..1 -> uint8 round(255 p): what is cached is what is replayed."""
+    return np.rint(probability * 255).astype(np.uint8)
+
+
+def guide_for(
+    window: zoom.Window,
+    previous: np.ndarray,
+    clicks: Sequence[Click],
+    encoding: str = "disk",
+    radius: float = 5.0,
+) -> np.ndarray:
+    """The network's guide, 3xSxS float32 in 0..1: previous mask, positive, negative, as seen in the window."""
+    marks = encode(encoding, [window.to_input(c) for c in clicks], window.size, window.size, radius)
+    shown = window.crop(previous).astype(np.float32) / 255
+    return np.concatenate([shown[None], marks])
+
+
+class Predictor:
+    """Answers clicks with probability maps.
+
+    Args:
+        engine: runs the network.
+        encoding, radius: how the network was trained to see clicks.
+        refine: look twice where the object of a first click turns out small in the image.
+    """
+
+    def __init__(
+        self, engine: Engine, encoding: str = "disk", radius: float = 5.0, refine: bool = True
+    ) -> None:
+        self.engine, self.encoding, self.radius, self.refine = engine, encoding, radius, refine
+
+    def predict(
+        self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The map (HxW uint8, round(255 p)) after the last of `clicks`; see `Request` for the arguments."""
+        return self.predict_many([Request(image, clicks, previous)])[0]
+
+    def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        """Answer several independent requests in one pass of the network."""
+        if not requests:
+            return []
+        priors = [_prior(r) for r in requests]
+        windows = [
+            zoom.around(prior, r.clicks, self.engine.size) for prior, r in zip(priors, requests, strict=True)
+        ]
+        maps = self._run(requests, priors, windows)
+        if self.refine:
+            self._look_again(requests, windows, maps)
+        return maps
+
+    def _look_again(
+        self, requests: Sequence[Request], windows: list[zoom.Window], maps: list[np.ndarray]
+    ) -> None:
+        """Replace, in place, the maps of first clicks whose object deserves a closer window."""
+        nearer = [zoom.around(m, r.clicks, self.engine.size) for m, r in zip(maps, requests, strict=True)]
+        again = [
+            i
+            for i, r in enumerate(requests)
+            if r.previous is None and nearer[i].side < 0.75 * windows[i].side
+        ]
+        if again:
+            closer = self._run(
+                [requests[i] for i in again], [maps[i] for i in again], [nearer[i] for i in again]
+            )
+            for i, refined in zip(again, closer, strict=True):
+                maps[i] = refined
+
+    def _run(
+        self, requests: Sequence[Request], priors: list[np.ndarray], windows: list[zoom.Window]
+    ) -> list[np.ndarray]:
+        images = np.stack([w.crop(r.image, zoom.PAD_COLOUR) for w, r in zip(windows, requests, strict=True)])
+        guides = np.stack(
+            [
+                guide_for(w, prior, r.clicks, self.encoding, self.radius)
+                for w, prior, r in zip(windows, priors, requests, strict=True)
+            ]
+        )
+        values = quantise(self.engine.run(images, guides))
+        return [w.paste(v, prior) for w, v, prior in zip(windows, values, priors, strict=True)]
+
+
+def _prior(request: Request) -> np.ndarray:
+    if request.previous is not None:
+        return request.previous
+    return np.zeros(request.image.shape[:2], np.uint8)
+
+
+def replay(
+    predictor: Predictor, image: np.ndarray, clicks: Sequence[Click], start: np.ndarray | None = None
+) -> np.ndarray:
+    """The map after all clicks, from the beginning: one prediction a click, each on the answer before."""
+    current = start
+    for count in range(1, len(clicks) + 1):
+        current = predictor.predict(image, clicks[:count], current)
+    return current if current is not None else np.zeros(image.shape[:2], np.uint8)
