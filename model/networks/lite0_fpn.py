@@ -97,7 +97,8 @@ class Lite0FPN(nn.Module):
         self.lateral = nn.ModuleDict({"16": _conv(c16 + 6, width, 1), "8": _conv(c8 + 6, width, 1)})
         self.lateral["4"] = _conv(c4 + 3, width, 1)
         self.smooth = nn.ModuleDict({level: _conv(width, width) for level in ("16", "8", "4")})
-        self.fine = nn.Sequential(_conv(width + c2 + 3, 32, 1), _conv(32, 32))
+        self.narrow = _conv(width, 32, 1)  # stride 2 is where a wide decoder would cost most
+        self.fine = nn.Sequential(_conv(32 + c2 + 3, 32), _conv(32, 32))
         self.head = nn.Conv2d(32, 1, 1)
         self.aux_head = nn.Conv2d(width, 1, 1)
 
@@ -113,7 +114,7 @@ class Lite0FPN(nn.Module):
         x = self._merge(x, "16", [f16, g16, self.affinity["16"](f16, g16)])
         x = self._merge(x, "8", [f8, g8, self.affinity["8"](f8, g8)])
         aux = self.aux_head(x)
-        x = self._merge(x, "4", [f4, g4])
+        x = self.narrow(self._merge(x, "4", [f4, g4]))
         x = self.head(self.fine(torch.cat([_upsample(x, 2), f2, g2], 1)))
         return _upsample(x, 2), _upsample(aux, 8)
 

@@ -1,0 +1,117 @@
+"""A training bundle: images and id maps of several sets in one uncompressed zip file, at a bounded side.
+
+One file travels to a GPU machine in one piece and is read into memory once. Layout: `index.json` (a list of
+`{"set", "image", "mask"}`), `<set>/images/*.jpg`, `<set>/masks/*.png`.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image with its id map, still encoded.
+
+    Attributes:
+        group: name of the set it comes from.
+        image: JPEG or PNG bytes.
+        mask: PNG bytes of an HxW uint8 id map: 0 background, 1..254 ids, 255 ignore.
+    """
+
+    group: str
+    image: bytes
+    mask: bytes
+
+    def decode(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return HxWx3 uint8 RGB and the HxW uint8 id map."""
+        image = cv2.imdecode(np.frombuffer(self.image, np.uint8), cv2.IMREAD_COLOR)
+        mask = cv2.imdecode(np.frombuffer(self.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if image is None or mask is None or image.shape[:2] != mask.shape:
+            raise ValueError(
+                f"an item of set {self.group!r} is damaged: image and mask do not decode to one size"
+            )
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), mask
+
+
+def _entries(folder: Path, part: str) -> list[dict[str, str]]:
+    """Items of a set in the layout items.json (+ split.json), restricted to one part where parts are named."""
+    items = json.loads((folder / "items.json").read_text())
+    split = folder / "split.json"
+    if split.exists():
+        keep = set(json.loads(split.read_text())[part])
+        items = [item for item in items if item["id"] in keep]
+    return items
+
+
+def _shrink(data: bytes, side: int, extension: str, options: list[int], interpolation: int) -> bytes:
+    """Re-encode at most `side` pixels on the longer side; bytes as they are where that is no smaller."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("an image or mask of the set does not decode: remove it from items.json")
+    scale = side / max(pixels.shape[:2])
+    if scale < 1:
+        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation)
+    encoded = cv2.imencode(extension, pixels, options)[1].tobytes()
+    return encoded if scale < 1 or len(encoded) < len(data) else data
+
+
+def pack(
+    folders: Sequence[Path],
+    target: Path,
+    side: int = 512,
+    quality: int = 90,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Write the train parts of sets (layout: items.json, images/, masks/, split.json) into one bundle.
+
+    Args:
+        side: bound of the longer side in pixels.
+        quality: JPEG quality of the images.
+        on_progress: called with (items done, items in all).
+
+    Returns:
+        The number of items.
+    """
+    work = [(folder, entry) for folder in folders for entry in _entries(folder, "train")]
+    index: list[dict[str, str]] = []
+    written: set[str] = set()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for done, (folder, entry) in enumerate(work):
+            names = {key: f"{folder.name}/{entry[key]}" for key in ("image", "mask")}
+            if names["image"] not in written:  # several annotators share one photo
+                data = (folder / entry["image"]).read_bytes()
+                jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
+                archive.writestr(names["image"], _shrink(data, side, ".jpg", jpeg, cv2.INTER_AREA))
+                written.add(names["image"])
+            data = (folder / entry["mask"]).read_bytes()
+            png = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+            archive.writestr(names["mask"], _shrink(data, side, ".png", png, cv2.INTER_NEAREST))
+            index.append({"set": folder.name, **names})
+            on_progress(done + 1, len(work))
+        archive.writestr("index.json", json.dumps(index))
+    return len(index)
+
+
+def read(path: Path) -> list[Item]:
+    """Read a bundle into memory.
+
+    Raises:
+        ValueError: not a bundle.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            index = json.loads(archive.read("index.json"))
+            images = {entry["image"]: archive.read(entry["image"]) for entry in index}
+            return [Item(e["set"], images[e["image"]], archive.read(e["mask"])) for e in index]
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(
+            f"{path} is not a training bundle: make one with `clickmask train --pack`"
+        ) from error
