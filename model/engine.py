@@ -6,7 +6,10 @@ gives the same bytes for the same input again.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,18 +135,15 @@ class OpenVINOEngine:
         import openvino
 
         self.size, self.device = size, "cpu (OpenVINO)"
-        example = (torch.zeros(1, size, size, 3, dtype=torch.uint8), torch.zeros(1, 3, size, size))
-        with torch.inference_mode():
-            converted = openvino.convert_model(_Probability(network).eval(), example_input=example)
-        converted.reshape({0: [1, size, size, 3], 1: [1, 3, size, size]})
+        core = openvino.Core()
+        converted = _converted(core, network, size, cache_dir)
         # float32: bfloat16 would differ visibly from torch, and between machines
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         if cache_dir is not None:
-            cache_dir.mkdir(parents=True, exist_ok=True)
             settings["CACHE_DIR"] = str(cache_dir)
-        self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        self._compiled = core.compile_model(converted, "CPU", settings)
         self._local = threading.local()
 
     def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
@@ -155,6 +155,37 @@ class OpenVINOEngine:
             for i, g in zip(image, guide, strict=True)
         ]
         return np.concatenate(outputs)
+
+
+def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None) -> Any:
+    """The network as an OpenVINO model, from the cache where the same weights were converted before."""
+    import openvino
+
+    path = None
+    if cache_dir is not None:
+        path = cache_dir / f"{_digest(network)}-{size}-{openvino.__version__.split('-')[0]}.xml"
+        if path.exists():
+            return core.read_model(path)
+    example = (torch.zeros(1, size, size, 3, dtype=torch.uint8), torch.zeros(1, 3, size, size))
+    with torch.inference_mode():
+        model = openvino.convert_model(_Probability(network).eval(), example_input=example)
+    model.reshape({0: [1, size, size, 3], 1: [1, 3, size, size]})
+    if path is None:
+        return model
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        openvino.save_model(model, Path(folder) / path.name, compress_to_fp16=False)
+        os.replace((Path(folder) / path.name).with_suffix(".bin"), path.with_suffix(".bin"))
+        os.replace(Path(folder) / path.name, path)  # last: readers look for the .xml
+    return core.read_model(path)  # cold and warm run the very same model
+
+
+def _digest(network: nn.Module) -> str:
+    """Sixteen hex digits that name structure and weights."""
+    digest = hashlib.sha256(str(network).encode())
+    for value in network.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def create_engine(
