@@ -69,10 +69,12 @@ def _path(text: str) -> Path:
 
 def _variable(name: str, parse: Callable[[str], Any], default: Any, secret: bool = False) -> Any:
     metadata = {"variable": name, "parse": parse, "secret": secret}
-    return dataclasses.field(default=default, repr=not secret, metadata=metadata)
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Settings:
     """What one process needs to know; `from_env` names the variable of every field.
 
@@ -89,7 +91,7 @@ class Settings:
     webhook_secret: str | None = _variable("CLICKMASK_WEBHOOK_SECRET", str, None, secret=True)
     allow_anonymous: bool = _variable("CLICKMASK_ALLOW_ANONYMOUS", _flag, False)
 
-    home: Path = _variable("CLICKMASK_HOME", _path, Path("~/.clickmask").expanduser())
+    home: Path = _variable("CLICKMASK_HOME", _path, lambda: _path("~/.clickmask"))  # noqa: RUF009 - a field
     redis_url: str | None = _variable("CLICKMASK_REDIS_URL", _url("redis", "rediss", "unix"), None)
     host: str = _variable("CLICKMASK_HOST", str, "127.0.0.1")
     port: int = _variable("CLICKMASK_PORT", _number(int, 0, 65535), 9090)
@@ -135,6 +137,9 @@ class Settings:
                 "set BASIC_AUTH_USER and BASIC_AUTH_PASS, or CLICKMASK_ALLOW_ANONYMOUS=1 where the network "
                 "itself keeps strangers out (a private compose network, a firewall)"
             )
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.masked().items() if v)})"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
