@@ -1,0 +1,87 @@
+"""Typed access to the fields of a JSON body, with errors that name the field, its value and the fix."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_MISSING: Any = object()
+
+
+class RequestError(ValueError):
+    """A request body that cannot be understood.
+
+    Attributes:
+        path: the field, for example ``params.context.result[0].value.x``.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+
+
+class Field:
+    """One value of a JSON document together with its path. Children are reached with ``field["key"]``."""
+
+    def __init__(self, value: Any, path: str = "body") -> None:
+        self.value = value
+        self.path = path
+
+    def __getitem__(self, key: str) -> Field:
+        path = key if self.path == "body" else f"{self.path}.{key}"
+        return Field(self.mapping().get(key, _MISSING), path)
+
+    @property
+    def absent(self) -> bool:
+        """True where the key is missing or null."""
+        return self.value is _MISSING or self.value is None
+
+    def fail(self, expected: str) -> RequestError:
+        """Return the error to raise when this field is not what ``expected`` says."""
+        got = "missing" if self.value is _MISSING else f"got {_short(self.value)}"
+        return RequestError(self.path, f"{got}; send {expected}")
+
+    def mapping(self) -> dict[str, Any]:
+        """Return the value as an object."""
+        if not isinstance(self.value, dict):
+            raise self.fail("an object")
+        return self.value
+
+    def items(self) -> list[Field]:
+        """Return the elements of a list."""
+        if not isinstance(self.value, list):
+            raise self.fail("a list")
+        return [Field(value, f"{self.path}[{index}]") for index, value in enumerate(self.value)]
+
+    def text(self) -> str:
+        """Return a string that is not empty."""
+        if not isinstance(self.value, str) or not self.value:
+            raise self.fail("a string that is not empty")
+        return self.value
+
+    def number(self, low: float, high: float, unit: str) -> float:
+        """Return a finite number in [low, high]; ``unit`` goes into the message."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.fail(f"a number ({unit})")
+        if not math.isfinite(value) or not low <= value <= high:
+            raise self.fail(f"a number from {low:g} to {high:g} ({unit})")
+        return float(value)
+
+    def integer(self, low: int, high: int) -> int:
+        """Return a whole number in [low, high]."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.fail(f"a whole number from {low} to {high}")
+        return value
+
+    def records(self) -> tuple[dict[str, Any], ...]:
+        """Return the objects of an optional list; what is not an object is left out."""
+        if self.absent:
+            return ()
+        return tuple(field.value for field in self.items() if isinstance(field.value, dict))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,215 @@
+"""Masks that annotators have accepted, read from Label Studio's results: for corrections and for training."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backend import polygon, rle
+from backend.items import MAX_SIDE
+from backend.label_config import BRUSH, POLYGON
+from backend.prompts import Prompt, Task
+
+logger = logging.getLogger(__name__)
+
+# Ids that result.py gives the further regions of an object; Label Studio's own have another form.
+_PART = re.compile(r"(cm[0-9a-f]{12})-\d+")
+
+
+@dataclass(frozen=True)
+class Region:
+    """One result that holds a mask: type ``brushlabels`` with an RLE, or ``polygonlabels``.
+
+    Attributes:
+        id: Label Studio's region id.
+        kind: ``brushlabels`` or ``polygonlabels``.
+        labels: label names; empty for an unlabelled region.
+        to_name: name of the image tag.
+        item_index: position in a multi-image tag, or None.
+        height, width: size of the image, pixels.
+        value: the result's ``value``.
+        meta: the result's ``meta``, as the backend sent it with the suggestion.
+        origin: ``manual``, ``prediction`` (accepted untouched) or ``prediction-changed``.
+    """
+
+    id: str
+    kind: str
+    labels: tuple[str, ...]
+    to_name: str
+    item_index: int | None
+    height: int
+    width: int
+    value: Mapping[str, Any] = field(repr=False)
+    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    origin: str = "manual"
+
+    @property
+    def object_id(self) -> str:
+        """Id shared by the regions that one answer was made of: the id of the first."""
+        part = _PART.fullmatch(self.id)
+        return part[1] if part else self.id
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Region ids of the prompts that made this mask, where this backend made it."""
+        ids = self.meta.get("prompts")
+        return tuple(entry for entry in ids if isinstance(entry, str)) if isinstance(ids, list) else ()
+
+    def mask(self) -> np.ndarray:
+        """Return the mask, HxW bool; soft edges are cut at one half. ValueError when it cannot be decoded."""
+        if self.kind == POLYGON:
+            return polygon.to_mask(self.value.get("points", ()), self.height, self.width)
+        lengths, values = self._runs
+        return np.repeat(values > 127, lengths).reshape(self.height, self.width)
+
+    def contains(self, x: float, y: float) -> bool:
+        """Tell whether the pixel at (x, y) belongs to the mask, without decoding all of it where that is possible.
+
+        Raises:
+            ValueError: the mask cannot be decoded.
+        """
+        row, column = int(y // 1), int(x // 1)
+        if not (0 <= row < self.height and 0 <= column < self.width):
+            return False
+        if self.kind == POLYGON:
+            return self._near(x, y) and bool(self.mask()[row, column])
+        lengths, values = self._runs
+        run = np.searchsorted(np.cumsum(lengths), row * self.width + column, side="right")
+        return bool(values[run] > 127)
+
+    @cached_property
+    def _runs(self) -> tuple[np.ndarray, np.ndarray]:
+        return rle.runs(self.value.get("rle", ()), self.height, self.width)
+
+    def _near(self, x: float, y: float) -> bool:
+        points = (
+            np.array(self.value.get("points", ()), np.float64).reshape(-1, 2)
+            * [self.width, self.height]
+            / 100
+        )
+        low, high = points.min(axis=0, initial=np.inf) - 1, points.max(axis=0, initial=-np.inf) + 1
+        return bool((low <= (x, y)).all() and ((x, y) <= high).all())
+
+
+@dataclass(frozen=True)
+class AcceptedObject:
+    """All regions of one object: more than one where an answer had several polygons, or brush and polygon."""
+
+    id: str
+    regions: tuple[Region, ...]
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Region ids of the prompts that made it."""
+        return tuple(dict.fromkeys(prompt for region in self.regions for prompt in region.prompts))
+
+    def mask(self) -> np.ndarray:
+        """Return the mask, HxW bool: of the brush regions where there are any, they are more exact than polygons."""
+        return np.logical_or.reduce([region.mask() for region in self._best])
+
+    def contains(self, x: float, y: float) -> bool:
+        """Tell whether the pixel at (x, y) belongs to the object. Errors as for `mask`."""
+        return any(region.contains(x, y) for region in self._best)
+
+    @property
+    def _best(self) -> list[Region]:
+        brushes = [region for region in self.regions if region.kind == BRUSH]
+        return brushes or list(self.regions)
+
+
+def accepted(results: Iterable[Any]) -> list[Region]:
+    """Return the masks among the results of an annotation or draft, in order.
+
+    Left out: keypoints and rectangles (also the keypoint result with an RLE that Label Studio adds to a mask which
+    was accepted while the keypoint label was selected), regions without a mask, relations and other entries.
+    """
+    regions = [_region(entry) for entry in results if isinstance(entry, dict)]
+    return [region for region in regions if region is not None]
+
+
+def objects(regions: Iterable[Region]) -> list[AcceptedObject]:
+    """Group regions by object, in order of the first region of each."""
+    groups: dict[str, list[Region]] = {}
+    for region in regions:
+        groups.setdefault(region.object_id, []).append(region)
+    return [AcceptedObject(object_id, tuple(group)) for object_id, group in groups.items()]
+
+
+def shown(task: Task) -> list[Region]:
+    """Return the accepted masks that the annotator who asks can see, the most recent last.
+
+    Drafts in the request are those of this annotator and hold what the editor shows. Submitted annotations count
+    only where there is no draft: those that a draft changes are outdated, and others may be somebody else's.
+    """
+    holders = sorted(task.drafts, key=_age) or sorted(task.annotations, key=_age)
+    regions: dict[str, Region] = {}
+    for holder in holders:
+        for region in accepted(holder.get("result") or ()):
+            # Keyed with the kind: a brush and a polygon result may share a region.
+            regions.pop(f"{region.kind}/{region.id}", None)
+            regions[f"{region.kind}/{region.id}"] = region
+    return list(regions.values())
+
+
+def corrected_by(prompt: Prompt, task: Task) -> AcceptedObject | None:
+    """Return the accepted object of the same label and image that the first click falls into: the one to correct.
+
+    Where several lie there, the most recent. None for a box, and where the click is outside all of them.
+    """
+    if prompt.box or not prompt.clicks:
+        return None
+    first = prompt.clicks[0]
+    for candidate in reversed(objects(region for region in shown(task) if _fits(region, prompt))):
+        try:
+            if candidate.contains(first.x, first.y):
+                return candidate
+        except ValueError as error:
+            logger.warning("region %s of task %s cannot be read: %s", candidate.id, task.id, error)
+    return None
+
+
+def _fits(region: Region, prompt: Prompt) -> bool:
+    return (region.labels, region.to_name, region.item_index, region.height, region.width) == (
+        prompt.labels,
+        prompt.to_name,
+        prompt.item_index,
+        prompt.height,
+        prompt.width,
+    )
+
+
+def _age(holder: Mapping[str, Any]) -> tuple[str, int]:
+    number = holder.get("id")
+    return str(holder.get("updated_at") or ""), number if isinstance(number, int) else 0
+
+
+def _region(entry: dict[str, Any]) -> Region | None:
+    kind, value, meta = entry.get("type"), entry.get("value"), entry.get("meta")
+    if kind not in (BRUSH, POLYGON) or not isinstance(value, dict) or not value.get(_CONTENT[kind]):
+        return None
+    sides = entry.get("original_height"), entry.get("original_width")
+    height, width = (side if isinstance(side, int) and 0 < side <= MAX_SIDE else 0 for side in sides)
+    if not height or not width:
+        return None
+    labels = value.get(kind)
+    return Region(
+        id=str(entry.get("id", "")),
+        kind=kind,
+        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
+        to_name=str(entry.get("to_name", "")),
+        item_index=entry.get("item_index"),
+        height=height,
+        width=width,
+        value=value,
+        meta=meta if isinstance(meta, dict) else {},
+        origin=str(entry.get("origin") or "manual"),
+    )
+
+
+_CONTENT = {BRUSH: "rle", POLYGON: "points"}
