@@ -58,13 +58,17 @@ def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
     shape = scene.truth.shape
     annotation = Annotation(scene, np.zeros(shape, np.uint8))
     chance = rng.random()
-    if chance < 0.06:
+    if chance < 0.05:
         annotation.previous = box_prior((shape[0], shape[1]), _loose_box(scene.truth, rng))
-    elif chance < 0.14:
+    elif chance < 0.2:
         annotation.previous = _damaged(scene.truth, rng)
-    elif chance < 0.24:  # several clicks before the first answer
-        for _ in range(int(rng.integers(1, 4))):
-            annotation.clicks.append(_random_click(scene, rng))
+    elif chance < 0.5:  # several clicks before the first answer, as RITM's training starts
+        annotation.clicks += [_random_click(scene.truth, True, rng) for _ in range(rng.geometric(0.4))]
+        background = ~scene.truth & ~scene.ignore
+        if background.any():
+            annotation.clicks += [
+                _random_click(background, False, rng) for _ in range(rng.geometric(0.4) - 1)
+            ]
     return annotation
 
 
@@ -105,14 +109,14 @@ def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:
     depth = {True: _depth(missed), False: _depth(wrong)}
     positive = bool(depth[True].max() > depth[False].max())
     if depth[positive].max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
-        return _random_click(scene, rng)
+        return _random_click(scene.truth, True, rng)
     share = 0.5 if rng.random() < 0.8 else 0.1
     return _pick(depth[positive] > share * depth[positive].max(), positive, rng)
 
 
-def _random_click(scene: Scene, rng: np.random.Generator) -> Click:
-    depth = _depth(scene.truth)
-    return _pick(depth > rng.uniform(0.05, 0.7) * depth.max(), True, rng)
+def _random_click(mask: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
+    depth = _depth(mask)
+    return _pick(depth > rng.uniform(0.02, 0.7) * depth.max(), positive, rng)
 
 
 def _depth(mask: np.ndarray) -> np.ndarray:

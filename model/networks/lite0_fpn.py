@@ -1,8 +1,8 @@
 """The default network: EfficientNet-Lite0 encoder, click-aware feature pyramid, one mask head.
 
 Feature pyramid: Lin et al., arXiv 1612.03144. Click entry: RITM, arXiv 2102.06583. Two things are ours: every
-pyramid level also sees the guide, so that clicks act on the decoder without crossing the whole backbone, and
-every level compares each place with the features under the clicks, which carries a click across the object.
+pyramid level also sees the guide, so that clicks act on the decoder without crossing the whole backbone; and
+coarse levels compare each place with the features under the clicks, which carries a click across the object.
 """
 
 from __future__ import annotations
@@ -35,21 +35,34 @@ def guide_pyramid(guide: Tensor, levels: int = 5) -> list[Tensor]:
     return pyramid
 
 
-class ClickAffinity(nn.Module):
-    """Cosine similarity of every place to the mean feature under each guide channel: BxCxhxw -> Bx3xhxw.
+class Marks(nn.Module):
+    """What the guide says about every place of one pyramid level: BxCxhxw features and Bx3xhxw guide -> BxWxhxw.
 
-    A channel without any mark gives zeros.
+    Three kinds of evidence: the guide itself; how near a click is, by its blurred disks; and how like the places
+    under each guide channel a place looks, by cosine similarity of projected features. A channel without any
+    mark gives zeros for all three.
     """
 
-    def __init__(self, channels: int, dim: int = 32) -> None:
+    def __init__(self, channels: int, width: int, dim: int = 32) -> None:
         super().__init__()
-        self.project = nn.Conv2d(channels, dim, 1)
+        self.project = nn.Sequential(nn.Conv2d(channels, dim, 1, bias=False), nn.BatchNorm2d(dim))
+        self.mix = nn.Sequential(nn.Conv2d(9, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1))
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         keys = F.normalize(self.project(x).flatten(2).float(), dim=1)  # B,D,N
         weights = guide.flatten(2).float()  # B,3,N
         prototypes = F.normalize(torch.bmm(weights, keys.transpose(1, 2)), dim=2, eps=1e-3)  # B,3,D
-        return torch.bmm(prototypes, keys).view(guide.shape).to(x.dtype)
+        like = torch.bmm(prototypes, keys).view(guide.shape).to(x.dtype)
+        return self.mix(torch.cat([guide, like, _near(guide)], 1))
+
+
+def _near(guide: Tensor) -> Tensor:
+    """Each channel blurred twice by a box of half the side; peaks scaled to 1, so one small disk speaks as loud
+    as a large area."""
+    side = guide.shape[-1] // 4 * 2 + 1
+    for _ in range(2):
+        guide = F.avg_pool2d(guide, side, stride=1, padding=side // 2)
+    return guide / guide.amax((2, 3), keepdim=True).clamp(min=1e-6)
 
 
 class ContextBlock(nn.Module):
@@ -90,12 +103,15 @@ class Lite0FPN(nn.Module):
         self.encoder = EfficientNetLite()
         self.entry = ClickEntry(STEM_CHANNELS)
         c2, c4, c8, c16, c32 = self.encoder.channels
-        self.context_in = _conv(c32 + 3, context_dim, 1)
+        self.context_in = _conv(c32, context_dim, 1)
         self.context = nn.Sequential(*(ContextBlock(context_dim) for _ in range(context_layers)))
         self.top = _conv(context_dim, width, 1)
-        self.affinity = nn.ModuleDict({"16": ClickAffinity(c16), "8": ClickAffinity(c8)})
-        self.lateral = nn.ModuleDict({"16": _conv(c16 + 6, width, 1), "8": _conv(c8 + 6, width, 1)})
-        self.lateral["4"] = _conv(c4 + 3, width, 1)
+        inputs = {"16": c16, "8": c8, "4": c4}
+        self.lateral = nn.ModuleDict({level: _conv(c, width, 1) for level, c in inputs.items()})
+        self.marks = nn.ModuleDict(
+            {"32": Marks(c32, context_dim), "16": Marks(c16, width), "8": Marks(c8, width)}
+        )
+        self.marks["4"] = nn.Conv2d(3, width, 1)  # fine levels need no more than the guide itself
         self.smooth = nn.ModuleDict({level: _conv(width, width) for level in ("16", "8", "4")})
         self.narrow = _conv(width, 32, 1)  # stride 2 is where a wide decoder would cost most
         self.fine = nn.Sequential(_conv(32 + c2 + 3, 32), _conv(32, 32))
@@ -110,16 +126,17 @@ class Lite0FPN(nn.Module):
         """As `forward`, with the auxiliary logits of the stride-8 level beside them."""
         f2, f4, f8, f16, f32 = self.encoder(self.normalize(image), self.entry(guide))
         g2, g4, g8, g16, g32 = guide_pyramid(guide)
-        x = self.top(self.context(self.context_in(torch.cat([f32, g32], 1))))
-        x = self._merge(x, "16", [f16, g16, self.affinity["16"](f16, g16)])
-        x = self._merge(x, "8", [f8, g8, self.affinity["8"](f8, g8)])
+        x = self.context_in(f32) + self.marks["32"](f32, g32)
+        x = self.top(self.context(x))
+        x = self._merge(x, "16", f16, self.marks["16"](f16, g16))
+        x = self._merge(x, "8", f8, self.marks["8"](f8, g8))
         aux = self.aux_head(x)
-        x = self.narrow(self._merge(x, "4", [f4, g4]))
+        x = self.narrow(self._merge(x, "4", f4, self.marks["4"](g4)))
         x = self.head(self.fine(torch.cat([_upsample(x, 2), f2, g2], 1)))
         return _upsample(x, 2), _upsample(aux, 8)
 
-    def _merge(self, coarse: Tensor, level: str, fine: list[Tensor]) -> Tensor:
-        return self.smooth[level](_upsample(coarse, 2) + self.lateral[level](torch.cat(fine, 1)))
+    def _merge(self, coarse: Tensor, level: str, fine: Tensor, marks: Tensor) -> Tensor:
+        return self.smooth[level](_upsample(coarse, 2) + self.lateral[level](fine) + marks)
 
 
 def _upsample(x: Tensor, factor: int) -> Tensor:
