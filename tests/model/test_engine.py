@@ -1,0 +1,78 @@
+"""The engines compute one function."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.engine import CudaEngine, TorchEngine, create_engine
+from model.networks import build
+
+SIZE = 64
+TOLERANCE = 2e-4  # of a probability; masks of both engines agree except where p is this near to 0.5
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = build("lite0-fpn").eval()
+    torch.nn.init.normal_(network.head.weight, std=1.0)  # untrained logits are all near zero
+    return network
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+    guide = (rng.random((3, 3, SIZE, SIZE)) > 0.95).astype(np.float32)
+    return image, guide
+
+
+def test_torch_runs_a_batch(network, batch):
+    result = TorchEngine(network, SIZE).run(*batch)
+    assert result.shape == (3, SIZE, SIZE)
+    assert result.dtype == np.float32
+    assert result.std() > 0.01
+
+
+def test_openvino_agrees_with_torch(network, batch):
+    pytest.importorskip("openvino")
+    expected = TorchEngine(network, SIZE).run(*batch)
+    result = create_engine(network, SIZE, "openvino").run(*batch)
+    assert np.abs(result - expected).max() < TOLERANCE
+
+
+def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, tmp_path):
+    pytest.importorskip("openvino")
+    cold = create_engine(network, SIZE, "openvino", tmp_path).run(*batch)
+    assert list(tmp_path.glob("*.xml")), "the converted model was not cached"
+    engine = create_engine(network, SIZE, "openvino", tmp_path)
+    np.testing.assert_array_equal(engine.run(*batch), cold)
+    alone = np.concatenate([engine.run(i[None], g[None]) for i, g in zip(*batch, strict=True)])
+    np.testing.assert_array_equal(alone, cold)
+
+
+def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path):
+    pytest.importorskip("openvino")
+    first = create_engine(network, SIZE, "openvino", tmp_path).run(*batch)
+    with torch.no_grad():
+        network.head.bias.add_(1.0)
+    second = create_engine(network, SIZE, "openvino", tmp_path).run(*batch)
+    with torch.no_grad():
+        network.head.bias.sub_(1.0)
+    assert (second > first).mean() > 0.99
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: CudaEngine is not tested here")
+def test_cuda_agrees_with_torch(network, batch):
+    expected = TorchEngine(network, SIZE).run(*batch)
+    engine = CudaEngine(network, SIZE)
+    result = engine.run(*batch)
+    network.cpu()
+    assert np.abs(result - expected).max() < 0.05  # bfloat16
+    np.testing.assert_array_equal(engine.run(*batch), result)
+
+
+@pytest.mark.parametrize(("size", "device", "message"), [(100, "cpu", "multiple of 32"), (64, "tpu", "'tpu'")])
+def test_wrong_arguments_are_named(network, size, device, message):
+    with pytest.raises(ValueError, match=message):
+        create_engine(network, size, device)
