@@ -71,7 +71,9 @@ def test_annotations_start_from_nothing_boxes_masks_and_several_clicks():
     for _ in range(300):
         start = begin(scene, rng)
         values = set(np.unique(start.previous))
-        kind = "clicks" if start.clicks else "box" if 128 in values else "mask" if 255 in values else "nothing"
+        kind = (
+            "clicks" if start.clicks else "box" if 128 in values else "mask" if 255 in values else "nothing"
+        )
         kinds[kind] += 1
     assert kinds["nothing"] > 100
     assert min(kinds.values()) > 5

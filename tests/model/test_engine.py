@@ -72,7 +72,9 @@ def test_cuda_agrees_with_torch(network, batch):
     np.testing.assert_array_equal(engine.run(*batch), result)
 
 
-@pytest.mark.parametrize(("size", "device", "message"), [(100, "cpu", "multiple of 32"), (64, "tpu", "'tpu'")])
+@pytest.mark.parametrize(
+    ("size", "device", "message"), [(100, "cpu", "multiple of 32"), (64, "tpu", "'tpu'")]
+)
 def test_wrong_arguments_are_named(network, size, device, message):
     with pytest.raises(ValueError, match=message):
         create_engine(network, size, device)

@@ -52,7 +52,10 @@ def test_replay_is_the_chain_of_predictions(predictor, image):
 
 
 def test_many_answer_as_one_by_one(predictor, image):
-    requests = [Request(image, CLICKS[:1]), Request(image[:50], CLICKS[:1], box_prior((50, 120), (10, 10, 60, 40)))]
+    requests = [
+        Request(image, CLICKS[:1]),
+        Request(image[:50], CLICKS[:1], box_prior((50, 120), (10, 10, 60, 40))),
+    ]
     together = predictor.predict_many(requests)
     alone = [predictor.predict(r.image, r.clicks, r.previous) for r in requests]
     for a, b in zip(together, alone, strict=True):

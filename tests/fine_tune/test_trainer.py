@@ -1,0 +1,98 @@
+"""The training loop learns, resumes and refuses nonsense."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from fine_tune import simulation
+from fine_tune.trainer import Recipe, Trainer, parameter_groups
+from model.engine import TorchEngine
+from model.networks import build
+from model.predictor import Predictor
+from tests.fine_tune.shapes import shape_scene
+
+RECIPE = Recipe(steps=100, batch=4, sizes=(96,), rate=2e-3, backbone_share=1.0, ema=0.9)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return build("lite0-fpn", width=32, context_layers=1, context_dim=32)
+
+
+def first_click_iou(network) -> float:
+    """Mean IoU after one click on eight shapes that were not drawn in training."""
+    predictor = Predictor(TorchEngine(network, 96))
+    ious = []
+    for seed in range(1000, 1008):
+        annotation = simulation.Annotation(
+            scene := shape_scene(np.random.default_rng(seed)), np.zeros((96, 96), np.uint8)
+        )
+        simulation.step(annotation, 96, np.random.default_rng(seed))
+        annotation.previous = predictor.predict(scene.image, annotation.clicks)
+        ious.append(annotation.iou())
+    return float(np.mean(ious))
+
+
+def test_a_short_run_learns_to_segment_shapes(network):
+    before = first_click_iou(network)
+    trainer = Trainer(network, shape_scene, RECIPE, accelerator="cpu")
+    for _ in trainer.run():
+        pass
+    after = first_click_iou(trainer.averaged)
+    assert after > before + 0.3
+    assert after > 0.7
+
+
+def test_a_killed_run_goes_on_where_it_was_saved(network, tmp_path):
+    trainer = Trainer(network, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    run = trainer.run()
+    for _ in range(3):
+        next(run)
+    trainer.save()
+    saved = {k: v.clone() for k, v in trainer.averaged.state_dict().items()}
+    next(run)  # lost with the kill
+    run.close()
+    torch.manual_seed(5)
+    fresh = build("lite0-fpn", width=32, context_layers=1, context_dim=32)
+    again = Trainer(fresh, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    assert again.progress.step == 3
+    assert again.optimizer.state_dict()["state"], "the optimizer starts cold"
+    for name, value in again.averaged.state_dict().items():
+        assert torch.equal(value, saved[name]), name
+    next(again.run())
+    assert again.progress.step == 4
+
+
+def test_progress_is_logged_when_saving(network, tmp_path):
+    trainer = Trainer(network, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    next(trainer.run())
+    trainer.save()
+    (row,) = csv.DictReader((tmp_path / "log.csv").open())
+    assert int(row["step"]) == 1
+    assert float(row["loss"]) > 0
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(network):
+    with torch.no_grad():
+        network.head.bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="step 0"):
+        next(Trainer(network, shape_scene, RECIPE, accelerator="cpu").run())
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate(network):
+    new, old = parameter_groups(network, RECIPE)
+    assert (new["share"], old["share"]) == (1.0, RECIPE.backbone_share)
+    count = sum(p.numel() for group in (new, old) for p in group["params"])
+    assert count == sum(p.numel() for p in network.parameters())
+    assert sum(p.numel() for p in old["params"]) == sum(p.numel() for p in network.encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({}, "length"), ({"steps": 1, "sizes": (100,)}, "multiple of 32")]
+)
+def test_a_recipe_is_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**options)
