@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from typing import Any
 
 _MISSING: Any = object()
@@ -38,7 +38,7 @@ class Field:
 
     def fail(self, expected: str) -> RequestError:
         """Return the error to raise when this field is not what ``expected`` says."""
-        got = "missing" if self.value is _MISSING else f"got {_short(self.value)}"
+        got = "missing" if self.value is _MISSING else f"got {reprlib.repr(self.value)}"
         return RequestError(self.path, f"{got}; send {expected}")
 
     def mapping(self) -> dict[str, Any]:
@@ -60,11 +60,12 @@ class Field:
         return self.value
 
     def number(self, low: float, high: float, unit: str) -> float:
-        """Return a finite number in [low, high]; ``unit`` goes into the message."""
+        """Return a number in [low, high]; ``unit`` goes into the message."""
         value = self.value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.fail(f"a number ({unit})")
-        if not math.isfinite(value) or not low <= value <= high:
+        # NaN fails every comparison.
+        if not low <= value <= high:
             raise self.fail(f"a number from {low:g} to {high:g} ({unit})")
         return float(value)
 
@@ -80,8 +81,3 @@ class Field:
         if self.absent:
             return ()
         return tuple(field.value for field in self.items() if isinstance(field.value, dict))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any
 from xml.etree import ElementTree
 
@@ -117,6 +118,27 @@ class LabelConfig:
         if not controls:
             raise LabelConfigError(self._missing(to_name, labels))
         return controls
+
+    def problems(self) -> list[str]:
+        """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
+        if not self.images:
+            return ['there is no <Image>; add <Image name="image" value="$image"/>']
+        prompts = [control for control in self.controls if control.kind in (KEYPOINT, RECTANGLE) and control.smart]
+        found = []
+        if not prompts:
+            found.append('there is nothing to click with; add <KeyPointLabels name="kp" toName="image" smart="true">')
+        for control in prompts:
+            for to_name, label in product(control.to_names, control.labels):
+                try:
+                    self.image(to_name)
+                    self.outputs(to_name, (label,))
+                except LabelConfigError as error:
+                    found.append(f'<{_TAGS[control.kind]} name="{control.name}">: {error}')
+        for control in self.controls:
+            if control.kind in (BRUSH, POLYGON) and control.smart:
+                name = f'<{_TAGS[control.kind]} name="{control.name}">'
+                found.append(f'{name} offers a smart tool that does nothing; add smart="false" to it')
+        return found
 
     def _first(self, kind: str, to_name: str, labels: tuple[str, ...]) -> Control | None:
         for control in self.controls:

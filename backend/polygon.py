@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 
 # Parts and holes below this share of the largest part are not worth a polygon.
-_SPECK = 0.002
+_SPECK = 0.0005
 # A polygon may leave the outline by no more than this share of a part's area per pixel of its outline, so that
 # small and thin parts are not simplified away: at most 4 % of the area even if it were off everywhere.
 _SLACK = 0.04
+# Edges times rows that a polygon may have beyond the number of pixels: bounds the memory for a hostile one.
+_MOST_CROSSINGS = 1_000_000
 
 
 def from_mask(mask: np.ndarray, tolerance: float = 1.0) -> list[list[list[float]]]:
@@ -30,19 +32,10 @@ def from_mask(mask: np.ndarray, tolerance: float = 1.0) -> list[list[list[float]
         Polygons of at least three [x, y] points, percent of the width and height.
     """
     height, width = mask.shape
-    parts = sorted(_parts(mask), key=lambda rings: -_area(rings[0]))
-    if not parts:
-        return []
-    smallest = _SPECK * _area(parts[0][0])
     scale = np.array([width, height]) / 100
     polygons = []
-    for outline, *holes in parts:
-        if _area(outline) < smallest:
-            break
-        rings = [
-            _simplify(ring, tolerance) for ring in (outline, *(h for h in holes if _area(h) >= smallest))
-        ]
-        ring = _join(rings[0], [hole for hole in rings[1:] if len(hole) >= 3])
+    for outline, *holes in _parts(mask):
+        ring = _join(_simplify(outline, tolerance), [_simplify(hole, tolerance) for hole in holes])
         polygons.append(np.round(ring / scale, 4).tolist())
     return polygons
 
@@ -57,39 +50,55 @@ def to_mask(points: Sequence[Sequence[float]], height: int, width: int) -> np.nd
         HxW bool.
 
     Raises:
-        ValueError: fewer than three points, or one that is not a pair of finite numbers.
+        ValueError: fewer than three points, one that is not a pair of finite numbers, or a hostile zigzag.
     """
+    ring = _pixels(points, height, width)
+    rows, columns = _crossings(ring, height, width)
+    # Every pixel right of an odd number of crossings is inside.
+    flips = np.zeros((height, width + 1), np.uint8)
+    np.bitwise_xor.at(flips, (rows, columns), np.uint8(1))
+    return np.bitwise_xor.accumulate(flips, axis=1)[:, :width].view(np.bool_)
+
+
+def covers(points: Sequence[Sequence[float]], shape: tuple[int, int], pixel: tuple[int, int]) -> bool:
+    """Tell whether `to_mask` of these points, for an image of (height, width), has the pixel (row, column)."""
+    ring = _pixels(points, *shape) - [0, pixel[0]]
+    _, columns = _crossings(ring, 1, shape[1])
+    return bool(np.count_nonzero(columns <= pixel[1]) % 2)
+
+
+def _pixels(points: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
     try:
         ring = np.array(points, np.float64)
     except (TypeError, ValueError):
         ring = np.empty(0)
     if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
         raise ValueError("a polygon is a list of at least three [x, y] pairs of numbers")
-    rows, columns = _crossings(ring * [width / 100, height / 100], height, width)
-    # Every pixel right of an odd number of crossings is inside.
-    flips = np.bincount(rows * (width + 1) + columns, minlength=height * (width + 1)).astype(np.uint8) & 1
-    inside = np.bitwise_xor.accumulate(flips.reshape(height, width + 1), axis=1)
-    return inside[:, :width].astype(bool)
+    return ring * [width / 100, height / 100]
 
 
 def _parts(mask: np.ndarray) -> list[list[np.ndarray]]:
-    """Return, for every part, its outline and its holes: Nx2 int32 in half pixels, (x, y).
+    """Return, for every part but specks, its outline and its holes: Nx2 int32 in half pixels, (x, y).
 
     A ring goes through the middle of every pixel edge between the part and what is around it, so that pixel centres
-    are on the right side and diagonals are straight.
+    are on the right side and diagonals are straight. The largest part comes first.
     """
-    left, top, across, down = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
     if not across:
         return []
-    crop = mask[top : top + down, left : left + across].astype(np.uint8)
+    crop = mask[top : top + down, left : left + across].view(np.uint8)
     # Each pixel becomes 2x2: OpenCV's contours run through pixels, and the parity tells on which side of one.
     double = np.repeat(np.repeat(crop, 2, axis=0), 2, axis=1)
     contours, tree = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    rings = [_ring(contour[:, 0], 2 * np.array([left, top])) for contour in contours]
-    parts = {index: [ring] for index, ring in enumerate(rings) if tree[0][index][3] < 0}
-    for index, ring in enumerate(rings):
-        if tree[0][index][3] >= 0:
-            parts[tree[0][index][3]].append(ring)
+    parents = tree[0, :, 3]
+    areas = np.array([cv2.contourArea(contour) for contour in contours])
+    smallest = _SPECK * areas[parents < 0].max()
+    parts: dict[int, list[np.ndarray]] = {}
+    # Outlines come before holes, large ones first.
+    for index in np.lexsort((-areas, parents >= 0)):
+        if areas[index] >= smallest and (parents[index] < 0 or parents[index] in parts):
+            ring = _ring(contours[index][:, 0], 2 * np.array([left, top]))
+            parts.setdefault(index if parents[index] < 0 else parents[index], []).append(ring)
     return list(parts.values())
 
 
@@ -99,24 +108,24 @@ def _ring(contour: np.ndarray, offset: np.ndarray) -> np.ndarray:
     return (corners + np.roll(corners, -1, axis=0) + offset).astype(np.int32)
 
 
-def _area(ring: np.ndarray) -> float:
-    return cv2.contourArea(ring) / 4
-
-
 def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
     """Return the ring with fewer points, in pixels (float64)."""
-    most = min(tolerance, _SLACK * _area(ring) / len(ring))
-    return cv2.approxPolyDP(ring, 2 * most, True)[:, 0] / 2
+    most = min(tolerance, _SLACK * cv2.contourArea(ring) / 4 / len(ring))
+    simple = cv2.approxPolyDP(ring, 2 * most, True)[:, 0]
+    return (simple if len(simple) >= 3 else ring) / 2
 
 
 def _join(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """Splice holes into an outline, each by a bridge between the two nearest points."""
+    """Splice holes into an outline, each by a bridge between two near points."""
     for hole in sorted(holes, key=lambda ring: ring[:, 0].min()):
-        gaps = np.square(outline[:, None] - hole[None]).sum(axis=2)
-        at, start = np.unravel_index(gaps.argmin(), gaps.shape)
-        turned = np.roll(hole, -int(start), axis=0)
+        at = _nearest(outline, hole[hole[:, 0].argmin()])
+        turned = np.roll(hole, -_nearest(hole, outline[at]), axis=0)
         outline = np.concatenate([outline[: at + 1], turned, turned[:1], outline[at:]])
     return outline
+
+
+def _nearest(ring: np.ndarray, point: np.ndarray) -> int:
+    return int(np.square(ring - point).sum(axis=1).argmin())
 
 
 def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

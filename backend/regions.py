@@ -69,7 +69,7 @@ class Region:
         return np.repeat(values > 127, lengths).reshape(self.height, self.width)
 
     def contains(self, x: float, y: float) -> bool:
-        """Tell whether the pixel at (x, y) belongs to the mask, without decoding all of it where that is possible.
+        """Tell whether the pixel at (x, y) belongs to the mask; cheaper than `mask`.
 
         Raises:
             ValueError: the mask cannot be decoded.
@@ -78,7 +78,7 @@ class Region:
         if not (0 <= row < self.height and 0 <= column < self.width):
             return False
         if self.kind == POLYGON:
-            return self._near(x, y) and bool(self.mask()[row, column])
+            return polygon.covers(self.value.get("points", ()), (self.height, self.width), (row, column))
         lengths, values = self._runs
         run = np.searchsorted(np.cumsum(lengths), row * self.width + column, side="right")
         return bool(values[run] > 127)
@@ -86,15 +86,6 @@ class Region:
     @cached_property
     def _runs(self) -> tuple[np.ndarray, np.ndarray]:
         return rle.runs(self.value.get("rle", ()), self.height, self.width)
-
-    def _near(self, x: float, y: float) -> bool:
-        points = (
-            np.array(self.value.get("points", ()), np.float64).reshape(-1, 2)
-            * [self.width, self.height]
-            / 100
-        )
-        low, high = points.min(axis=0, initial=np.inf) - 1, points.max(axis=0, initial=-np.inf) + 1
-        return bool((low <= (x, y)).all() and ((x, y) <= high).all())
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def encode(mask: np.ndarray) -> bytes:
     pixels = np.ascontiguousarray(mask).view(np.uint8).ravel()
     starts = np.concatenate(([0], _changes(pixels)))
     lengths = 4 * np.diff(starts, append=pixels.size)
-    values = 255 * pixels[starts].astype(np.uint64)
+    values = np.where(pixels[starts], 255, 0)
     # Runs that no length field can hold become several blocks, the last one with the rest.
     blocks = (lengths + _LONGEST - 1) // _LONGEST
     counts = np.full(blocks.sum(), _LONGEST)
@@ -103,7 +103,7 @@ def _pack(total: int, counts: np.ndarray, values: np.ndarray) -> bytes:
     sizes = np.array(_SIZES)[choice]
     heads = ((4 + choice) << sizes) | (counts - 1)
     header = _header(total)
-    codes = np.concatenate(([header >> 32, header & 0xFFFFFFFF], (heads << 8) | values.astype(np.int64)))
+    codes = np.concatenate(([header >> 32, header & 0xFFFFFFFF], (heads << 8) | values))
     widths = np.concatenate(([_HEADER_BITS - 32, 32], sizes + 11))
     ends = np.cumsum(widths)
     # Each code lies in the eight bytes that start with the byte of its first bit.

@@ -108,8 +108,6 @@ class Settings:
     slots: int = _variable("CLICKMASK_SLOTS", _number(int, 1, 256), 8)
     queue: int = _variable("CLICKMASK_QUEUE", _number(int, 0, 1024), 16)
     deadline_s: float = _variable("CLICKMASK_DEADLINE_S", _number(float, 0.1, 100), 10.0)
-    # On a GPU, requests that arrive within this time share one pass.
-    batch_wait_ms: float = _variable("CLICKMASK_BATCH_WAIT_MS", _number(float, 0, 100), 2.0)
     batch_size: int = _variable("CLICKMASK_BATCH_SIZE", _number(int, 1, 256), 16)
     # How many model versions (base and projects' own) stay loaded at once.
     loaded_models: int = _variable("CLICKMASK_LOADED_MODELS", _number(int, 1, 64), 3)

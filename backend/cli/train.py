@@ -125,7 +125,7 @@ def _load_imagenet(network: nn.Module, path: Path | None) -> None:
     """Start the backbone from ImageNet where there are weights for it."""
     import torch
 
-    encoder = getattr(network, "encoder", None)
+    encoder: Any = getattr(network, "encoder", None)
     if not hasattr(encoder, "load_imagenet"):
         console.print(
             "[yellow]this network starts from random weights[/]: no ImageNet weights are known for it"
@@ -144,7 +144,7 @@ def _load_imagenet(network: nn.Module, path: Path | None) -> None:
 
 def _run(trainer: Trainer) -> None:
     with _bar("training") as bar:
-        task = bar.add_task("training", total=1.0, completed=trainer.progress.share)
+        task = bar.add_task("training", total=1.0)
         for now in trainer.run():
             bar.update(
                 task,

@@ -60,5 +60,5 @@ def test_every_encoding_gives_two_float_maps_in_range(name):
 
 
 def test_an_unknown_encoding_is_refused_by_name():
-    with pytest.raises(ValueError, match="'rings'.*disk"):
+    with pytest.raises(ValueError, match=r"'rings'.*disk"):
         encode("rings", [], 4, 4)
