@@ -123,10 +123,14 @@ class LabelConfig:
         """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
         if not self.images:
             return ['there is no <Image>; add <Image name="image" value="$image"/>']
-        prompts = [control for control in self.controls if control.kind in (KEYPOINT, RECTANGLE) and control.smart]
+        prompts = [
+            control for control in self.controls if control.kind in (KEYPOINT, RECTANGLE) and control.smart
+        ]
         found = []
         if not prompts:
-            found.append('there is nothing to click with; add <KeyPointLabels name="kp" toName="image" smart="true">')
+            found.append(
+                'there is nothing to click with; add <KeyPointLabels name="kp" toName="image" smart="true">'
+            )
         for control in prompts:
             for to_name, label in product(control.to_names, control.labels):
                 try:

@@ -134,10 +134,11 @@ def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, n
     low, high = np.minimum(ring[:, 1], ends[:, 1]), np.maximum(ring[:, 1], ends[:, 1])
     first = np.clip(np.ceil(low - 0.5), 0, height).astype(np.int64)
     last = np.clip(np.ceil(high - 0.5), 0, height).astype(np.int64)
-    edge = np.repeat(np.arange(len(ring)), last - first)
-    rows = (
-        np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - (last - first), last - first) + first[edge]
-    )
+    spans = last - first
+    if spans.sum() > _MOST_CROSSINGS + height * width:
+        raise ValueError(f"a polygon of {len(ring)} points zigzags over the image; draw a simpler one")
+    edge = np.repeat(np.arange(len(ring)), spans)
+    rows = np.arange(len(edge)) + (first - np.cumsum(spans) + spans)[edge]
     share = (rows + 0.5 - ring[edge, 1]) / (ends[edge, 1] - ring[edge, 1])
     x = ring[edge, 0] + share * (ends[edge, 0] - ring[edge, 0])
     return rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)

@@ -8,7 +8,7 @@ that choose a length field, the length less one, and the value or values, 8 bits
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -49,7 +49,7 @@ def encode(mask: np.ndarray) -> bytes:
     return _pack(4 * pixels.size, counts, np.repeat(values, blocks))
 
 
-def decode(code: bytes | Iterable[int], height: int, width: int) -> np.ndarray:
+def decode(code: bytes | Sequence[int], height: int, width: int) -> np.ndarray:
     """Decode the alpha channel of a mask, however it was written (runs, single values, any length fields).
 
     Args:
@@ -65,7 +65,7 @@ def decode(code: bytes | Iterable[int], height: int, width: int) -> np.ndarray:
     return np.repeat(*reversed(runs(code, height, width))).reshape(height, width)
 
 
-def runs(code: bytes | Iterable[int], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def runs(code: bytes | Sequence[int], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Decode as far as runs of the alpha channel; arguments and errors as for `decode`.
 
     Returns:
@@ -126,11 +126,14 @@ def _header(total: int) -> int:
     return header
 
 
-def _bytes(code: bytes | Iterable[int]) -> bytes:
-    try:
-        return bytes(code)
-    except (TypeError, ValueError):
-        raise ValueError("an RLE is a list of whole numbers from 0 to 255") from None
+def _bytes(code: bytes | Sequence[int]) -> bytes:
+    # Only these: a number would make bytes() allocate as many zeros.
+    if isinstance(code, (bytes, list, tuple)):
+        try:
+            return bytes(code)
+        except (TypeError, ValueError):
+            pass
+    raise ValueError("an RLE is a list of whole numbers from 0 to 255")
 
 
 def _read_header(data: bytes, total: int) -> tuple[int, ...]:
