@@ -36,11 +36,8 @@ def body(start: str) -> Any:
 
 def submitted(start: str) -> list[dict[str, Any]]:
     """Return the results of the annotation that the browser submitted in a recording."""
-    return next(
-        call["body"]["result"]
-        for call in recording(start)["browser_to_label_studio"]
-        if "result" in call["body"]
-    )
+    calls = recording(start)["browser_to_label_studio"]
+    return next(call["body"]["result"] for call in calls if "result" in call["body"])
 
 
 def rle_vectors() -> list[dict[str, Any]]:
