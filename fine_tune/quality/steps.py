@@ -1,0 +1,133 @@
+"""One click of an annotation and what it did to the mask, measured without knowing the truth.
+
+All lengths are shares of sqrt(image area) or of sqrt(object area), so that image sizes do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from model.clicks import Click
+from model.mask import THRESHOLD
+
+MEASURED_SIDE = 512  # maps are shrunk to this side before they are measured: this bounds the cost
+UNDECIDED = (64, 192)  # map values between which the model is unsure: probabilities 0.25 to 0.75
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one click did.
+
+    Attributes:
+        area: of the mask, share of the image, 0..1.
+        change: 1 - IoU of the masks before and after the click, 0..1; 1 for a first click.
+        growth: difference of the areas after and before over the larger one, -1..1.
+        surprise: how far the map was from what the click says, 0 (said so already) .. 1 (said the opposite).
+        depth: distance of the click to the edge of the mask before, in sqrt(its area); negative outside.
+        expected: IoU with the truth that the map expects of itself if its probabilities hold, 0..1.
+        undecided: undecided pixels in pixels of the mask, 0..
+        weakest: lowest agreement of the mask's map with any click in force, 0..1.
+        parts: connected parts of the mask.
+        roughness: perimeter over that of a disk of the same area; 1 for a disk.
+    """
+
+    area: float
+    change: float
+    growth: float
+    surprise: float
+    depth: float
+    expected: float
+    undecided: float
+    weakest: float
+    parts: int
+    roughness: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One answered request.
+
+    Attributes:
+        seconds: since the step before; 0 for the first.
+        x, y: of the newest click, in sqrt(image area) from the top left corner.
+        positive: its polarity.
+        clicks: clicks in force.
+        undone: clicks that were there at the step before and are gone or have moved.
+        effect: see `Effect`.
+    """
+
+    seconds: float
+    x: float
+    y: float
+    positive: bool
+    clicks: int
+    undone: int
+    effect: Effect
+
+
+def measure(before: np.ndarray | None, after: np.ndarray, clicks: Sequence[Click]) -> Effect:
+    """Measure the step from one map to the next.
+
+    Args:
+        before: HxW uint8 map (round(255 p)) that the last click was placed on; None for nothing.
+        after: HxW uint8 map that answered it.
+        clicks: those in force, in pixels of the maps, the newest last; may be empty (a box).
+    """
+    new, clicks = _shrunk(after, clicks)
+    old = np.zeros_like(new) if before is None else _shrunk(before, ())[0]
+    was, now = old >= THRESHOLD, new >= THRESHOLD
+    area_was, area, union = (int(np.count_nonzero(m)) for m in (was, now, was | now))
+    inside = float(new[now].sum(dtype=np.int64)) / 255
+    outside = float(new.sum(dtype=np.int64)) / 255 - inside
+    undecided = int(np.count_nonzero((new >= UNDECIDED[0]) & (new < UNDECIDED[1])))
+    parts, roughness = _shape(now, area)
+    return Effect(
+        area=area / now.size,
+        change=1 - float(np.count_nonzero(was & now)) / union if union else 0.0,
+        growth=(area - area_was) / max(area, area_was, 1),
+        surprise=1 - _agreement(old, clicks[-1]) if clicks else 0.0,
+        depth=_depth(was, clicks[-1]) if clicks and area_was else 0.0,
+        expected=inside / (area + outside) if area else 0.0,
+        undecided=undecided / max(area, 1),
+        weakest=min((_agreement(new, click) for click in clicks), default=1.0),
+        parts=parts,
+        roughness=roughness,
+    )
+
+
+def _shrunk(values: np.ndarray, clicks: Sequence[Click]) -> tuple[np.ndarray, list[Click]]:
+    scale = MEASURED_SIDE / max(values.shape)
+    if scale >= 1:
+        return values, list(clicks)
+    shape = max(round(values.shape[1] * scale), 1), max(round(values.shape[0] * scale), 1)
+    small = cv2.resize(values, shape, interpolation=cv2.INTER_AREA)
+    fx, fy = shape[0] / values.shape[1], shape[1] / values.shape[0]
+    return small, [Click(c.x * fx, c.y * fy, c.positive) for c in clicks]
+
+
+def _agreement(values: np.ndarray, click: Click) -> float:
+    """0..1: the map's probability of what the click says of its pixel."""
+    probability = float(values[click.pixel(*values.shape)]) / 255
+    return probability if click.positive else 1 - probability
+
+
+def _depth(mask: np.ndarray, click: Click) -> float:
+    row, column = click.pixel(*mask.shape)
+    inside = bool(mask[row, column])
+    side = mask if inside else ~mask
+    distance = float(cv2.distanceTransform(side.view(np.uint8), cv2.DIST_L2, 3)[row, column])
+    return (distance if inside else -distance) / float(np.sqrt(np.count_nonzero(mask)))
+
+
+def _shape(mask: np.ndarray, area: int) -> tuple[int, float]:
+    """Number of parts, and roughness."""
+    if not area:
+        return 0, 0.0
+    contours, hierarchy = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    perimeter = sum(cv2.arcLength(contour, True) for contour in contours)
+    parts = int(np.count_nonzero(hierarchy[0, :, 3] < 0))
+    return parts, perimeter / (2 * float(np.sqrt(np.pi * area)))

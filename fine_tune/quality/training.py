@@ -1,0 +1,87 @@
+"""Fits the quality model to simulated annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fine_tune.quality.corpus import Record
+from fine_tune.quality.network import Batch, Member, QualityModel, Trace
+from fine_tune.quality.simulation import prefixes
+
+PREFIX_WEIGHT = 0.3  # of a beginning of an annotation, beside a finished one
+MARGIN = 0.005  # IoUs of exactly 0 and 1 have no likelihood under a Beta distribution
+
+
+def examples(records: Sequence[Record]) -> tuple[list[Trace], Tensor, Tensor]:
+    """Traces, their IoUs (float32) and weights (float32): the finished annotations and their beginnings."""
+    traces, ious, weights = [], [], []
+    for record in records:
+        traces.append(record.trace)
+        ious.append(record.annotation.iou)
+        weights.append(1.0)
+        for steps, iou in prefixes(record.annotation):
+            traces.append(Trace(steps))
+            ious.append(iou)
+            weights.append(PREFIX_WEIGHT)
+    return traces, torch.tensor(ious), torch.tensor(weights)
+
+
+def fit(records: Sequence[Record], members: int = 4, epochs: int = 40, seed: int = 0) -> QualityModel:
+    """Train a model; every member starts elsewhere and sees other images.
+
+    Raises:
+        ValueError: fewer than 50 records.
+    """
+    if len(records) < 50:
+        raise ValueError(f"{len(records)} annotations are too few to learn from: simulate at least 50")
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = QualityModel(members)
+    traces, ious, weights = examples(records)
+    batch = Batch.of(traces)
+    model.fit_scale(batch)
+    batch = model.standardised(batch)
+    subjects = [record.subject for record in records for _ in range(max(len(record.annotation.steps), 1))]
+    for member in model.members:
+        chosen = _resampled(subjects, rng)
+        assert isinstance(member, Member)
+        _fit_member(member, batch[chosen], ious[chosen], weights[chosen], epochs)
+    return model.eval()
+
+
+def _resampled(subjects: Sequence[str], rng: np.random.Generator) -> Tensor:
+    """Indices of examples: those of nine tenths of the images."""
+    names = sorted(set(subjects))
+    kept = {name for name in names if rng.random() < 0.9}
+    return torch.tensor([index for index, name in enumerate(subjects) if name in kept])
+
+
+def _fit_member(member: Member, batch: Batch, ious: Tensor, weights: Tensor, epochs: int) -> None:
+    size = 256
+    optimizer = torch.optim.AdamW(member.parameters(), 3e-3, weight_decay=1e-2)
+    steps = epochs * (-(-len(ious) // size))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    member.train()
+    for _ in range(epochs):
+        for part in torch.randperm(len(ious)).split(size):
+            mean, concentration = member(*_arguments(batch[part]))
+            loss = (weights[part] * _surprise(mean, concentration, ious[part])).sum() / weights[part].sum()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(member.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+
+
+def _arguments(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    return batch.steps, batch.lengths, batch.whole
+
+
+def _surprise(mean: Tensor, concentration: Tensor, ious: Tensor) -> Tensor:
+    """Negative log likelihood under the Beta distribution, plus the absolute error that ranking lives from."""
+    beta = torch.distributions.Beta(mean * concentration, (1 - mean) * concentration)
+    return -beta.log_prob(ious.clamp(MARGIN, 1 - MARGIN)) + 5 * (mean - ious).abs()
