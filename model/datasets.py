@@ -1,0 +1,188 @@
+"""Objects to evaluate on, from folders of images and masks.
+
+Two layouts, told apart by `items.json`:
+
+* plain: `images/NAME.*` and `masks/NAME.png`;
+* indexed: `items.json`, a list of {"id", "image", "mask", optionally "object_id"}, paths relative to the folder,
+  and optionally `split.json`, {part: [id, ...]}.
+
+Masks are 8-bit with one channel: 0 background, 1..254 object ids, 255 ignored pixels. A plain mask that holds
+nothing but 0 and 255 is taken as what most tools mean by it: 255 is the object.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+IGNORE = 255
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
+
+log = logging.getLogger(__name__)
+
+
+class DatasetError(ValueError):
+    """A set that cannot be read; the message names the file and the fix."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image with one object.
+
+    Attributes:
+        image: HxWx3 uint8 RGB, EXIF orientation applied.
+        truth: HxW bool, the object.
+        ignore: HxW bool, pixels that count nowhere.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    ignore: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One object of a set; `load` reads its scene when it is needed."""
+
+    id: str
+    load: Callable[[], Scene]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One image with its map of objects; `object_id` None stands for every object of the map."""
+
+    id: str
+    image: Path
+    mask: Path
+    object_id: int | None = None
+
+    def present(self, plain: bool) -> dict[int, int]:
+        """Object ids of the map with their areas in pixels."""
+        ids, areas = np.unique(_read_mask(self.mask), return_counts=True)
+        found = {int(i): int(area) for i, area in zip(ids, areas, strict=True) if i}
+        if not (plain and set(found) == {IGNORE}):
+            found.pop(IGNORE, None)
+        if self.object_id is not None:
+            return {self.object_id: found.get(self.object_id, 0)}
+        return found
+
+    def scene(self, object_id: int) -> Scene:
+        image, ids = _read_image(self.image), _read_mask(self.mask)
+        if image.shape[:2] != ids.shape:
+            raise DatasetError(
+                f"{self.mask}: {ids.shape[1]}x{ids.shape[0]} pixels, but its image {self.image.name} has "
+                f"{image.shape[1]}x{image.shape[0]}"
+            )
+        return Scene(image, ids == object_id, (ids == IGNORE) & (object_id != IGNORE))
+
+
+def read_folder(
+    folder: Path, part: str | None = None, min_area: int = 1, max_objects: int | None = None
+) -> list[Sample]:
+    """The objects of a folder in either layout.
+
+    Args:
+        folder: see the module's description.
+        part: of `split.json`; a folder without that file has one part under any name. None takes everything.
+        min_area: smaller objects (pixels) are left out.
+        max_objects: at most so many, evenly spread over the set.
+
+    Raises:
+        DatasetError: the folder, a file or the part is missing, or no object is left.
+    """
+    plain = not (folder / "items.json").exists()
+    entries = _plain(folder) if plain else _indexed(folder, part)
+    samples = [
+        Sample(name, lambda entry=entry, i=i: entry.scene(i))  # type: ignore[misc]
+        for entry in entries
+        for name, i in _objects(entry, plain, min_area)
+    ]
+    if not samples:
+        raise DatasetError(f"{folder}: no object of at least {min_area} pixels")
+    return spread(samples, max_objects)
+
+
+def spread(samples: Sequence[Sample], count: int | None) -> list[Sample]:
+    """At most `count` samples, evenly spaced, in order; None for all."""
+    if count is None or count >= len(samples):
+        return list(samples)
+    if count < 1:
+        raise DatasetError(f"{count} objects: at least 1 is needed")
+    return [samples[i * len(samples) // count] for i in range(count)]
+
+
+def _objects(entry: _Entry, plain: bool, min_area: int) -> Iterator[tuple[str, int]]:
+    """Sample ids and object ids of one map; a map with one object lends it its own id."""
+    present = entry.present(plain)
+    for object_id, area in present.items():
+        if area >= min_area:
+            yield entry.id if len(present) == 1 else f"{entry.id}#{object_id}", object_id
+
+
+def _plain(folder: Path) -> list[_Entry]:
+    images, masks = folder / "images", folder / "masks"
+    for needed in (images, masks):
+        if not needed.is_dir():
+            raise DatasetError(f"{folder}: neither items.json nor a folder {needed.name}/")
+    by_stem = {path.stem: path for path in sorted(images.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES}
+    entries = []
+    for mask in sorted(masks.glob("*.png")):
+        if mask.stem not in by_stem:
+            raise DatasetError(f"{mask}: no image of that name in {images}")
+        entries.append(_Entry(mask.stem, by_stem.pop(mask.stem), mask))
+    if by_stem:
+        log.warning("%s: %d images without a mask are left out", folder, len(by_stem))
+    return entries
+
+
+def _indexed(folder: Path, part: str | None) -> list[_Entry]:
+    try:
+        items = json.loads((folder / "items.json").read_text())
+        entries = [
+            _Entry(str(i["id"]), folder / i["image"], folder / i["mask"], i.get("object_id")) for i in items
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{folder / 'items.json'}: not a list of id, image and mask ({error!r})"
+        ) from error
+    split = folder / "split.json"
+    if part is None or not split.exists():
+        return entries
+    parts = json.loads(split.read_text())
+    if part not in parts:
+        raise DatasetError(f"{split}: no part {part!r}; it has {', '.join(sorted(parts))}")
+    wanted = set(map(str, parts[part]))
+    return [entry for entry in entries if entry.id in wanted]
+
+
+def _read_image(path: Path) -> np.ndarray:
+    return _cached_image(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=4)  # objects of one image follow one another
+def _cached_image(path: Path, _changed: int) -> np.ndarray:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise DatasetError(f"{path}: missing, or no image that OpenCV reads")
+    image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    image.setflags(write=False)  # shared by all objects of the image
+    return image
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if ids is None:
+        raise DatasetError(f"{path}: missing, or no image that OpenCV reads")
+    if ids.ndim == 3 and not (ids[..., :1] == ids[..., 1:3]).all():
+        raise DatasetError(f"{path}: a colour image; a mask needs one 8-bit channel of object ids")
+    if ids.dtype != np.uint8:
+        raise DatasetError(f"{path}: {ids.dtype} values; a mask needs 8 bits, ids 1..254")
+    return ids if ids.ndim == 2 else np.ascontiguousarray(ids[..., 0])
