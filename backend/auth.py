@@ -1,0 +1,69 @@
+"""Who may call: HTTP basic authentication, and a secret for webhooks.
+
+What Label Studio does decides the rules (observed with 1.23). It sends the backend's user and password with
+/health, /setup, /predict, /versions and START_TRAINING, but nothing with the webhooks it registers itself; for
+those a secret goes into the webhook's header or URL. It turns a 401 from /health into a message that speaks of
+missing or wrong credentials, any other 401 into one that does not.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from backend.settings import Settings
+
+SECRET_HEADER = "X-Clickmask-Secret"
+_LABEL_STUDIO_AGENT = "heartex/"
+# Load balancers and containers ask these, and have no password.
+_PROBES = ("/health", "/ready")
+
+
+class Gate:
+    """Decides about one request at a time.
+
+    Args:
+        settings: `basic_auth_user`, `basic_auth_pass` and `webhook_secret` are used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._account = None
+        if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
+            self._account = f"{settings.basic_auth_user}:{settings.basic_auth_pass}"
+        self._secret = settings.webhook_secret
+
+    def admits(self, path: str, headers: Mapping[str, str], account: tuple[str, str] | None) -> bool:
+        """Tell whether a request other than a webhook may pass.
+
+        Args:
+            path: of the URL.
+            headers: of the request.
+            account: user and password it came with; None where it has none.
+        """
+        if self._account is None:
+            return True
+        if account is None and "Authorization" not in headers and path in _PROBES:
+            # Label Studio gets the 401, so that it tells its user what is missing.
+            return not headers.get("User-Agent", "").startswith(_LABEL_STUDIO_AGENT)
+        return account is not None and _same(f"{account[0]}:{account[1]}", self._account)
+
+    def admits_event(self, action: str, secrets: tuple[str, ...], account: tuple[str, str] | None) -> bool:
+        """Tell whether a webhook may pass.
+
+        Args:
+            action: what it reports. START_TRAINING comes with the password instead of the secret.
+            secrets: values of the header and of the URL's parameter, those that are there.
+            account: as for `admits`.
+        """
+        if self._account is not None and account is not None:
+            return _same(f"{account[0]}:{account[1]}", self._account)
+        if self._secret is not None and any(_same(secret, self._secret) for secret in secrets):
+            return True
+        if self._account is not None:
+            return False
+        return self._secret is None or action == "START_TRAINING"
+
+
+def _same(given: str, expected: str) -> bool:
+    """Compare in a time that does not tell how much of it was right."""
+    return hmac.compare_digest(given.encode(), expected.encode())

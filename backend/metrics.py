@@ -1,0 +1,100 @@
+"""Prometheus metrics: of one process, or of all gunicorn workers together.
+
+prometheus_client shares values between processes through files in PROMETHEUS_MULTIPROC_DIR; it looks at that
+variable when it is first imported, so gunicorn_config.py sets it before any worker starts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10)
+RECENT_REFUSALS = 50
+
+
+class Metrics:
+    """What this backend counts, and the last requests that got no mask."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Histogram(
+            "clickmask_request_seconds",
+            "Time to answer a request.",
+            ["route", "status"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.stages = Histogram(
+            "clickmask_stage_seconds",
+            "Time in one stage of a click.",
+            ["stage"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.sessions = Counter(
+            "clickmask_session_lookups",
+            "Where the mask of the clicks before was found.",
+            ["where"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "clickmask_refused", "Clicks that got no mask, by reason.", ["reason"], registry=registry
+        )
+        self.events = Counter(
+            "clickmask_webhook_events", "Webhook events.", ["action", "outcome"], registry=registry
+        )
+        self.running = Gauge(
+            "clickmask_predictions_running",
+            "Predictions being computed.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.waiting = Gauge(
+            "clickmask_predictions_waiting",
+            "Predictions in the queue.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.model = Gauge(
+            "clickmask_model_info",
+            "1 for each model version that is loaded.",
+            ["version", "device"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._recent: deque[dict[str, str]] = deque(maxlen=RECENT_REFUSALS)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage: image, session, predict, clean or encode."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.labels(name).observe(time.perf_counter() - begin)
+
+    def refuse(self, reason: str, task: int | None, text: str) -> None:
+        """Count a click that got no mask and remember why; ``reason`` is one of few words, ``text`` a sentence."""
+        self.refused.labels(reason).inc()
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self._recent.append({"time": when, "reason": reason, "task": str(task), "text": text})
+
+    def recent_refusals(self) -> list[dict[str, str]]:
+        """Return the last refused requests of this process, newest first: time, reason, task, text."""
+        return list(self._recent)[::-1]
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

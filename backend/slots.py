@@ -1,0 +1,67 @@
+"""Bounded work with a deadline: so many predictions at once, so many waiting, and no annotator waits for ever."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Busy(RuntimeError):
+    """All slots and all places in the queue are taken."""
+
+
+class TooSlow(RuntimeError):
+    """The deadline has passed; the work goes on in the background, so that its result is cached next time."""
+
+
+class Slots:
+    """A thread pool that refuses what it cannot do soon.
+
+    Args:
+        count: calls that run at once.
+        queue: calls that may wait.
+    """
+
+    def __init__(self, count: int, queue: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="slot")
+        self._limit = count + queue
+        self._count = count
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def run(self, work: Callable[[], T], deadline_s: float) -> T:
+        """Return ``work()``; its errors pass through.
+
+        Raises:
+            Busy: at once, where there is no place.
+            TooSlow: after ``deadline_s``.
+        """
+        with self._lock:
+            if self._taken >= self._limit:
+                raise Busy(f"{self._taken} predictions are running or waiting")
+            self._taken += 1
+        context = contextvars.copy_context()  # carries the request id into the log lines of the slot
+        future = self._pool.submit(context.run, work)
+        future.add_done_callback(lambda _: self._leave())
+        try:
+            return future.result(deadline_s)
+        except FutureTimeout:
+            if future.done():
+                raise  # the work's own timeout, not ours
+            future.cancel()
+            raise TooSlow(f"no answer within {deadline_s:g} s") from None
+
+    def load(self) -> tuple[int, int]:
+        """Return how many calls run and how many wait."""
+        taken = self._taken
+        return min(taken, self._count), max(taken - self._count, 0)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._taken -= 1

@@ -1,0 +1,102 @@
+"""The way to Redis: optional, connected on first use, and never in the way of a click.
+
+Every call has a short timeout, and after a failure Redis is left alone for some seconds, so that a dead or slow
+server costs one short wait now and then instead of one per request.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import redis
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 0.25
+PAUSE_S = 5.0
+BACKLOG = 64
+
+T = TypeVar("T")
+
+
+class Store:
+    """A Redis that may be missing.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://`` address; None for no Redis at all.
+    """
+
+    def __init__(self, url: str | None, timeout_s: float = TIMEOUT_S, pause_s: float = PAUSE_S) -> None:
+        self._client: Any = None
+        if url is not None:
+            # No connection is opened here: the first command does it, and again after a loss.
+            self._client = redis.Redis.from_url(
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, health_check_interval=30
+            )
+        self._pause_s = pause_s
+        self._silent_until = 0.0
+        self._lock = threading.Lock()
+        self._backlog: queue.Queue[Callable[[Any], Any]] = queue.Queue(BACKLOG)
+        self._writer: threading.Thread | None = None
+
+    def attempt(self, command: Callable[[Any], T], default: T) -> T:
+        """Return ``command(client)``, or ``default`` where Redis is absent, failing, or failed a moment ago."""
+        if self._client is None or time.monotonic() < self._silent_until:
+            return default
+        try:
+            return command(self._client)
+        except redis.RedisError as error:
+            self._rest(error)
+            return default
+
+    def later(self, command: Callable[[Any], Any]) -> None:
+        """Run ``command(client)`` in the background; for cache entries: one that does not fit or fails is lost."""
+        if self._client is None:
+            return
+        with self._lock:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="redis-writer", daemon=True)
+                self._writer.start()
+        try:
+            self._backlog.put_nowait(command)
+        except queue.Full:
+            logger.debug("Redis is slower than the clicks; a cache entry is left out")
+
+    def flush(self) -> None:
+        """Wait until everything given to `later` was tried."""
+        self._backlog.join()
+
+    def client(self) -> Any:
+        """Return the raw client, for callers that handle `redis.RedisError`; None without Redis."""
+        return self._client
+
+    def state(self) -> str:
+        """Say in a word how Redis is, asking it now: ``absent``, ``up`` or ``down``."""
+        if self._client is None:
+            return "absent"
+        try:
+            self._client.ping()
+        except redis.RedisError:
+            return "down"
+        self._silent_until = 0.0
+        return "up"
+
+    def _write(self) -> None:
+        while True:
+            command = self._backlog.get()
+            try:
+                self.attempt(command, None)
+            finally:
+                self._backlog.task_done()
+
+    def _rest(self, error: Exception) -> None:
+        with self._lock:
+            first = time.monotonic() >= self._silent_until
+            self._silent_until = time.monotonic() + self._pause_s
+        if first:
+            logger.warning("Redis does not answer (%s); going on without it for %.0f s", error, self._pause_s)
