@@ -147,7 +147,7 @@ class _Game:
     clicks: list[Click] = field(default_factory=list)
     ious: list[float] = field(default_factory=list)
     seconds: float = 0.0
-    perfect: bool = False
+    finished: bool = False
 
     def mask(self, threshold: float) -> np.ndarray:
         if self.map is None:
@@ -164,12 +164,13 @@ class _Game:
         if click is not None:
             self.clicks.append(click)
         elif self.clicks:
-            self.perfect = True
+            self.finished = True
         else:
             raise ValueError(f"sample {self.sample.id!r}: the object has no pixel to click")
 
     def score(self, rules: Rules) -> None:
         self.ious.append(iou(self.scene.truth, self.mask(rules.threshold), self.scene.ignore))
+        self.finished = self.ious[-1] == 1 or len(self.ious) == rules.max_clicks
 
     def record(self, max_clicks: int) -> Record:
         ious = self.ious + self.ious[-1:] * (max_clicks - len(self.ious))
@@ -196,7 +197,7 @@ def _play(predictor: Predicts, samples: Sequence[Sample], rules: Rules) -> Itera
                 return
             started = time.perf_counter()
             list(pool.map(lambda game: game.click(rules), games))
-            playing = [game for game in games if not game.perfect]
+            playing = [game for game in games if not game.finished]
             requests = [Request(game.scene.image, tuple(game.clicks), game.map) for game in playing]
             answers = predictor.predict_many(requests) if requests else []
             for game, answer in zip(playing, answers, strict=True):
@@ -205,7 +206,7 @@ def _play(predictor: Predicts, samples: Sequence[Sample], rules: Rules) -> Itera
             share = (time.perf_counter() - started) / len(games)
             for game in games:
                 game.seconds += share
-            over = [game for game in games if game.perfect or len(game.clicks) == rules.max_clicks]
+            over = [game for game in games if game.finished]
             yield from (game.record(rules.max_clicks) for game in over)
             games = [game for game in games if game not in over]
 
