@@ -148,6 +148,13 @@ def shown(task: Task) -> list[Region]:
     return list(regions.values())
 
 
+def candidates(prompt: Prompt, task: Task) -> list[AcceptedObject]:
+    """Return the accepted objects of a prompt's label and image that it could go on from, the most recent first."""
+    wanted = (prompt.labels, prompt.to_name, prompt.item_index, prompt.height, prompt.width)
+    fitting = [r for r in shown(task) if (r.labels, r.to_name, r.item_index, r.height, r.width) == wanted]
+    return objects(fitting)[::-1]
+
+
 def corrected_by(prompt: Prompt, task: Task) -> AcceptedObject | None:
     """Return the accepted object of the same label and image that the first click falls into: the one to correct.
 
@@ -156,23 +163,13 @@ def corrected_by(prompt: Prompt, task: Task) -> AcceptedObject | None:
     if prompt.box or not prompt.clicks:
         return None
     first = prompt.clicks[0]
-    for candidate in reversed(objects(region for region in shown(task) if _fits(region, prompt))):
+    for candidate in candidates(prompt, task):
         try:
             if candidate.contains(first.x, first.y):
                 return candidate
         except ValueError as error:
             logger.warning("region %s of task %s cannot be read: %s", candidate.id, task.id, error)
     return None
-
-
-def _fits(region: Region, prompt: Prompt) -> bool:
-    return (region.labels, region.to_name, region.item_index, region.height, region.width) == (
-        prompt.labels,
-        prompt.to_name,
-        prompt.item_index,
-        prompt.height,
-        prompt.width,
-    )
 
 
 def _age(holder: Mapping[str, Any]) -> tuple[str, int]:

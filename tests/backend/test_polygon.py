@@ -101,6 +101,15 @@ def test_holes_stay_open_in_one_ring_under_both_filling_rules() -> None:
     assert abs(winding(points, 185 / 4, 100 / 2)) == 1
 
 
+def test_bridge_to_a_hole_is_short() -> None:
+    mask = np.ones((100, 100), bool)
+    mask[10:90, 40:95] = False
+    (points,) = polygon.from_mask(mask)
+    length = np.hypot(*(np.array(points) - np.roll(points, 1, axis=0)).T).sum()
+    # Both outlines, and the bridge twice: the hole is 5 pixels from the right edge, at most 12 from a corner.
+    assert 400 + 270 < length < 400 + 270 + 2 * 12
+
+
 def test_island_in_a_hole_is_a_polygon_of_its_own() -> None:
     mask = disc(300, 300, 140) & ~disc(300, 300, 90) | disc(300, 300, 30)
     polygons = polygon.from_mask(mask)
