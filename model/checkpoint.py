@@ -1,6 +1,6 @@
-"""A checkpoint: a folder with `model.safetensors` and `card.json`, complete and verified or refused.
+"""A trained network on disk: a folder with `model.safetensors` (weights) and `card.json` (what they are).
 
-Format of the weights: https://github.com/huggingface/safetensors. No pickle is read or written.
+The folder appears complete or not at all, and nothing is loaded that the card does not vouch for.
 """
 
 from __future__ import annotations
@@ -9,172 +9,219 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from model.encoding import ENCODINGS
 from model.networks import build
 
-WEIGHTS, CARD = "model.safetensors", "card.json"
-Card = dict[str, Any]
+WEIGHTS = "model.safetensors"
+CARD = "card.json"
+SIZE_STEP = 32  # deepest stride of the networks
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that must not be served; the message names file, trouble and fix in one sentence."""
+    """A checkpoint cannot be used; the message is one sentence with the file, the trouble and the fix."""
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Write weights and card into `folder`, which appears complete or not at all.
 
-
-def write(folder: Path, network: nn.Module, card: Card) -> Card:
-    """Write weights and card into an existing folder and sync them to disk.
+    An existing folder is replaced; a process killed in that very moment leaves the old one beside it.
 
     Args:
-        network: its state dict is written as it is, on the CPU.
-        card: needs `architecture` {name, params}, `encoding` {name, radius} and `size`, the input side in pixels;
-            `created` and `sha256` are filled in.
+        folder: its parent is made where it is missing.
+        network: what `build` gives for the card's architecture.
+        card: at least `architecture` {name, params}, `encoding` {name, radius} and `size` (side of the square
+            input in pixels, a multiple of 32); `parent`, `training` and `metrics` by convention.
 
     Returns:
-        The completed card.
+        The card as written: with `created` (ISO 8601, UTC) and `sha256` (of the weights file).
 
     Raises:
-        CheckpointError: the network carries values that are not finite, or the card lacks a key.
+        CheckpointError: weights that are not finite, or a card that does not describe the network.
     """
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    _check_finite(folder / WEIGHTS, state)
-    save_file(state, folder / WEIGHTS)
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    where = folder / WEIGHTS
+    data = to_safetensors(tensors, {"format": "pt"})
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    complete = {"created": created, **card, "sha256": sha256(folder / WEIGHTS)}
-    _check_card(folder / CARD, complete)
-    (folder / CARD).write_text(json.dumps(complete, indent=2) + "\n")
-    for path in (folder / WEIGHTS, folder / CARD, folder):
-        sync(path)
-    return complete
+    full = {"created": created, **card, "sha256": hashlib.sha256(data).hexdigest()}
+    check_card(full, folder / CARD)
+    with torch.device("meta"):
+        check_tensors(tensors, _network(full, folder / CARD), where)
+    write_folder(folder, {WEIGHTS: data, CARD: _to_json(full, folder / CARD)})
+    return full
 
 
-def save(folder: Path, network: nn.Module, card: Card) -> Card:
-    """Write a checkpoint that appears whole or not at all, in place of one that was there; see `write`."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as temporary:
-        part = Path(temporary) / "new"
-        part.mkdir()
-        complete = write(part, network, card)
-        if folder.exists():
-            os.replace(folder, Path(temporary) / "old")
-        os.replace(part, folder)
-    return complete
-
-
-def sync(path: Path) -> None:
-    """Flush a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_card(folder: Path) -> Card:
-    """The card of a checkpoint, checked.
+def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a checkpoint: the network on the CPU in evaluation mode, and the card.
 
     Raises:
-        CheckpointError: missing, damaged or incomplete.
+        CheckpointError: a file is missing, damaged, altered, or does not fit the card.
     """
-    path = folder / CARD
-    try:
-        card = json.loads(path.read_text())
-    except FileNotFoundError:
+    card, path = read_card(folder), folder / WEIGHTS
+    data = _read(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card["sha256"]:
         raise CheckpointError(
-            f"{path} is missing: a checkpoint is a folder with {WEIGHTS} and {CARD}"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is not readable JSON ({error}): restore or remove this version"
-        ) from error
-    _check_card(path, card)
-    return card
-
-
-def load(folder: Path) -> tuple[nn.Module, Card]:
-    """Load a checkpoint.
-
-    Returns:
-        The network in evaluation mode on the CPU, and the card.
-
-    Raises:
-        CheckpointError: missing, truncated, altered, of another architecture, or with values that are not finite.
-    """
-    card = read_card(folder)
-    path = folder / WEIGHTS
-    if not path.exists():
-        raise CheckpointError(f"{path} is missing: restore it or remove this version")
-    if sha256(path) != card["sha256"]:
-        raise CheckpointError(
-            f"{path} does not match the sha256 in its card: it is damaged or was altered, restore it"
+            f"{path} was cut short or altered: its sha256 begins with {digest[:8]} where {CARD} says "
+            f"{card['sha256'][:8]}; copy the folder again from where it came from or use another version"
         )
     try:
-        state = load_file(path)
+        tensors = parse_safetensors(data)
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is no whole safetensors file ({error}): restore it") from error
-    _check_finite(path, state)
-    architecture = card["architecture"]
-    try:
-        network = build(architecture["name"], **architecture.get("params", {}))
-    except ValueError as error:
-        raise CheckpointError(f"{folder / CARD}: {error}") from error
-    _check_shapes(path, network.state_dict(), state)
-    network.load_state_dict(state)
+        raise CheckpointError(f"{path} is no safetensors file ({error}); export or import it again") from None
+    network = _network(card, folder / CARD)
+    check_tensors(tensors, network, path)
+    network.load_state_dict(tensors)
     return network.eval(), card
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a checkpoint's two files into an existing folder and sync them."""
-    for name in (WEIGHTS, CARD):
-        shutil.copyfile(source / name, target / name)
-        sync(target / name)
-    sync(target)
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read and check the card alone.
+
+    Raises:
+        CheckpointError: it is missing, no JSON, or lacks what `load` needs.
+    """
+    path = folder / CARD
+    try:
+        card = json.loads(_read(path))
+    except ValueError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is no JSON ({error}); copy the folder again") from None
+    check_card(card, path)
+    return card
 
 
-def _check_card(path: Path, card: object) -> None:
+def check_card(card: Any, path: Path) -> None:
+    """Raise `CheckpointError` unless the card has what `load` needs."""
+    demands = {
+        "architecture": ("an object with a name and params", _is_architecture),
+        "encoding": (f"an object with a name ({', '.join(ENCODINGS)}) and a radius above 0", _is_encoding),
+        "size": (f"a multiple of {SIZE_STEP}", _is_size),
+        "sha256": ("64 hex digits", lambda v: isinstance(v, str) and len(v) == 64),
+    }
     if not isinstance(card, dict):
-        raise CheckpointError(f"{path} must hold a JSON object")
-    for key in ("architecture", "encoding", "size", "sha256"):
-        if key not in card:
-            raise CheckpointError(f"{path} lacks {key!r}: this is no card of clickmask")
-    if card["encoding"].get("name") not in ENCODINGS:
-        raise CheckpointError(f"{path}: unknown click encoding {card['encoding'].get('name')!r}")
-    if not isinstance(card["size"], int) or card["size"] <= 0 or card["size"] % 32:
-        raise CheckpointError(f"{path}: size {card['size']!r} must be a multiple of 32")
+        raise CheckpointError(f"{path} holds no JSON object; write one with {', '.join(demands)}")
+    for key, (wanted, is_good) in demands.items():
+        if not is_good(card.get(key)):
+            value = repr(card[key])[:80] if key in card else "missing"
+            raise CheckpointError(f"{path}: {key} is {value}; it must be {wanted}")
 
 
-def _check_finite(path: Path, state: dict[str, Tensor]) -> None:
-    for key, value in state.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
+def check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
+    """Raise `CheckpointError` unless the tensors are exactly the network's, in shape and kind, and finite."""
+    expected = network.state_dict()
+    for key in sorted(expected.keys() ^ tensors.keys()):
+        trouble = "is missing" if key in expected else "has no place in the architecture of the card"
+        count = len(expected.keys() ^ tensors.keys())
+        raise CheckpointError(f"{path}: {key} {trouble} ({count} such keys); use the card of these weights")
+    for key, value in tensors.items():
+        shape, wanted = tuple(value.shape), tuple(expected[key].shape)
+        if shape != wanted or value.is_floating_point() != expected[key].is_floating_point():
             raise CheckpointError(
-                f"{path}: {key} holds NaN or infinity, so its masks would be void: train again"
+                f"{path}: {key} has shape {shape} ({value.dtype}) where the card's architecture has {wanted} "
+                f"({expected[key].dtype}); use the card of these weights"
+            )
+        if not torch.isfinite(value).all():
+            raise CheckpointError(
+                f"{path}: {key} holds NaN or infinite values; training diverged, use an earlier version"
             )
 
 
-def _check_shapes(path: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    for key in expected.keys() | found.keys():
-        if key not in found:
-            raise CheckpointError(
-                f"{path} lacks {key}: it belongs to another architecture than its card says"
-            )
-        if key not in expected:
-            raise CheckpointError(
-                f"{path} has a surplus {key}: it belongs to another architecture than its card says"
-            )
-        if expected[key].shape != found[key].shape:
-            shapes = f"{tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
-            raise CheckpointError(f"{path}: {key} has shape {shapes}: other parameters than its card says")
+def copy(source: Path, target: Path) -> None:
+    """Copy the two files of a checkpoint; `target` appears complete or not at all and must not exist.
+
+    Raises:
+        CheckpointError: a file of the source is missing.
+    """
+    write_folder(target, {name: _read(source / name) for name in (WEIGHTS, CARD)})
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files through a hidden neighbour that is synced to disk and renamed at the end."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    hidden = folder.parent / f".tmp-{uuid.uuid4().hex}"
+    hidden.mkdir()
+    try:
+        for name, data in files.items():
+            with open(hidden / name, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        sync_folder(hidden)
+        if folder.exists():
+            old = folder.parent / f".old-{uuid.uuid4().hex}"
+            os.rename(folder, old)
+            os.rename(hidden, folder)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(hidden, folder)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _network(card: Mapping[str, Any], path: Path) -> nn.Module:
+    try:
+        return build(card["architecture"]["name"], **card["architecture"]["params"])
+    except ValueError as error:
+        raise CheckpointError(f"{path}: architecture: {error}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CheckpointError(
+            f"{path} cannot be read ({reason}); a checkpoint is a folder with {WEIGHTS} and {CARD}"
+        ) from None
+
+
+def _to_json(card: Mapping[str, Any], path: Path) -> bytes:
+    try:
+        return json.dumps(card, indent=2, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: the card is not plain JSON ({error}); use numbers, text, lists and objects"
+        ) from None
+
+
+def _is_architecture(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("params"), dict)
+    )
+
+
+def _is_encoding(value: Any) -> bool:
+    if not isinstance(value, dict) or value.get("name") not in ENCODINGS:
+        return False
+    radius = value.get("radius")
+    return isinstance(radius, int | float) and not isinstance(radius, bool) and 0 < radius < float("inf")
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value > 0 and value % SIZE_STEP == 0

@@ -1,32 +1,49 @@
-"""The model registry: versions of networks on disk, and which one of each line is current.
+"""Model versions on disk: `<home>/registry/<line>/<ordinal>-<hash8>/`, a line being `base` or `project-<id>`.
 
-`<home>/registry/<line>/<ordinal>-<hash8>/` holds a checkpoint; `<line>/current` names the served version, and
-`<line>/history` those served before it, one a line. A line is `base` or `project-<id>`. Every write is a rename,
-so that any number of servers and workers may share one registry, also on a network volume.
+The file `<line>/current` names the served version on its first line and the ones served before it on the next,
+newest first; it is only ever replaced as a whole. Writers of one line take turns through a file lock, which the
+system releases when a process dies; readers need none. Any file system with POSIX renames and locks will do, a
+shared volume included.
 """
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import re
 import shutil
-import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from model import checkpoint
-from model.checkpoint import Card, CheckpointError
+from model.checkpoint import CheckpointError
 
-DEFAULT_WEIGHTS = Path(__file__).parent / "weights"
-_FOLDER = re.compile(r"(\d+)-([0-9a-f]{8})")
-_LINE = re.compile(r"base|project-\d+")
+BASE = "base"
+PACKAGED = Path(__file__).with_name("weights")  # the default weights
+HISTORY = 20  # how many earlier served versions `current` remembers
+STALE_S = 86400.0  # hidden folders of killed processes are removed after a day
+
+_LINE = re.compile(r"base|project-[0-9]+")
+_FOLDER = re.compile(r"([0-9]+)-([0-9a-f]{8})")
+
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, order=True)
+class RegistryError(ValueError):
+    """The registry has no such line or version, or the step makes no sense; the message says what to do."""
+
+
+@dataclass(frozen=True)
 class Version:
-    """One version of one line; `name` is what Label Studio shows."""
+    """One version of a line: `path` is a checkpoint folder, `hash8` begins the sha256 of its weights."""
 
     line: str
     ordinal: int
@@ -35,181 +52,237 @@ class Version:
 
     @property
     def name(self) -> str:
-        """`<line>-<ordinal>-<hash8>`."""
+        """As shown in Label Studio: `<line>-<ordinal>-<hash8>`."""
         return f"{self.line}-{self.ordinal}-{self.hash8}"
-
-    def load(self) -> tuple[nn.Module, Card]:
-        """The network in evaluation mode and its card; raises `CheckpointError`."""
-        return checkpoint.load(self.path)
-
-    def card(self) -> Card:
-        """The card alone; raises `CheckpointError`."""
-        return checkpoint.read_card(self.path)
 
 
 class Registry:
-    """All lines below one home folder.
-
-    Args:
-        home: CLICKMASK_HOME; `registry` below it is created when first written to.
-    """
+    """The model versions under `home`; safe to use from several processes and threads at once."""
 
     def __init__(self, home: Path) -> None:
-        self.root = home / "registry"
+        self.root = Path(home) / "registry"
 
     def lines(self) -> list[str]:
-        """Names of all lines, sorted."""
-        return (
-            sorted(p.name for p in self.root.iterdir() if _LINE.fullmatch(p.name))
-            if self.root.exists()
-            else []
-        )
+        """The lines there are, `base` first."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _LINE.fullmatch(p.name))
 
     def versions(self, line: str) -> list[Version]:
-        """All versions of a line, oldest first; they are complete, but only loading verifies them."""
-        folder = self._line(line)
-        found = [self._version(line, p.name) for p in folder.iterdir()] if folder.exists() else []
-        return sorted(v for v in found if v is not None)
+        """The usable versions of a line, oldest first; unusable ones are logged and left out."""
+        good, bad = self._survey(line)
+        for name, reason in bad.items():
+            log.warning("version %s of line %s is left out: %s", name, line, reason)
+        return good
+
+    def broken(self, line: str) -> dict[str, str]:
+        """Folder name -> why that version of the line is left out."""
+        return self._survey(line)[1]
 
     def current(self, line: str) -> Version | None:
-        """The version the line serves; None before the first promotion."""
-        return self._version(line, _read(self._line(line) / "current").strip())
+        """The promoted version; None where the line has none. Reads one small file."""
+        served = self._served(line)
+        return served[0] if served else None
 
     def find(self, name: str) -> Version:
-        """The version with this name, or the current one of the line with this name.
+        """A version by its name, or by `<line>-<ordinal>`, or the current one by its line.
 
         Raises:
-            KeyError: there is none.
+            RegistryError: there is no such version.
         """
-        for line in self.lines():
-            current = self.current(line)
-            if name == line and current is not None:
-                return current
-            for version in self.versions(line):
-                if version.name == name:
-                    return version
-        raise KeyError(f"no model version {name!r}: `clickmask models list` shows all")
+        line = _LINE.match(name)
+        if line is None:
+            raise RegistryError(f"{name!r} is no model version: names look like base-1-0a1b2c3d")
+        if line.end() == len(name):
+            current = self.current(name)
+            if current is None:
+                raise RegistryError(f"line {name!r} has no promoted version: promote one of its versions")
+            return current
+        for version in self.versions(line[0]):
+            if name in (version.name, f"{version.line}-{version.ordinal}"):
+                return version
+        known = ", ".join(v.name for v in self.versions(line[0])) or "none"
+        raise RegistryError(f"there is no version {name!r}: line {line[0]!r} has {known}")
 
-    def add(self, line: str, network: nn.Module, card: Card) -> Version:
-        """Write a new version, which is not served before it is promoted.
+    def add(self, line: str, network: nn.Module, card: Mapping[str, Any]) -> Version:
+        """Save a network as the newest version of a line; it is not promoted.
 
         Raises:
-            CheckpointError: see `model.checkpoint.write`.
+            CheckpointError: see `checkpoint.save`.
         """
-        with self._part(line) as part:
-            return self._place(line, Path(part), checkpoint.write(Path(part), network, card))
+        hidden = self._hidden(line)
+        written = checkpoint.save(hidden, network, card)
+        with self._lock(line):
+            return self._publish(line, hidden, written["sha256"])
 
-    def add_files(self, line: str, source: Path) -> Version:
-        """As `add`, from the folder of a checkpoint, which is verified first."""
-        checkpoint.load(source)
-        with self._part(line) as part:
-            checkpoint.copy(source, Path(part))
-            return self._place(line, Path(part), checkpoint.read_card(source))
+    def adopt(self, line: str, folder: Path) -> Version:
+        """Copy a checkpoint folder, byte for byte, as the newest version of a line; it is not promoted.
+
+        Raises:
+            CheckpointError: it cannot be loaded.
+        """
+        hidden, sha256 = self._copy(line, folder)
+        with self._lock(line):
+            return self._publish(line, hidden, sha256)
 
     def promote(self, version: Version) -> None:
-        """Serve this version from now on.
+        """Let a version be the one that is served.
 
         Raises:
-            CheckpointError: it is damaged; what was served goes on being served.
+            RegistryError: it has been pruned meanwhile.
         """
-        version.load()
-        before = self.current(version.line)
-        if before is not None and before != version:
-            history = [*self._history(version.line), before.path.name]
-            _write(self._line(version.line) / "history", "\n".join(history[-20:]) + "\n")
-        _write(self._line(version.line) / "current", version.path.name + "\n")
+        with self._lock(version.line):
+            self._promote(version)
 
     def rollback(self, line: str) -> Version:
-        """Serve again what was served before the current version.
+        """Go back to the version that was served before the current one, and return it.
 
         Raises:
-            LookupError: nothing older was served, or it is gone.
+            RegistryError: nothing was served before.
         """
-        history = self._history(line)
-        while history:
-            version = self._version(line, history.pop())
-            if version is not None and version != self.current(line):
-                version.load()
-                _write(self._line(line) / "history", "".join(f"{name}\n" for name in history))
-                _write(self._line(line) / "current", version.path.name + "\n")
-                return version
-        raise LookupError(f"line {line!r} has no earlier version to go back to")
+        with self._lock(line):
+            served = self._served(line)
+            if len(served) < 2:
+                raise RegistryError(f"line {line!r} cannot be rolled back: no version was served before")
+            self._write_pointer(line, served[1:])
+            return served[1]
 
     def prune(self, line: str, keep: int = 5) -> list[Version]:
-        """Remove all but the newest `keep` versions; never the current one or the one `rollback` would serve."""
-        safe = {self.current(line), *[self._version(line, name) for name in self._history(line)[-1:]]}
-        doomed = [v for v in self.versions(line)[: -keep or None] if v not in safe]
-        for version in doomed:
-            shutil.rmtree(version.path)
-        return doomed
+        """Remove old versions and return them; the newest `keep`, the current one and the one that a rollback
+        would serve stay."""
+        if keep < 1:
+            raise RegistryError(f"keep is {keep}: keep at least 1 version")
+        with self._lock(line):
+            stay = {v.name for v in self.versions(line)[-keep:] + self._served(line)[:2]}
+            gone = [v for v in self.versions(line) if v.name not in stay]
+            for version in gone:
+                hidden = self._hidden(line)
+                os.rename(version.path, hidden)  # readers see all of it or nothing
+                shutil.rmtree(hidden, ignore_errors=True)
+            self._sweep(line)
+        return gone
 
     def ensure_base(self) -> Version:
-        """The current base version; installs the packaged default weights where there is none."""
-        current = self.current("base")
-        if current is None:
-            try:
-                current = self.add_files("base", DEFAULT_WEIGHTS)
-            except CheckpointError as error:
-                raise CheckpointError(
-                    f"the default weights of this installation are damaged: {error}"
-                ) from error
-            self.promote(current)
+        """The current version of `base`; where it has none, the packaged default weights become it.
+
+        Raises:
+            CheckpointError: the package carries no usable weights.
+        """
+        current = self.current(BASE)
+        if current is not None:
+            return current
+        hidden, sha256 = self._copy(BASE, PACKAGED)
+        with self._lock(BASE):
+            current = self.current(BASE)
+            if current is None:
+                current = self._publish(BASE, hidden, sha256)
+                self._promote(current)
+            else:
+                shutil.rmtree(hidden, ignore_errors=True)
         return current
 
-    def _line(self, line: str) -> Path:
+    def _folder(self, line: str) -> Path:
         if not _LINE.fullmatch(line):
-            raise ValueError(f"line {line!r}: must be 'base' or 'project-<id>'")
+            raise RegistryError(f"{line!r} is no line of models: use base or project-<id>")
         return self.root / line
+
+    def _hidden(self, line: str) -> Path:
+        return self._folder(line) / f".tmp-{uuid.uuid4().hex}"
+
+    def _survey(self, line: str) -> tuple[list[Version], dict[str, str]]:
+        good, bad = [], {}
+        folder = self._folder(line)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            version = self._version(line, path.name)
+            if version is None:
+                continue
+            reason = _fault(version)
+            if reason is None:
+                good.append(version)
+            else:
+                bad[path.name] = reason
+        return sorted(good, key=lambda v: (v.ordinal, v.hash8)), bad
 
     def _version(self, line: str, folder: str) -> Version | None:
         match = _FOLDER.fullmatch(folder)
-        path = self._line(line) / folder
-        if match is None or not path.is_dir():
-            return None
-        return Version(line, int(match[1]), match[2], path)
+        return Version(line, int(match[1]), match[2], self._folder(line) / folder) if match else None
 
-    def _history(self, line: str) -> list[str]:
-        return _read(self._line(line) / "history").split()
+    def _served(self, line: str) -> list[Version]:
+        """The current version and those served before it, newest first, as far as they still exist."""
+        try:
+            names = (self._folder(line) / "current").read_text().split()
+        except FileNotFoundError:
+            return []
+        versions = [self._version(line, name) for name in names]
+        there = [v for v in versions if v is not None and v.path.is_dir()]
+        if versions and (not there or there[0] != versions[0]):
+            log.warning("line %s: version %s is promoted and does not exist", line, names[0])
+        return there
 
-    def _part(self, line: str) -> tempfile.TemporaryDirectory[str]:
-        """A folder beside the versions, invisible to readers, gone afterwards unless renamed."""
-        self._line(line).mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(dir=self._line(line), prefix=".part-", ignore_cleanup_errors=True)
+    def _publish(self, line: str, hidden: Path, sha256: str) -> Version:
+        """Give a complete hidden folder the next free number; the caller holds the lock."""
+        taken = (self._version(line, p.name) for p in self._folder(line).iterdir())
+        ordinal = max((v.ordinal for v in taken if v is not None), default=0) + 1
+        version = self._version(line, f"{ordinal}-{sha256[:8]}")
+        assert version is not None
+        os.rename(hidden, version.path)
+        checkpoint.sync_folder(version.path.parent)
+        return version
 
-    def _place(self, line: str, part: Path, card: Card) -> Version:
-        """Rename a complete folder to the next free ordinal; ordinals of removed versions are not used again."""
-        hash8 = card["sha256"][:8]
-        counter = self._line(line) / ".ordinals"
-        counter.mkdir(exist_ok=True)
-        ordinal = max([0, *(int(p.name) for p in counter.iterdir())])
-        while True:
-            ordinal += 1
-            try:
-                (counter / str(ordinal)).mkdir()  # atomic: only one process gets this number
-                break
-            except FileExistsError:
-                continue
-        target = self._line(line) / f"{ordinal}-{hash8}"
-        os.chmod(part, 0o755)
-        os.replace(part, target)
-        checkpoint.sync(self._line(line))
-        return Version(line, ordinal, hash8, target)
+    def _promote(self, version: Version) -> None:
+        if not version.path.is_dir():
+            raise RegistryError(f"{version.name} cannot be promoted: it has been removed; choose another one")
+        served = self._served(version.line)
+        if not served or served[0] != version:
+            self._write_pointer(version.line, [version, *served])
+
+    def _write_pointer(self, line: str, served: list[Version]) -> None:
+        folder = self._folder(line)
+        hidden = folder / f".current-{uuid.uuid4().hex}"
+        with open(hidden, "w") as file:
+            file.writelines(f"{v.path.name}\n" for v in served[: HISTORY + 1])
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(hidden, folder / "current")
+        checkpoint.sync_folder(folder)
+
+    def _copy(self, line: str, folder: Path) -> tuple[Path, str]:
+        """A checked hidden copy of a checkpoint and the sha256 of its weights."""
+        hidden = self._hidden(line)
+        checkpoint.copy(folder, hidden)
+        try:
+            return hidden, checkpoint.load(hidden)[1]["sha256"]
+        except CheckpointError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            checkpoint.load(folder)  # the same complaint, with the name that the caller knows
+            raise
+
+    def _sweep(self, line: str) -> None:
+        """Remove what killed processes left behind."""
+        for path in self._folder(line).glob(".*-*"):
+            if time.time() - path.stat().st_mtime > STALE_S:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _lock(self, line: str) -> Iterator[None]:
+        folder = self._folder(line)
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
-def _read(path: Path) -> str:
+def _fault(version: Version) -> str | None:
+    """Why a version cannot be used, as far as a quick look tells; None where it looks good."""
     try:
-        return path.read_text()
-    except FileNotFoundError:
-        return ""
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a small file atomically."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-    checkpoint.sync(path.parent)
+        card = checkpoint.read_card(version.path)
+    except CheckpointError as error:
+        return str(error)
+    if not (version.path / checkpoint.WEIGHTS).is_file():
+        return f"{version.path / checkpoint.WEIGHTS} is missing; copy the folder again"
+    if not card["sha256"].startswith(version.hash8):
+        return f"{version.path / checkpoint.CARD} is the card of other weights; copy the folder again"
+    return None
