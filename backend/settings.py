@@ -118,6 +118,8 @@ class Settings:
     max_image_megapixels: int = _variable("CLICKMASK_MAX_IMAGE_MEGAPIXELS", _number(int, 1, 2000), 100)
     session_cache_mb: int = _variable("CLICKMASK_SESSION_CACHE_MB", _number(int, 1, 1 << 20), 256)
     session_ttl_s: int = _variable("CLICKMASK_SESSION_TTL_S", _number(int, 1, 7 * 86400), 1800)
+    # How long the way each object was clicked is kept, to tell good annotations from poor ones; 0 keeps nothing.
+    trace_days: int = _variable("CLICKMASK_TRACE_DAYS", _number(int, 0, 3650), 90)
     # Label Studio sends every saved mask of the task along with each click, twice, as JSON numbers.
     max_body_mb: int = _variable("CLICKMASK_MAX_BODY_MB", _number(int, 1, 1024), 64)
     # How far, in image pixels, a polygon may run from the mask's edge.

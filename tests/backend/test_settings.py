@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from backend.settings import Settings, SettingsError
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = Settings.from_env({})
+    assert (settings.host, settings.port, settings.image_cache_mb) == ("127.0.0.1", 9090, 512)
+    assert settings.home == Path("~/.clickmask").expanduser()
+
+
+def test_values_are_read_and_typed(tmp_path: Path) -> None:
+    settings = Settings.from_env(
+        {
+            "LABEL_STUDIO_URL": "https://ls.example.com/label-studio/",
+            "CLICKMASK_HOME": str(tmp_path),
+            "CLICKMASK_FLIP": "yes",
+            "CLICKMASK_IMAGE_HOSTS": "a.example.com, B.example.com",
+            "CLICKMASK_DEADLINE_S": "2.5",
+            "CLICKMASK_PORT": "",
+        }
+    )
+    assert settings.label_studio_url == "https://ls.example.com/label-studio"
+    assert settings.home == tmp_path
+    assert settings.flip is True
+    assert settings.image_hosts == ("a.example.com", "b.example.com")
+    assert settings.deadline_s == 2.5
+    assert settings.port == 9090  # an empty variable is an unset one
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("CLICKMASK_PORT", "99999", "0 to 65535"),
+        ("CLICKMASK_PORT", "ninety", "whole number"),
+        ("CLICKMASK_DEADLINE_S", "nan", "0.1 to 100"),
+        ("CLICKMASK_DEVICE", "tpu", "auto, cpu, cuda, openvino"),
+        ("CLICKMASK_FLIP", "perhaps", "1 or 0"),
+        ("CLICKMASK_REDIS_URL", "localhost:6379", "redis://"),
+        ("LABEL_STUDIO_URL", "ls.example.com", "http://"),
+    ],
+)
+def test_an_error_names_variable_value_and_fix(name: str, value: str, fix: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({name: value})
+    assert all(part in str(caught.value) for part in (name, value, fix))
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"CLICKMASK_PORT": "x", "CLICKMASK_SLOTS": "0"})
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_open_address_needs_a_password_or_consent() -> None:
+    with pytest.raises(SettingsError, match="CLICKMASK_ALLOW_ANONYMOUS"):
+        Settings.from_env({"CLICKMASK_HOST": "0.0.0.0"})
+    for extra in ({"CLICKMASK_ALLOW_ANONYMOUS": "1"}, {"BASIC_AUTH_USER": "u", "BASIC_AUTH_PASS": "p"}):
+        assert Settings.from_env({"CLICKMASK_HOST": "0.0.0.0", **extra}).host == "0.0.0.0"
+    for host in ("127.0.0.1", "::1", "localhost"):
+        Settings.from_env({"CLICKMASK_HOST": host})
+
+
+def test_half_a_login_is_refused() -> None:
+    with pytest.raises(SettingsError, match="BASIC_AUTH_PASS is not set"):
+        Settings.from_env({"BASIC_AUTH_USER": "u"})
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    settings = Settings.from_env(
+        {
+            "LABEL_STUDIO_API_KEY": "hidden-token",
+            "BASIC_AUTH_USER": "u",
+            "BASIC_AUTH_PASS": "hidden-pass",
+            "CLICKMASK_WEBHOOK_SECRET": "hidden-hook",
+            "CLICKMASK_REDIS_URL": "redis://me:hidden-redis@host:6379/0",
+        }
+    )
+    assert "hidden" not in repr(settings) + repr(settings.masked())
+    assert settings.masked()["CLICKMASK_REDIS_URL"] == "redis://me:***@host:6379/0"
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"CLICKMASK_REDIS_URL": "http://me:hidden-redis@host"})
+    assert "hidden" not in str(caught.value)
+
+
+def test_the_environment_can_be_handed_on() -> None:
+    settings = Settings.from_env(
+        {"CLICKMASK_IMAGE_HOSTS": "a b", "CLICKMASK_FLIP": "1", "CLICKMASK_PORT": "1"}
+    )
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+def test_a_misspelt_variable_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    Settings.from_env({"CLICKMASK_IMAGE_HOST": "a"})
+    assert "CLICKMASK_IMAGE_HOSTS" in caplog.text
