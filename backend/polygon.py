@@ -17,6 +17,8 @@ _SPECK = 0.0005
 # A polygon may leave the outline by no more than this share of a part's area per pixel of its outline, so that
 # small and thin parts are not simplified away: at most 4 % of the area even if it were off everywhere.
 _SLACK = 0.04
+# Points of a ring among which a bridge to a hole is looked for.
+_MOST_POINTS = 1000
 # Edges times rows that a polygon may have beyond the number of pixels: bounds the memory for a hostile one.
 _MOST_CROSSINGS = 1_000_000
 
@@ -116,16 +118,20 @@ def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _join(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """Splice holes into an outline, each by a bridge between two near points."""
+    """Splice holes into an outline, each by a bridge between the two nearest points."""
     for hole in sorted(holes, key=lambda ring: ring[:, 0].min()):
-        at = _nearest(outline, hole[hole[:, 0].argmin()])
-        turned = np.roll(hole, -_nearest(hole, outline[at]), axis=0)
+        at, start = _nearest(outline, hole)
+        turned = np.roll(hole, -start, axis=0)
         outline = np.concatenate([outline[: at + 1], turned, turned[:1], outline[at:]])
     return outline
 
 
-def _nearest(ring: np.ndarray, point: np.ndarray) -> int:
-    return int(np.square(ring - point).sum(axis=1).argmin())
+def _nearest(outline: np.ndarray, hole: np.ndarray) -> tuple[int, int]:
+    """Return the indices of the two nearest points; of very long rings only some points are looked at."""
+    skip, skip_hole = len(outline) // _MOST_POINTS + 1, len(hole) // _MOST_POINTS + 1
+    gaps = np.square(outline[::skip, None] - hole[None, ::skip_hole]).sum(axis=2)
+    at, start = np.unravel_index(gaps.argmin(), gaps.shape)
+    return int(at) * skip, int(start) * skip_hole
 
 
 def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -41,12 +41,15 @@ def encode(mask: np.ndarray) -> bytes:
     pixels = np.ascontiguousarray(mask).view(np.uint8).ravel()
     starts = np.concatenate(([0], _changes(pixels)))
     lengths = 4 * np.diff(starts, append=pixels.size)
-    values = np.where(pixels[starts], 255, 0)
-    # Runs that no length field can hold become several blocks, the last one with the rest.
+    # A run that no length field can hold becomes several blocks, all with the longest field, the last with the rest.
     blocks = (lengths + _LONGEST - 1) // _LONGEST
     counts = np.full(blocks.sum(), _LONGEST)
     counts[np.cumsum(blocks) - 1] = lengths - (blocks - 1) * _LONGEST
-    return _pack(4 * pixels.size, counts, np.repeat(values, blocks))
+    choice = np.repeat(np.searchsorted([8, 16, 256], lengths), blocks)
+    values = np.repeat(np.where(pixels[starts], 255, 0), blocks)
+    sizes = np.array(_SIZES)[choice]
+    heads = ((4 + choice) << sizes) | (counts - 1)
+    return _pack(_header(4 * pixels.size), (heads << 8) | values, sizes + 11)
 
 
 def decode(code: bytes | Sequence[int], height: int, width: int) -> np.ndarray:
@@ -97,14 +100,10 @@ def _changes(pixels: np.ndarray) -> np.ndarray:
     return np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
 
 
-def _pack(total: int, counts: np.ndarray, values: np.ndarray) -> bytes:
-    """Write runs of ``counts`` (1 to 65,536) of ``values`` (0 to 255), ``total`` in all."""
-    choice = np.searchsorted([8, 16, 256], counts)
-    sizes = np.array(_SIZES)[choice]
-    heads = ((4 + choice) << sizes) | (counts - 1)
-    header = _header(total)
-    codes = np.concatenate(([header >> 32, header & 0xFFFFFFFF], (heads << 8) | values))
-    widths = np.concatenate(([_HEADER_BITS - 32, 32], sizes + 11))
+def _pack(header: int, codes: np.ndarray, widths: np.ndarray) -> bytes:
+    """Write the header and then the lowest ``widths`` bits of each of ``codes``, at most 32."""
+    codes = np.concatenate(([header >> 32, header & 0xFFFFFFFF], codes))
+    widths = np.concatenate(([_HEADER_BITS - 32, 32], widths))
     ends = np.cumsum(widths)
     # Each code lies in the eight bytes that start with the byte of its first bit.
     first = (ends - widths) // 8

@@ -188,7 +188,7 @@ def test_label_studio_sdk_reads_and_writes_the_same_bytes() -> None:
     rng = np.random.default_rng(0)
     masks = [rng.random((20, 30)) > share for share in (0.02, 0.5, 0.98)]
     # Runs of every length at which the choice of the length field changes: 2, 4, 64 and 16,384 pixels, and more.
-    lengths = [*range(1, 70), 16_383, 16_384, 16_385]
+    lengths = [*range(1, 70), 16_383, 16_384, 16_385, 33_000]
     masks += [np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)[None]]
     masks += [np.ones((130, 128), bool), np.eye(100, dtype=bool), np.zeros((1, 1), bool)]
     codes = [[*mask.shape, list(rle.encode(mask))] for mask in masks]
