@@ -195,5 +195,7 @@ def _key(project: int | None) -> str:
 
 def _rounded(effect: Effect) -> Effect:
     """Five digits are more than any of them is exact to, and half the memory."""
-    values = {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(effect).items()}
+    values: dict[str, Any] = {
+        k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(effect).items()
+    }
     return Effect(**values)

@@ -56,4 +56,5 @@ def listed(folder: Path) -> Iterator[Subject]:
     for entry in json.loads((folder / "items.json").read_text()):
         item = Item(folder.name, *((folder / entry[key]).read_bytes() for key in ("image", "mask")))
         image, ids = item.decode()
-        yield Subject(f"{folder.name}/{entry['image']}", image, ids == entry["object_id"], ids == IGNORE)
+        place = entry.get("sequence") or entry["image"]  # frames of one film are one thing to learn about
+        yield Subject(f"{folder.name}/{place}", image, ids == entry["object_id"], ids == IGNORE)

@@ -1,0 +1,118 @@
+"""`python -m fine_tune.quality simulate | train | report`: makes the shipped quality model and its report."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from rich.progress import track
+
+from fine_tune import bundle
+from fine_tune.quality import annotators, corpus, document, network, subjects, training
+from model import checkpoint
+from model.engine import create_engine
+from model.predictor import Predictor
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.group()
+def main() -> None:
+    """Predicted quality of annotations: simulate annotators, train the predictor, report."""
+
+
+@main.command()
+@click.argument("out", type=FILE)
+@click.option("--model", "weights", type=FOLDER, required=True, help="Folder of a click model's weights.")
+@click.option(
+    "--bundle", "archive", type=FILE, help="Objects of a training bundle (`clickmask train --pack`)."
+)
+@click.option("--folder", "folders", type=FOLDER, multiple=True, help="All objects of an evaluation set.")
+@click.option("--kinds", type=click.Choice(["seen", "unseen"]), default="seen", show_default=True)
+@click.option("--count", default=1500, show_default=True, help="Annotations.")
+@click.option("--seed", default=0, show_default=True)
+def simulate(
+    out: Path,
+    weights: Path,
+    archive: Path | None,
+    folders: tuple[Path, ...],
+    kinds: str,
+    count: int,
+    seed: int,
+) -> None:
+    """Annotate objects with simulated annotators and the click model; append to OUT as they are done."""
+    if (archive is None) == (not folders):
+        raise click.UsageError("give either --bundle or --folder")
+    torch.set_num_threads(1)
+    loaded, card = checkpoint.load(weights)
+    encoding = card["encoding"]
+    predictor = Predictor(
+        create_engine(loaded, card["size"], threads=1), encoding["name"], encoding["radius"]
+    )
+    rng = np.random.default_rng(seed)
+    if archive is not None:
+        source = subjects.drawn(bundle.read(archive), rng)
+    else:
+        source = itertools.cycle(itertools.chain.from_iterable(map(subjects.listed, folders)))
+    chosen = annotators.SEEN if kinds == "seen" else annotators.UNSEEN
+    records = corpus.simulate(itertools.islice(source, count), chosen, predictor, seed)
+    with out.open("a") as file:
+        for record in track(records, total=count, description="annotating"):
+            file.write(record.to_json() + "\n")
+            file.flush()
+
+
+@main.command()
+@click.argument("records", type=FILE)
+@click.option("--out", type=FILE, default=network.WEIGHTS, show_default=False)
+@click.option("--clicks-from", required=True, help="Name of the click model the annotations were made with.")
+@click.option("--members", default=4, show_default=True)
+@click.option("--epochs", default=40, show_default=True)
+def train(records: Path, out: Path, clicks_from: str, members: int, epochs: int) -> None:
+    """Fit the predictor to RECORDS, a file that `simulate` made, and write it."""
+    torch.set_num_threads(1)
+    known = corpus.read(records)
+    model = training.fit(known, members, epochs)
+    model.save(
+        out,
+        {
+            "trained on": document.composition(known),
+            "click model": clicks_from,
+            "members": members,
+            "epochs": epochs,
+        },
+    )
+    click.echo(f"{out}: {document.composition(known)}")
+
+
+@main.command()
+@click.argument("trained", type=FILE)
+@click.argument("tested", type=FILE, nargs=-1, required=True)
+@click.option("--weights", type=FILE, default=network.WEIGHTS, show_default=False)
+@click.option("--picture", type=FILE, default=Path("docs/quality.png"), show_default=True)
+def report(trained: Path, tested: tuple[Path, ...], weights: Path, picture: Path) -> None:
+    """Print the tables for every TESTED file (baselines learn from TRAINED) and draw the curves."""
+    from fine_tune.quality import report as figures  # needs scikit-learn, which only this command does
+
+    torch.set_num_threads(1)
+    model, known, parts = network.QualityModel.load(weights), corpus.read(trained), {}
+    click.echo(
+        f"Click model: {network.card(weights)['click model']}\n\nTrained on {document.composition(known)}."
+    )
+    for path in tested:
+        test = corpus.read(path)
+        scores = figures.score_all(model, known, test)
+        parts[path.stem] = (test, scores)
+        rows, ahead = figures.bootstrap(test, scores)
+        click.echo(f"\n### {path.stem}\n\n{document.composition(test)}.\n\n{document.table(rows)}\n")
+        click.echo(f"{figures.OURS} minus each:\n\n{document.table(ahead)}\n")
+        click.echo(document.by_kind(test, scores[figures.OURS]))
+    document.draw(parts, picture)
+
+
+if __name__ == "__main__":
+    main()

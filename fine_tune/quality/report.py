@@ -1,0 +1,146 @@
+"""How well predicted quality orders annotations for review, beside simpler ways to order them.
+
+Intervals are bootstraps over images: annotations of one image are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.metrics import roc_auc_score
+
+from fine_tune.quality.corpus import Record
+from fine_tune.quality.features import WHOLE_NAMES, whole_row
+from fine_tune.quality.network import QualityModel
+from fine_tune.quality.training import examples
+
+BAD = 0.85  # an IoU below this is a mask to review
+REVIEWED = 0.2  # of the annotations
+OURS = "clickmask"
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def spearman(scores: np.ndarray, ious: np.ndarray) -> float:
+    """Rank correlation of scores and IoUs; 0 where all scores are equal."""
+    return float(spearmanr(scores, ious).statistic) if len(set(scores)) > 1 else 0.0
+
+
+def auroc(scores: np.ndarray, ious: np.ndarray) -> float:
+    """Chance that a bad mask scores lower than a good one."""
+    return float(roc_auc_score(ious < BAD, -scores)) if 0 < (ious < BAD).sum() < len(ious) else 0.5
+
+
+def found(scores: np.ndarray, ious: np.ndarray) -> float:
+    """Share of the bad masks among the first `REVIEWED` of the annotations, lowest scores first."""
+    return float(_first_bad(scores, ious).sum() / max((ious < BAD).sum(), 1))
+
+
+def precision(scores: np.ndarray, ious: np.ndarray) -> float:
+    """Share of bad masks among the first `REVIEWED` of the annotations."""
+    return float(_first_bad(scores, ious).mean())
+
+
+def worst(scores: np.ndarray, ious: np.ndarray) -> float:
+    """Mean IoU of the first tenth reviewed."""
+    order = np.argsort(scores, kind="stable")
+    return float(ious[order[: max(round(0.1 * len(ious)), 1)]].mean())
+
+
+MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "Spearman": spearman,
+    "AUROC": auroc,
+    "found in first 20 %": found,
+    "bad among first 20 %": precision,
+    "mean IoU of worst 10 %": worst,
+}
+
+
+def _first_bad(scores: np.ndarray, ious: np.ndarray) -> np.ndarray:
+    order = np.argsort(scores, kind="stable")
+    return ious[order[: max(round(REVIEWED * len(ious)), 1)]] < BAD
+
+
+def score_all(
+    model: QualityModel, train: Sequence[Record], test: Sequence[Record], seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Scores of `test` (higher = better mask) by every method; simple ones take their sign from `train`."""
+    old = np.array([whole_row(r.annotation.steps, r.annotation.edited) for r in train])
+    new = np.array([whole_row(r.annotation.steps, r.annotation.edited) for r in test])
+    ious = np.array([r.annotation.iou for r in train])
+    rng = np.random.default_rng(seed)
+    noise = rng.permutation(len(test)) * 1e-9  # equal scores in random order
+    scores = {
+        OURS: np.array([quality.iou for quality in model.predict([r.trace for r in test])]),
+        "gradient boosting": boosting(train, seed).predict(new),
+    }
+    simple = {"model confidence": "last expected", "last change": "last change", "number of clicks": "clicks"}
+    for name, feature in simple.items():
+        column = WHOLE_NAMES.index(feature)
+        scores[name] = np.sign(spearman(old[:, column], ious)) * new[:, column] + noise
+    return {**scores, "random": rng.permutation(len(test)).astype(float)}
+
+
+def boosting(train: Sequence[Record], seed: int = 0) -> GradientBoostingRegressor:
+    """Gradient boosting on the features of the whole, fitted to what our model was fitted to."""
+    traces, ious, weights = examples(train)
+    rows = np.array([whole_row(trace.steps, trace.edited) for trace in traces])
+    model = GradientBoostingRegressor(
+        n_estimators=300, max_depth=4, learning_rate=0.05, subsample=0.7, random_state=seed
+    )
+    return model.fit(rows, ious.numpy(), sample_weight=weights.numpy())
+
+
+def bootstrap(
+    test: Sequence[Record], scores: Mapping[str, np.ndarray], seed: int = 0
+) -> tuple[dict[str, dict[str, Measure]], dict[str, dict[str, Measure]]]:
+    """Every measure of every method, and by how much ours is above each other method, resampling images."""
+    ious = np.array([record.annotation.iou for record in test])
+    draws = list(_resamples([record.subject for record in test], np.random.default_rng(seed)))
+    table: dict[str, dict[str, Measure]] = {name: {} for name in scores}
+    ahead: dict[str, dict[str, Measure]] = {name: {} for name in scores if name != OURS}
+    for label, measure in MEASURES.items():
+        drawn = {n: np.array([measure(s[d], ious[d]) for d in draws]) for n, s in scores.items()}
+        value = {n: measure(s, ious) for n, s in scores.items()}
+        for name in scores:
+            table[name][label] = _interval(value[name], drawn[name])
+            if name != OURS:
+                ahead[name][label] = _interval(value[OURS] - value[name], drawn[OURS] - drawn[name])
+    return table, ahead
+
+
+def _resamples(subjects: Sequence[str], rng: np.random.Generator) -> list[np.ndarray]:
+    groups: dict[str, list[int]] = {}
+    for index, subject in enumerate(subjects):
+        groups.setdefault(subject, []).append(index)
+    members = [np.array(group) for group in groups.values()]
+    return [
+        np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        for _ in range(RESAMPLES)
+    ]
+
+
+def _interval(value: float, drawn: np.ndarray) -> Measure:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Measure(value, float(low), float(high))
+
+
+def curve(scores: np.ndarray, ious: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Mean IoU of the worst share x by score, for every x (0..1] of `shares`."""
+    order = np.argsort(scores, kind="stable")
+    return np.array([ious[order[: max(round(x * len(ious)), 1)]].mean() for x in shares])

@@ -1,0 +1,81 @@
+"""Steps, records and a click model that need no training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fine_tune.quality.corpus import Record
+from fine_tune.quality.simulation import Annotation, Subject
+from fine_tune.quality.steps import Effect, Step
+from tests.fine_tune.shapes import shape_scene
+
+
+class ColourEngine:
+    """Marks what has the colour under a positive click, and unmarks what has that under a negative one."""
+
+    size, device = 96, "test"
+
+    def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
+        """See `model.engine.Engine.run`."""
+        out = guide[:, 0].copy()
+        for shown, (_, positive, negative), answer in zip(image, guide, out, strict=True):
+            for marks, value in ((positive, 0.95), (negative, 0.05)):
+                for row, column in np.argwhere(marks > 0)[::7]:
+                    answer[np.abs(shown.astype(int) - shown[row, column]).sum(2) < 60] = value
+        return out
+
+
+def subject(seed: int, side: int = 96) -> Subject:
+    """A bright ellipse on a dark ground."""
+    scene = shape_scene(np.random.default_rng(seed), side)
+    return Subject(f"shape/{seed}", scene.image, scene.truth, scene.ignore)
+
+
+def effect(**values: float) -> Effect:
+    """A click that finished a round object; change what is of interest."""
+    usual = {
+        "area": 0.1,
+        "change": 0.05,
+        "growth": 0.02,
+        "surprise": 0.5,
+        "depth": 0.1,
+        "expected": 0.9,
+        "undecided": 0.1,
+        "weakest": 0.9,
+        "parts": 1,
+        "roughness": 1.2,
+    }
+    return Effect(**{**usual, **values})  # type: ignore[arg-type]
+
+
+def steps(*changes: float, seconds: float = 1.0) -> list[Step]:
+    """One positive step for each change of the mask."""
+    return [
+        Step(seconds if i else 0.0, 0.5 + 0.01 * i, 0.5, True, i + 1, 0, effect(change=change))
+        for i, change in enumerate(changes)
+    ]
+
+
+def record(iou: float, name: str, rng: np.random.Generator) -> Record:
+    """An annotation whose mask still moves, and doubts itself, the more the worse it is."""
+    count = int(rng.integers(1, 7))
+    doubt = float(np.clip((1 - iou) + rng.normal(0, 0.03), 0.01, 1))
+    made = [
+        Step(
+            float(rng.lognormal()) if i else 0.0,
+            float(rng.random()),
+            float(rng.random()),
+            True,
+            i + 1,
+            0,
+            effect(change=1.0 if i == 0 else 0.7 * doubt, expected=1 - doubt, undecided=doubt),
+        )
+        for i in range(count)
+    ]
+    return Record("test", name, Annotation(made, [iou] * count, iou))
+
+
+def records(count: int, seed: int) -> list[Record]:
+    """Annotations from bad to good."""
+    rng = np.random.default_rng(seed)
+    return [record(float(iou), f"{seed}/{i // 2}", rng) for i, iou in enumerate(rng.uniform(0.2, 1, count))]

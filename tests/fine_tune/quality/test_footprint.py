@@ -1,0 +1,40 @@
+"""Footprints against exact IoUs."""
+
+import cv2
+import numpy as np
+import pytest
+
+from fine_tune.quality.footprint import Footprint
+
+
+def ellipse(x: int, y: int, a: int, b: int) -> np.ndarray:
+    mask = np.zeros((300, 400), np.uint8)
+    cv2.ellipse(mask, (x, y), (a, b), 20, 0, 360, 1, -1)
+    return mask > 0
+
+
+@pytest.mark.parametrize(
+    "other", [ellipse(200, 150, 80, 40), ellipse(230, 150, 80, 50), ellipse(60, 60, 30, 30)]
+)
+def test_close_to_the_exact_iou(other):
+    own = ellipse(200, 150, 80, 50)
+    exact = (own & other).sum() / (own | other).sum()
+    assert Footprint.of(own).iou(other) == pytest.approx(exact, abs=0.04)
+
+
+def test_the_same_mask_is_exactly_the_same():
+    mask = ellipse(200, 150, 80, 50)
+    assert Footprint.of(mask).iou(mask) == 1
+
+
+def test_tiny_and_empty_masks():
+    nothing, dot = np.zeros((5, 5), bool), np.zeros((5, 5), bool)
+    dot[2, 3] = True
+    assert Footprint.of(nothing).iou(nothing) == 1
+    assert Footprint.of(nothing).iou(dot) == 0
+    assert Footprint.of(dot).iou(nothing) == 0
+    assert Footprint.of(dot).iou(dot) == 1
+
+
+def test_small():
+    assert len(Footprint.of(ellipse(200, 150, 80, 50)).cells) <= 100
