@@ -25,6 +25,7 @@ from model.predictor import Request
 from model.report import Record, Report
 
 CLICKERS = ("classic", "noisy")
+THRESHOLD = 0.49
 
 
 class Predicts(Protocol):
@@ -51,7 +52,7 @@ class Rules:
 
     clicker: str = "classic"
     max_clicks: int = 20
-    threshold: float = 0.49
+    threshold: float = THRESHOLD
     seed: int = 0
     batch: int = 16
     workers: int = 1
@@ -184,7 +185,7 @@ def iou(truth: np.ndarray, mask: np.ndarray, ignore: np.ndarray | None = None) -
         both &= ~ignore
         either &= ~ignore
     union = np.count_nonzero(either)
-    return np.count_nonzero(both) / union if union else 1.0
+    return float(np.count_nonzero(both) / union) if union else 1.0
 
 
 def _play(predictor: Predicts, samples: Sequence[Sample], rules: Rules) -> Iterator[Record]:

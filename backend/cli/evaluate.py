@@ -1,0 +1,269 @@
+"""`clickmask evaluate`: let an automatic annotator click, and report NoC, IoU over clicks and speed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from model.datasets import Sample
+    from model.predictor import Predictor
+    from model.report import Record, Report
+
+SHEET_CLICKS = 5  # the contact sheet shows the masks after so many clicks
+
+console = Console(stderr=True)
+
+
+@click.command("evaluate")
+@click.argument("model", required=False)
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A set: a folder with images/ and masks/, or with items.json. Repeatable.",
+)
+@click.option("--part", default="public", show_default=True, help="Part of sets that have a split.json.")
+@click.option("--min-area", default=1, show_default=True, help="Leave out smaller objects, in pixels.")
+@click.option("--max-objects", type=click.IntRange(1), help="At most so many objects per set, evenly spread.")
+@click.option(
+    "--clicker", type=click.Choice(["classic", "noisy", "both"]), default="classic", show_default=True
+)
+@click.option("--clicks", type=click.IntRange(1), default=20, show_default=True, help="Clicks per object.")
+@click.option("--seed", default=0, show_default=True, help="Of the noisy clicker.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "openvino"]), default="auto", show_default=True
+)
+@click.option(
+    "--size", type=click.IntRange(32), help="Side of the network's input, instead of the model's own."
+)
+@click.option("--flip", is_flag=True, help="Average with the mirrored image (twice the time).")
+@click.option(
+    "--batch", type=click.IntRange(1), default=16, show_default=True, help="Objects per network pass."
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "--resume",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep finished objects in this file, and do not repeat those that it holds.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures and clicks as JSON, no table.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="IoU over clicks, .png or .svg."
+)
+@click.option(
+    "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="The worst objects, .png or .svg."
+)
+@click.option("--worst", type=click.IntRange(1), default=12, show_default=True, help="Objects on the sheet.")
+def command(model: str | None, folders: tuple[Path, ...], **options: Any) -> None:
+    """Measure MODEL: a version or line of the registry, or a checkpoint's folder. Default: the base model.
+
+    NoC@85 is the mean number of clicks until an object's IoU is 0.85 (those that never get there count as the
+    maximum); IoU@5 the mean IoU after five clicks.
+    """
+    from backend.settings import SettingsError
+    from model.checkpoint import CheckpointError
+    from model.datasets import DatasetError
+    from model.registry import RegistryError
+
+    try:
+        sets = _sets(folders, options)
+        subject = _load(model, options)
+        reports = _evaluate(subject, sets, options)
+    except (SettingsError, DatasetError, CheckpointError, RegistryError) as error:
+        raise click.ClickException(str(error)) from error
+    if options["as_json"]:
+        click.echo(json.dumps(_json(subject, reports)))
+    else:
+        click.echo(f"{subject.name} on {subject.device}, input {subject.identity['size']}")
+        Console().print(_table(reports))
+    _draw(subject, sets, reports, options)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured; `identity` names everything about it that figures depend on."""
+
+    name: str
+    identity: dict[str, Any]
+    device: str
+    predictor: Predictor
+
+
+def _sets(folders: Sequence[Path], options: dict[str, Any]) -> dict[str, list[Sample]]:
+    from model.datasets import read_folder
+
+    names = [folder.resolve().name for folder in folders]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.UsageError(f"two sets are called {name!r}: evaluate them one after the other")
+    return {
+        name: read_folder(folder, options["part"], options["min_area"], options["max_objects"])
+        for name, folder in zip(names, folders, strict=True)
+    }
+
+
+def _load(model: str | None, options: dict[str, Any]) -> Subject:
+    import cv2
+    import torch
+
+    from backend.batching import Flipped
+    from backend.settings import Settings
+    from model import checkpoint
+    from model.engine import Engine, create_engine
+    from model.predictor import Predictor
+
+    cv2.setNumThreads(options["threads"])
+    torch.set_num_threads(options["threads"])
+    home = Settings.from_env().home
+    name, folder = _find(model, home)
+    network, card = checkpoint.load(folder)
+    size = options["size"] or card["size"]
+    try:
+        engine: Engine = create_engine(network, size, options["device"], home / "engines", options["threads"])
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    engine = Flipped(engine) if options["flip"] else engine
+    predictor = Predictor(engine, card["encoding"]["name"], card["encoding"]["radius"])
+    identity = {"model": name, "sha256": card["sha256"], "size": size, "flip": options["flip"]}
+    return Subject(name, identity, engine.device, predictor)
+
+
+def _find(model: str | None, home: Path) -> tuple[str, Path]:
+    """Name and folder of a checkpoint's folder, a run's folder, a line or a version."""
+    from model.registry import Registry
+
+    if model is not None and Path(model).is_dir():
+        folder = Path(model)
+        inner = folder / "checkpoint"
+        return str(folder), inner if inner.is_dir() else folder
+    registry = Registry(home)
+    version = registry.ensure_base() if model is None else registry.find(model)
+    return version.name, version.path
+
+
+def _evaluate(
+    subject: Subject, sets: dict[str, list[Sample]], options: dict[str, Any]
+) -> dict[tuple[str, str], Report]:
+    """One report per (set, clicker)."""
+    from model.evaluation import Journal, Rules, evaluate
+
+    clickers = ("classic", "noisy") if options["clicker"] == "both" else (options["clicker"],)
+    reports = {}
+    with _bar() as bar:
+        for name, samples in sets.items():
+            for clicker in clickers:
+                rules = Rules(
+                    clicker,
+                    options["clicks"],
+                    seed=options["seed"],
+                    batch=options["batch"],
+                    workers=options["threads"],
+                )
+                identity = {**subject.identity, "set": name, **rules.identity()}
+                journal = Journal(options["resume"], identity) if options["resume"] else None
+                task = bar.add_task(f"{name}, {clicker}", total=len(samples))
+
+                def count(_: Record, task: Any = task) -> None:
+                    bar.advance(task)
+
+                reports[name, clicker] = evaluate(subject.predictor, samples, rules, journal, count)
+    return reports
+
+
+def _json(subject: Subject, reports: dict[tuple[str, str], Report]) -> dict[str, Any]:
+    results = [{"set": name, "clicker": clicker, **r.as_json()} for (name, clicker), r in reports.items()]
+    return {**subject.identity, "device": subject.device, "results": results}
+
+
+def _table(reports: dict[tuple[str, str], Report]) -> Table:
+    limit = next(iter(reports.values())).max_clicks
+    shown = [k for k in (1, 3, 5, 20) if k <= limit]
+    table = Table(
+        caption=f"≥{limit}@90: objects with NoC@90 = {limit}; spoiled: a click cost more than 0.05 of IoU",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("set", no_wrap=True)
+    table.add_column("clicks")
+    ious = [f"IoU\n@{k}" for k in shown]
+    for head in ("n", "NoC\n@85", "NoC\n@90", f"≥{limit}\n@90", *ious, "spoiled", "s per\nclick"):
+        table.add_column(head, justify="right")
+    for (name, clicker), report in reports.items():
+        table.add_row(
+            name,
+            clicker,
+            str(len(report.records)),
+            f"{report.noc(0.85):.2f}",
+            f"{report.noc(0.90):.2f}",
+            str(report.at_limit(0.90)),
+            *(f"{report.iou_at(k):.3f}" for k in shown),
+            str(report.spoiled()),
+            f"{report.seconds_per_click():.3f}",
+        )
+    return table
+
+
+def _draw(
+    subject: Subject,
+    sets: dict[str, list[Sample]],
+    reports: dict[tuple[str, str], Report],
+    options: dict[str, Any],
+) -> None:
+    """Write the pictures that were asked for."""
+    from backend import figures
+
+    pictures = {}
+    if options["plot"]:
+        pictures[options["plot"]] = figures.curves(reports, f"{subject.name}: IoU over clicks")
+    if options["sheet"]:
+        panels = _worst(subject, sets, reports, options["worst"])
+        title = f"{subject.name}: the worst after {SHEET_CLICKS} clicks"
+        pictures[options["sheet"]] = figures.contact_sheet(panels, title)
+    for path, figure in pictures.items():
+        try:
+            figures.save(figure, path)
+        except (ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+        console.print(f"written: {path}")
+
+
+def _worst(
+    subject: Subject, sets: dict[str, list[Sample]], reports: dict[tuple[str, str], Report], count: int
+) -> list[Any]:
+    """Panels of the objects with the lowest IoU over all sets, as the first clicker of each set left them."""
+    from backend.figures import Panel
+    from model.evaluation import THRESHOLD
+    from model.predictor import replay
+
+    ranked = []
+    for name, samples in sets.items():
+        clicker = next(c for s, c in reports if s == name)
+        by_id = {sample.id: sample for sample in samples}
+        ranked += [(r, name, by_id[r.sample]) for r in reports[name, clicker].worst(count, SHEET_CLICKS)]
+    ranked.sort(key=lambda entry: entry[0].ious[:SHEET_CLICKS][-1])
+    panels = []
+    for record, name, sample in ranked[:count]:
+        scene, clicks = sample.load(), record.clicks[:SHEET_CLICKS]
+        mask = replay(subject.predictor, scene.image, clicks) > THRESHOLD * 255
+        trail = " → ".join(
+            f"{record.ious[k - 1]:.2f}" for k in (1, SHEET_CLICKS, 20) if k <= len(record.ious)
+        )
+        panels.append(Panel(f"{name} {record.sample}: {trail}", scene.image, scene.truth, mask, clicks))
+    return panels
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
