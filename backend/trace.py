@@ -168,7 +168,7 @@ class Tracer:
             page = client.xrange(_key(project), start, "+", PAGE)
             for _, fields in page:
                 try:
-                    yield Event.from_json(fields[FIELD])
+                    yield Event.from_json(fields.get(FIELD, b"{}"))
                 except ValueError as error:
                     logger.debug("project %s: an event is left out: %s", project, error)
             if len(page) < PAGE:
