@@ -151,3 +151,37 @@ def test_a_noisy_click_on_a_single_pixel_finds_it():
     truth[6, 8] = True
     rng = np.random.default_rng(1)
     assert {noisy_click(truth, NOTHING, [], None, rng) for _ in range(20)} == {Click(8.5, 6.5)}
+
+
+def literal(truth, prediction, clicked, ignore):
+    """The rule as it is written down, step by step on whole images: pixel (row, column) and sign."""
+    counted = ~ignore
+    depths = []
+    for error in (truth & ~prediction & counted, ~truth & prediction & counted):
+        padded = np.pad(error.astype(np.uint8), 1)
+        depths.append(cv2.distanceTransform(padded, cv2.DIST_L2, 0)[1:-1, 1:-1])
+    free = np.ones(truth.shape)
+    for click in clicked:
+        free[int(click.y), int(click.x)] = 0
+    depths = [depth * free for depth in depths]
+    positive = bool(depths[0].max() > depths[1].max())
+    chosen = depths[0 if positive else 1]
+    rows, columns = np.where(chosen == chosen.max())
+    return int(rows[0]), int(columns[0]), positive
+
+
+def test_a_long_game_follows_the_rule_literally():
+    rng = np.random.default_rng(11)
+
+    def blobs(share):
+        noise = cv2.GaussianBlur(rng.random((50, 70)).astype(np.float32), (0, 0), 5)
+        return noise > np.quantile(noise, 1 - share)
+
+    truth, ignore, clicked, signs = blobs(0.4), blobs(0.05), [], set()
+    for _ in range(60):
+        prediction = blobs(rng.uniform(0, 0.8))
+        click = next_click(truth, prediction, clicked, ignore)
+        assert (*click.pixel(*truth.shape), click.positive) == literal(truth, prediction, clicked, ignore)
+        clicked.append(click)
+        signs.add(click.positive)
+    assert signs == {True, False}
