@@ -1,0 +1,254 @@
+"""Which model version answers for which project, loaded in the background and exchanged without a pause.
+
+A project is served by its own line once that has a promoted version, else by ``base``. One thread loads models and
+watches the pointers of the lines in use; requests only ever take what is loaded. A version that cannot be loaded
+never replaces one that could.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.batching import Flipped, Gathered
+from backend.settings import Settings
+from model import checkpoint
+from model.clicks import Click
+from model.engine import Engine, create_engine
+from model.predictor import Predictor
+from model.registry import Registry, Version
+
+logger = logging.getLogger(__name__)
+
+BASE = "base"
+POLL_S = 1.0
+
+
+class NotReady(RuntimeError):
+    """There is no model yet; the message says why."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model in use. It stays usable for those who hold it after another version took its place.
+
+    Attributes:
+        version: name of the version, ``<line>-<ordinal>-<hash8>``.
+        device: what it runs on, for people to read.
+    """
+
+    version: str
+    device: str
+    predictor: Predictor
+
+
+def load(version: Version, settings: Settings) -> Served:
+    """Load one version and run it once, so that the first click does not pay for it.
+
+    Raises:
+        ValueError: the files are corrupt or do not fit together (`model.checkpoint.CheckpointError`), or the
+            device is not there.
+    """
+    network, card = checkpoint.load(version.path)
+    size, encoding = card["size"], card["encoding"]
+    engine: Engine = create_engine(
+        network, size, settings.device, settings.home / "engines", settings.threads
+    )
+    batch = settings.batch_size if engine.device.startswith("cuda") else 1
+    engine = Gathered(Flipped(engine) if settings.flip else engine, batch)
+    predictor = Predictor(engine, encoding["name"], encoding["radius"])
+    predictor.predict(np.zeros((size, size, 3), np.uint8), [Click(size / 2, size / 2)])
+    return Served(version.name, engine.device, predictor)
+
+
+class Serving:
+    """The models of this process.
+
+    Args:
+        registry: where versions and pointers are.
+        loader: `load` with the settings bound.
+        limit: models kept loaded; ``base`` is never given up.
+        changed: called with (version, device, loaded or not) when a model comes or goes.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        loader: Callable[[Version], Served],
+        limit: int,
+        changed: Callable[[str, str, bool], None] = lambda *_: None,
+    ) -> None:
+        self._registry, self._loader, self._limit, self._changed = registry, loader, limit, changed
+        self._loaded: OrderedDict[str, Served] = OrderedDict()
+        self._wanted: set[str] = {BASE}
+        self._problems: dict[str, str] = {BASE: "the model is still loading"}
+        self._broken: set[str] = set()
+        self._pointers: dict[str, tuple[float, Version | None]] = {}
+        self._news = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._watch, name="model-loader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load and to watch, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the background thread; what is loaded stays usable."""
+        with self._news:
+            self._stopped = True
+            self._news.notify_all()
+
+    def line_of(self, project: int | None) -> str:
+        """Return the line that serves a project."""
+        line = f"project-{project}"
+        return BASE if project is None or self._pointer(line) is None else line
+
+    def take(self, project: int | None, timeout_s: float) -> Served:
+        """Return the model of a project, waiting for one that is being loaded.
+
+        Raises:
+            NotReady: there is none within ``timeout_s``.
+        """
+        line, end = self.line_of(project), time.monotonic() + timeout_s
+        with self._news:
+            if line not in self._loaded:
+                self._want(line)
+            while line not in self._loaded and not self._stopped:
+                if line != BASE and line in self._problems:
+                    line = BASE
+                    continue
+                if not self._news.wait(end - time.monotonic()):
+                    raise NotReady(self._problems.get(BASE, "the model is still loading"))
+            if line not in self._loaded:
+                raise NotReady("the backend is shutting down")
+            self._loaded.move_to_end(line)
+            return self._loaded[line]
+
+    def prepare(self, project: int | None) -> None:
+        """Have the model of a project loaded soon; returns at once."""
+        line = self.line_of(project)
+        with self._news:
+            if line not in self._loaded:
+                self._want(line)
+
+    def version_of(self, project: int | None) -> str:
+        """Return the name of the version that answers for a project, "" where there is none; never waits."""
+        line = self.line_of(project)
+        with self._news:
+            served = self._loaded.get(line)
+        if served is not None:
+            return served.version
+        current = self._pointer(line)
+        return current.name if current is not None else ""
+
+    def loaded(self) -> dict[str, Served]:
+        """Return what is loaded, by line."""
+        with self._news:
+            return dict(self._loaded)
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong, by line; a line with a problem may be served by an earlier version."""
+        with self._news:
+            return dict(self._problems)
+
+    def _pointer(self, line: str) -> Version | None:
+        """The line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
+        now = time.monotonic()
+        known = self._pointers.get(line)
+        if known is None or known[0] < now:
+            known = self._pointers[line] = now + POLL_S, self._registry.current(line)
+        return known[1]
+
+    def _want(self, line: str) -> None:
+        self._wanted.add(line)
+        self._news.notify_all()
+
+    def _watch(self) -> None:
+        installed = False
+        while not self._stopped:
+            with self._news:
+                lines = sorted(self._wanted | set(self._loaded))  # "base" sorts before "project-..."
+            for line in lines:
+                try:
+                    if line == BASE and not installed:
+                        self._registry.ensure_base()
+                        installed = True
+                    self._refresh(line)
+                except (
+                    Exception
+                ) as error:  # the thread must outlive whatever a disk or a driver comes up with
+                    self._report(line, f"{type(error).__name__}: {error}")
+            with self._news:
+                if not self._stopped and self._wanted <= set(self._loaded) | set(self._problems):
+                    self._news.wait(POLL_S)
+
+    def _refresh(self, line: str) -> None:
+        """Make the line's current version the one that is served, if it can be loaded."""
+        current, served = self._registry.current(line), self._loaded.get(line)
+        if current is None:
+            if line == BASE:
+                self._report(
+                    line, "no version is promoted in the line 'base': run `clickmask models promote`"
+                )
+            else:
+                self._drop(line)
+            return
+        if served is not None and served.version == current.name:
+            self._settle(line)
+            return
+        # Without anything loaded an earlier version is better than none.
+        earlier = [] if served else [v for v in self._registry.versions(line) if v.name != current.name]
+        for version in (current, *reversed(earlier)):
+            if version.name in self._broken:
+                continue
+            try:
+                self._serve(line, self._loader(version))
+            except ValueError as error:
+                self._broken.add(version.name)
+                self._report(line, f"{version.name} cannot be loaded: {error}")
+            else:
+                if version is current:
+                    self._settle(line)
+                return
+
+    def _serve(self, line: str, served: Served) -> None:
+        with self._news:
+            before = self._loaded.get(line)
+            self._loaded[line] = served
+            self._wanted.discard(line)
+            while len(self._loaded) > self._limit:
+                oldest = next((name for name in self._loaded if name not in (BASE, line)), None)
+                if oldest is None:
+                    break
+                gone = self._loaded.pop(oldest)
+                self._changed(gone.version, gone.device, False)
+            self._news.notify_all()
+        if before is not None:
+            self._changed(before.version, before.device, False)
+        self._changed(served.version, served.device, True)
+        logger.info("line %s is served by %s on %s", line, served.version, served.device)
+
+    def _drop(self, line: str) -> None:
+        with self._news:
+            self._wanted.discard(line)
+            gone = self._loaded.pop(line, None)
+        if gone is not None:
+            self._changed(gone.version, gone.device, False)
+
+    def _report(self, line: str, problem: str) -> None:
+        with self._news:
+            known = self._problems.get(line) == problem
+            self._problems[line] = problem
+            self._news.notify_all()
+        if not known:
+            logger.error("line %s: %s", line, problem)
+
+    def _settle(self, line: str) -> None:
+        with self._news:
+            self._problems.pop(line, None)
