@@ -1,0 +1,91 @@
+from collections.abc import Iterator
+
+import pytest
+
+from fine_tune.ledger import Ledger
+from tests.backend import recordings
+from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
+from tests.backend.redis_server import RedisServer
+
+
+@pytest.fixture
+def ledger(redis_server: RedisServer) -> Iterator[Ledger]:  # noqa: F811
+    yield Ledger(redis_server.client())
+
+
+def saved(number: int = 5, updated: str = "2026-01-01T10:00:00.000000Z", **fields: object) -> dict:
+    annotation = {"id": number, "task": 9, "updated_at": updated, "result": [1, 2], **fields}
+    return {"annotation": annotation, "project": {"id": 3, "token": "secret"}, "task": {"id": 9}}
+
+
+def test_an_annotation_is_recorded_once(ledger: Ledger) -> None:
+    assert ledger.record("ANNOTATION_CREATED", saved(lead_time=3.5)) == 1
+    assert ledger.record("ANNOTATION_CREATED", saved(lead_time=3.5)) == 0
+    assert ledger.annotations(3) == {
+        5: {
+            "task": 9,
+            "updated_at": "2026-01-01T10:00:00.000000Z",
+            "completed_by": None,
+            "was_cancelled": False,
+            "lead_time": 3.5,
+        }
+    }
+
+
+def test_the_newer_state_wins_whatever_the_order(ledger: Ledger) -> None:
+    later = "2026-01-01T10:00:00.000001Z"
+    assert ledger.record("ANNOTATION_UPDATED", saved(updated=later)) == 1
+    assert ledger.record("ANNOTATION_CREATED", saved()) == 0
+    assert ledger.annotations(3)[5]["updated_at"] == later
+
+
+def test_a_deleted_annotation_stays_deleted(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    assert ledger.record("ANNOTATIONS_DELETED", {"annotations": [{"id": 5}], "project": {"id": 3}}) == 1
+    assert ledger.annotations(3) == {}
+    assert ledger.record("ANNOTATION_UPDATED", saved(updated="2027-01-01T00:00:00Z")) == 0
+    assert ledger.annotations(3) == {}
+
+
+def test_projects_are_apart(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    assert ledger.annotations(4) == {}
+
+
+def test_other_actions_do_not_concern_it(ledger: Ledger) -> None:
+    assert ledger.record("PROJECT_UPDATED", {"project": {"id": 3}}) == 0
+
+
+def test_nothing_secret_is_kept(redis_server: RedisServer, ledger: Ledger) -> None:  # noqa: F811
+    ledger.record("ANNOTATION_CREATED", saved())
+    client = redis_server.client()
+    kept = b"".join(value for key in client.keys("*") for value in client.hgetall(key).values())
+    assert b"secret" not in kept
+    assert b"result" not in kept
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("ANNOTATION_CREATED", {"project": {"id": 3}}),
+        ("ANNOTATION_CREATED", {"annotation": {"id": 5}}),
+        ("ANNOTATION_CREATED", {"annotation": {"id": 5}, "project": {"id": True}}),
+        ("ANNOTATIONS_DELETED", {"project": {"id": 3}}),
+        ("START_TRAINING", {}),
+    ],
+)
+def test_a_body_without_the_numbers_is_refused(ledger: Ledger, action: str, body: dict) -> None:
+    with pytest.raises(ValueError, match="is missing"):
+        ledger.record(action, body)
+
+
+@pytest.mark.parametrize("name", recordings.names("/webhook"))
+def test_recorded_events(ledger: Ledger, name: str) -> None:
+    body = recordings.body(name)
+    concerns = body["action"] in (
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_DELETED",
+        "START_TRAINING",
+    )
+    assert ledger.record(body["action"], body) == int(concerns)
