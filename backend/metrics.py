@@ -63,6 +63,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.images = Gauge(
+            "clickmask_images",
+            "The cache of decoded images: hits and misses since start, bytes and images held.",
+            ["what"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.model = Gauge(
             "clickmask_model_info",
             "1 for each model version that is loaded.",

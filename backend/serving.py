@@ -95,7 +95,8 @@ class Serving:
         self._thread = threading.Thread(target=self._watch, name="model-loader", daemon=True)
 
     def start(self) -> None:
-        """Begin to load and to watch, in the background."""
+        """Begin to load and to watch, in the background; where there is no base version yet, install it first."""
+        self._install()
         self._thread.start()
 
     def stop(self) -> None:
@@ -170,15 +171,11 @@ class Serving:
         self._news.notify_all()
 
     def _watch(self) -> None:
-        installed = False
         while not self._stopped:
             with self._news:
                 lines = sorted(self._wanted | set(self._loaded))  # "base" sorts before "project-..."
             for line in lines:
                 try:
-                    if line == BASE and not installed:
-                        self._registry.ensure_base()
-                        installed = True
                     self._refresh(line)
                 except (
                     Exception
@@ -187,6 +184,13 @@ class Serving:
             with self._news:
                 if not self._stopped and self._wanted <= set(self._loaded) | set(self._problems):
                     self._news.wait(POLL_S)
+
+    def _install(self) -> None:
+        """Done at start, and not in the background, so that the served version has a name from the first moment."""
+        try:
+            self._registry.ensure_base()
+        except (ValueError, OSError) as error:
+            self._report(BASE, f"the default model cannot be installed: {error}")
 
     def _refresh(self, line: str) -> None:
         """Make the line's current version the one that is served, if it can be loaded."""
