@@ -8,13 +8,20 @@ Networks with an auxiliary head also have `forward_train(image, guide) -> (logit
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
+from model.networks.deeplab import DeepLabR34
+from model.networks.hrnet_ocr import HRNetOCR
 from model.networks.lite0_fpn import Lite0FPN
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lite0-fpn": Lite0FPN,
+    "hrnet18s-ocr": partial(HRNetOCR, width=18, ocr_width=48, small=True),
+    "hrnet18-ocr": partial(HRNetOCR, width=18, ocr_width=64),
+    "hrnet32-ocr": partial(HRNetOCR, width=32, ocr_width=128),
+    "deeplabv3plus-r34": DeepLabR34,
 }
 
 
