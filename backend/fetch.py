@@ -191,7 +191,8 @@ def _pool(scheme: str, address: str, port: int, host: str) -> urllib3.HTTPConnec
 
 
 def _reason(error: Exception | None) -> str:
-    if error is None or isinstance(error, urllib3.exceptions.TimeoutError):
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # urllib3 counts it among time-outs
+    if error is None or (isinstance(error, urllib3.exceptions.TimeoutError) and not refused):
         return "time ran out"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "its certificate is not valid for this name"

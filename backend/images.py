@@ -56,6 +56,7 @@ class ImageStore:
         self._bytes = self._hits = self._misses = 0
         self._under_way: dict[str, Future[Picture]] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="image-prefetch")
+        self._planned = 0
 
     def get(self, url: str, task_id: int | None = None) -> Picture:
         """The image behind a value of a task's data.
@@ -95,14 +96,18 @@ class ImageStore:
     def prefetch(self, url: str, task_id: int | None = None) -> None:
         """Begin to load an image in the background; dropped when enough are under way, errors only logged."""
         with self._lock:
-            if url in self._cache or url in self._under_way or self._ahead._work_queue.qsize() >= AHEAD:
+            if url in self._cache or url in self._under_way or self._planned >= AHEAD:
                 return
+            self._planned += 1
 
         def load() -> None:
             try:
                 self.get(url, task_id)
             except ImageError as error:
                 logger.info("task %s: image not fetched ahead: %s", task_id, error)
+            finally:
+                with self._lock:
+                    self._planned -= 1
 
         self._ahead.submit(load)
 
