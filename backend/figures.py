@@ -64,7 +64,8 @@ def contact_sheet(panels: Sequence[Panel], title: str) -> Figure:
     columns = min(COLUMNS, len(panels))
     rows = ceil(len(panels) / columns)
     figure = Figure(figsize=(3.6 * columns, 3.2 * rows + 0.6), layout="constrained")
-    figure.suptitle(f"{title}\nwhite: truth, orange: mask; green: positive click, red: negative click")
+    truth = "white: truth, " if any(panel.truth.any() for panel in panels) else ""
+    figure.suptitle(f"{title}\n{truth}orange: mask; green: positive click, red: negative click")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()

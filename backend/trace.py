@@ -157,16 +157,19 @@ class Tracer:
             now = time.time()
             self._store.later(lambda client: self._write(client, answered, now))
 
-    def read(self, project: int) -> Iterator[Event]:
-        """Events of a project, oldest first; entries of other versions of clickmask are left out.
+    def read(self, project: int, task: int | None = None) -> Iterator[Event]:
+        """Events of a project or of one of its tasks, oldest first; those of other versions are left out.
 
         Raises:
             redis.RedisError: Redis does not answer.
         """
         client, start = self._store.client(), "-"
+        wanted = b"" if task is None else f'"task":{task},'.encode()  # spares decoding all other tasks
         while client is not None:
             page = client.xrange(_key(project), start, "+", PAGE)
             for _, fields in page:
+                if wanted not in fields.get(FIELD, b""):
+                    continue
                 try:
                     yield Event.from_json(fields.get(FIELD, b"{}"))
                 except ValueError as error:

@@ -1,0 +1,69 @@
+"""Keeps published quality up to date while people annotate, behind the webhook."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+
+from backend.labelstudio import LabelStudioError
+from backend.review import Review, published, tasks_of
+from backend.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Refresh:
+    """Rates a task again when its annotations change, in projects that `clickmask review --apply` was used for.
+
+    Args:
+        review: makes the review of a project.
+    """
+
+    def __init__(self, store: Store, review: Callable[[int], Review]) -> None:
+        self._store, self._review = store, review
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="quality")
+        self._waiting: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
+
+    def put(self, action: str, body: dict[str, Any]) -> None:
+        """Take a webhook's body; returns at once and never fails."""
+        if action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"):
+            project = (body.get("project") or {}).get("id")
+            annotation = body.get("annotation") or {}
+            deleted = [entry.get("id") for entry in body.get("annotations") or ()]
+            if isinstance(project, int):
+                self._pool.submit(self._find, project, annotation.get("task"), deleted)
+
+    def stop(self) -> None:
+        """Give up what has not begun; the next review makes up for it."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _find(self, project: int, task: int | None, deleted: list[int]) -> None:
+        nothing: set[int] = set()
+        tasks = self._store.attempt(lambda client: _affected(client, project, task, deleted), nothing)
+        for number in tasks:
+            with self._lock:
+                if (project, number) in self._waiting:
+                    continue
+                self._waiting.add((project, number))
+            self._pool.submit(self._rate, project, number)
+
+    def _rate(self, project: int, task: int) -> None:
+        with self._lock:
+            self._waiting.discard((project, task))
+        try:
+            review = self._review(project)
+            review.publish(review.rank(task), self._store.client())
+        except (LabelStudioError, redis.RedisError, ValueError) as error:
+            logger.warning("project %s: the quality of task %s is not updated: %s", project, task, error)
+
+
+def _affected(client: Any, project: int, task: int | None, deleted: list[int]) -> set[int]:
+    if not published(client, project):
+        return set()
+    return ({task} if task is not None else set()) | tasks_of(client, project, deleted)
