@@ -67,12 +67,13 @@ class Backend:
 
     def status(self) -> dict[str, Any]:
         """What there is to know about this process, for the readiness probe and the status page."""
-        loaded = self.serving.loaded()
+        loaded, problems = self.serving.loaded(), self.serving.problems()
         running, waiting = self.service.slots.load()
         return {
             "ready": "base" in loaded,
+            "reason": "" if "base" in loaded else problems.get("base", "the model is still loading"),
             "models": {line: {"version": s.version, "device": s.device} for line, s in loaded.items()},
-            "problems": self.serving.problems(),
+            "problems": problems,
             "redis": self.store.state(),
             "predictions": {"running": running, "waiting": waiting},
         }

@@ -87,7 +87,7 @@ class Serving:
         self._registry, self._loader, self._limit, self._changed = registry, loader, limit, changed
         self._loaded: OrderedDict[str, Served] = OrderedDict()
         self._wanted: set[str] = {BASE}
-        self._problems: dict[str, str] = {BASE: "the model is still loading"}
+        self._problems: dict[str, str] = {}
         self._broken: set[str] = set()
         self._pointers: dict[str, tuple[float, Version | None]] = {}
         self._news = threading.Condition()
@@ -120,14 +120,13 @@ class Serving:
         with self._news:
             if line not in self._loaded:
                 self._want(line)
-            while line not in self._loaded and not self._stopped:
+            while line not in self._loaded:
                 if line != BASE and line in self._problems:
                     line = BASE
-                    continue
-                if not self._news.wait(end - time.monotonic()):
-                    raise NotReady(self._problems.get(BASE, "the model is still loading"))
-            if line not in self._loaded:
-                raise NotReady("the backend is shutting down")
+                elif line in self._problems:
+                    raise NotReady(self._problems[line])
+                elif not self._news.wait(end - time.monotonic()):
+                    raise NotReady("the model is still loading")
             self._loaded.move_to_end(line)
             return self._loaded[line]
 
@@ -208,18 +207,20 @@ class Serving:
             return
         # Without anything loaded an earlier version is better than none.
         earlier = [] if served else [v for v in self._registry.versions(line) if v.name != current.name]
+        problem = ""
         for version in (current, *reversed(earlier)):
             if version.name in self._broken:
                 continue
             try:
                 self._serve(line, self._loader(version))
+                break
             except ValueError as error:
                 self._broken.add(version.name)
-                self._report(line, f"{version.name} cannot be loaded: {error}")
-            else:
-                if version is current:
-                    self._settle(line)
-                return
+                problem = problem or f"{version.name} cannot be loaded: {error}"
+        if problem:
+            self._report(line, problem)
+        elif current.name not in self._broken:
+            self._settle(line)
 
     def _serve(self, line: str, served: Served) -> None:
         with self._news:

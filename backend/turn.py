@@ -59,10 +59,14 @@ class Turn:
         self._request.config.outputs(prompt.to_name, prompt.labels)  # fails before any work is done in vain
         with parts.metrics.stage("image"):
             image, digest = self._image()
-        served = parts.serving.take(self._request.project_id, parts.settings.deadline_s)
+        # Less than the deadline, so that who waits in vain learns why.
+        served = parts.serving.take(self._request.project_id, 0.8 * parts.settings.deadline_s)
         recent = parts.memory.recall(self._request.project_id, self._task, prompt)
         begin = beginning(prompt, self._task, recent, self._map_of, time.time())
         trail = trail_of(prompt, begin, served.version, digest)
+        if trail.start is None and not any(click.positive for click in trail.clicks):
+            logger.info("task %s, %s: nothing to take away from", self._task.id, prompt.summary())
+            return [], 0.0
         values = follow(trail, served.predictor, image, parts.sessions, parts.metrics)
         regions, score = self._encode(values, trail, begin)
         region_id = begin.region_id or fresh_id(prompt, served.version)

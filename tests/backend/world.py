@@ -1,0 +1,107 @@
+"""A running backend for tests: the real application, a small real model, and images from a real web server."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from backend.app import Backend, create_app
+from backend.settings import Settings
+from model.registry import Registry
+from tests.backend.models import add
+
+
+def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
+    """A smooth colourful image, HxWx3 uint8."""
+    small = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The image as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+class ImageServer:
+    """In Label Studio's place: answers every path with an image of its own, or with what a test puts there."""
+
+    def __init__(self) -> None:
+        self.size = (200, 100)
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        self.asked: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                outer.gate.wait(30)
+                default = 200, png(picture(*outer.size, seed=zlib.crc32(self.path.encode())))
+                status, body = outer.answers.get(self.path, default)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop it."""
+        self.gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def settings_for(home: Path, images: ImageServer, **changes: Any) -> Settings:
+    """Settings of a backend with a base model of random weights in ``home``."""
+    registry = Registry(home)
+    if registry.current("base") is None:
+        add(registry)
+    settings = Settings(home=home, label_studio_url=images.url, device="cpu", threads=1)
+    return dataclasses.replace(settings, **changes)
+
+
+@contextmanager
+def running(settings: Settings, wait: bool = True) -> Iterator[Flask]:
+    """The application, its base model loaded."""
+    app = create_app(settings)
+    try:
+        if wait:
+            backend_of(app).serving.take(None, 60)
+        yield app
+    finally:
+        backend_of(app).close()
+
+
+def backend_of(app: Flask) -> Backend:
+    """What is behind the routes."""
+    return app.extensions["clickmask"]
+
+
+def regions(client: FlaskClient, body: Any) -> list[dict[str, Any]]:
+    """The regions that ``/predict`` answers to an interactive body."""
+    answer = client.post("/predict", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json is not None
+    return answer.json["results"][0]["result"]
