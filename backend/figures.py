@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.clicks import Click
+from model.datasets import Sample
+from model.evaluation import THRESHOLD
+from model.predictor import Predictor, replay
 from model.report import Report
 
 if TYPE_CHECKING:
@@ -55,6 +58,28 @@ def curves(reports: Mapping[tuple[str, str], Report], title: str) -> Figure:
     return figure
 
 
+def worst(
+    predictor: Predictor, played: Mapping[str, tuple[Sequence[Sample], Report]], count: int, clicks: int
+) -> list[Panel]:
+    """Panels of the objects with the lowest IoU after `clicks` clicks over all sets, the worst first.
+
+    Their masks are predicted again from the recorded clicks. `played` has samples and report by name of the set.
+    """
+    ranked = []
+    for name, (samples, report) in played.items():
+        by_id = {sample.id: sample for sample in samples}
+        ranked += [(record, name, by_id[record.sample]) for record in report.worst(count, clicks)]
+    ranked.sort(key=lambda entry: entry[0].ious[:clicks][-1])
+    panels = []
+    for record, name, sample in ranked[:count]:
+        scene, shown = sample.load(), record.clicks[:clicks]
+        mask = replay(predictor, scene.image, shown) > THRESHOLD * 255
+        steps = sorted({1, min(clicks, len(record.ious)), len(record.ious)})
+        trail = ", ".join(f"{record.ious[k - 1]:.2f} @{k}" for k in steps)
+        panels.append(Panel(f"{name} {record.sample}: {trail}", scene.image, scene.truth, mask, shown))
+    return panels
+
+
 def contact_sheet(panels: Sequence[Panel], title: str) -> Figure:
     """Images side by side with the outlines of truth (white) and mask (orange) and numbered clicks: green for
     positive, red for negative.
@@ -91,12 +116,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or SVG, by the suffix.
-
-    Raises:
-        ValueError: another suffix.
-    """
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise ValueError(f"{path}: pictures are written as .png or .svg")
+    """Write a figure, as PNG or SVG by the suffix; makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

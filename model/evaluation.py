@@ -20,7 +20,7 @@ import numpy as np
 
 from model.clicker import next_click, noisy_click
 from model.clicks import Click
-from model.datasets import Sample, Scene
+from model.datasets import DatasetError, Sample, Scene
 from model.predictor import Request
 from model.report import Record, Report
 
@@ -116,13 +116,15 @@ def evaluate(
         on_record: called as every object is done (and at once for those in the journal).
 
     Raises:
-        ValueError: no samples, an id twice, or an object without any pixel to click.
+        DatasetError: no samples, an id twice, an object without any pixel to click, or one that cannot be read.
     """
     ids = [sample.id for sample in samples]
     if not ids:
-        raise ValueError("nothing to evaluate: there is no object")
+        raise DatasetError("nothing to evaluate: there is no object")
     if len(set(ids)) < len(ids):
-        raise ValueError(f"sample {next(i for i in ids if ids.count(i) > 1)!r} occurs twice: ids must differ")
+        raise DatasetError(
+            f"sample {next(i for i in ids if ids.count(i) > 1)!r} occurs twice: ids must differ"
+        )
     done = {i: journal.records[i] for i in ids if journal is not None and i in journal.records}
     if on_record:
         for record in done.values():
@@ -167,7 +169,7 @@ class _Game:
         elif self.clicks:
             self.finished = True
         else:
-            raise ValueError(f"sample {self.sample.id!r}: the object has no pixel to click")
+            raise DatasetError(f"sample {self.sample.id!r}: the object has no pixel to click")
 
     def score(self, rules: Rules) -> None:
         self.ious.append(iou(self.scene.truth, self.mask(rules.threshold), self.scene.ignore))

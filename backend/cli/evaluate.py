@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from model.datasets import Sample
     from model.predictor import Predictor
     from model.report import Record, Report
@@ -24,15 +25,31 @@ SHEET_CLICKS = 5  # the contact sheet shows the masks after so many clicks
 console = Console(stderr=True)
 
 
+def _picture(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse other formats at once, not after minutes of evaluation."""
+    if path is not None and path.suffix.lower() not in (".png", ".svg"):
+        raise click.BadParameter(f"{path}: pictures are written as .png or .svg")
+    return path
+
+
+PICTURE = click.Path(dir_okay=False, path_type=Path)
+
+
 @click.command("evaluate")
 @click.argument("model", required=False)
 @click.option(
     "--data",
-    "folders",
+    "paths",
     multiple=True,
-    required=True,
     type=click.Path(exists=True, path_type=Path),
-    help="A set: a folder with images/ and masks/, or with items.json. Repeatable.",
+    help="A set: a folder with images/ and masks/ or with items.json, or a JSON export of Label Studio. "
+    "Repeatable.",
+)
+@click.option("--project", "projects", type=int, multiple=True, help="A Label Studio project. Repeatable.")
+@click.option(
+    "--label-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Labeling config (XML) of an export whose tasks have more data than an image.",
 )
 @click.option("--part", default="public", show_default=True, help="Part of sets that have a split.json.")
 @click.option("--min-area", default=1, show_default=True, help="Leave out smaller objects, in pixels.")
@@ -59,29 +76,29 @@ console = Console(stderr=True)
     help="Keep finished objects in this file, and do not repeat those that it holds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures and clicks as JSON, no table.")
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="IoU over clicks, .png or .svg."
-)
-@click.option(
-    "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="The worst objects, .png or .svg."
-)
+@click.option("--plot", type=PICTURE, callback=_picture, help="IoU over clicks, .png or .svg.")
+@click.option("--sheet", type=PICTURE, callback=_picture, help="The worst objects, .png or .svg.")
 @click.option("--worst", type=click.IntRange(1), default=12, show_default=True, help="Objects on the sheet.")
-def command(model: str | None, folders: tuple[Path, ...], **options: Any) -> None:
+def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...], **options: Any) -> None:
     """Measure MODEL: a version or line of the registry, or a checkpoint's folder. Default: the base model.
 
     NoC@85 is the mean number of clicks until an object's IoU is 0.85 (those that never get there count as the
     maximum); IoU@5 the mean IoU after five clicks.
     """
+    from backend.images import ImageError
+    from backend.label_config import LabelConfigError
+    from backend.labelstudio import LabelStudioError
     from backend.settings import SettingsError
     from model.checkpoint import CheckpointError
     from model.datasets import DatasetError
     from model.registry import RegistryError
 
+    data_errors = (DatasetError, ImageError, LabelConfigError, LabelStudioError)
     try:
-        sets = _sets(folders, options)
+        sets = _sets(paths, projects, options)
         subject = _load(model, options)
         reports = _evaluate(subject, sets, options)
-    except (SettingsError, DatasetError, CheckpointError, RegistryError) as error:
+    except (*data_errors, SettingsError, CheckpointError, RegistryError) as error:
         raise click.ClickException(str(error)) from error
     if options["as_json"]:
         click.echo(json.dumps(_json(subject, reports)))
@@ -101,17 +118,37 @@ class Subject:
     predictor: Predictor
 
 
-def _sets(folders: Sequence[Path], options: dict[str, Any]) -> dict[str, list[Sample]]:
-    from model.datasets import read_folder
+def _sets(paths: Sequence[Path], projects: Sequence[int], options: dict[str, Any]) -> dict[str, list[Sample]]:
+    """The samples of every set, by its name."""
+    from backend.annotated import read_export, read_project
+    from backend.images import ImageStore
+    from backend.label_config import LabelConfig
+    from backend.labelstudio import LabelStudio
+    from backend.settings import Settings
+    from model.datasets import read_folder, spread
 
-    names = [folder.resolve().name for folder in folders]
-    for name in names:
-        if names.count(name) > 1:
+    settings, sets, least = Settings.from_env(), dict[str, "list[Sample]"](), options["min_area"]
+    client = LabelStudio(settings)
+    store = ImageStore(settings, client)
+
+    def fetch(address: str, task: int | None) -> np.ndarray:
+        return store.get(address, task).pixels
+
+    for path in paths:
+        name = path.resolve().name
+        if name in sets:
             raise click.UsageError(f"two sets are called {name!r}: evaluate them one after the other")
-    return {
-        name: read_folder(folder, options["part"], options["min_area"], options["max_objects"])
-        for name, folder in zip(names, folders, strict=True)
-    }
+        if path.is_dir():
+            sets[name] = read_folder(path, options["part"], least)
+        else:
+            xml = options["label_config"]
+            config = LabelConfig.parse(xml.read_text()) if xml else None
+            sets[name] = read_export(path, config, fetch, least)
+    for project in projects:
+        sets[f"project {project}"] = read_project(client, project, fetch, least)
+    if not sets:
+        raise click.UsageError("nothing to evaluate on: give --data or --project")
+    return {name: spread(samples, options["max_objects"]) for name, samples in sets.items()}
 
 
 def _load(model: str | None, options: dict[str, Any]) -> Subject:
@@ -191,12 +228,12 @@ def _table(reports: dict[tuple[str, str], Report]) -> Table:
     limit = next(iter(reports.values())).max_clicks
     shown = [k for k in (1, 3, 5, 20) if k <= limit]
     table = Table(
-        caption=f"≥{limit}@90: objects with NoC@90 = {limit}; spoiled: a click cost more than 0.05 of IoU",
-        box=SIMPLE_HEAD,
+        caption=f"≥{limit}@90: objects with NoC@90 = {limit}. spoiled: a click cost over 0.05 of IoU",
+        box=None,
         padding=(0, 1, 0, 0),
     )
     table.add_column("set", no_wrap=True)
-    table.add_column("clicks")
+    table.add_column("clicks", no_wrap=True)
     ious = [f"IoU\n@{k}" for k in shown]
     for head in ("n", "NoC\n@85", "NoC\n@90", f"≥{limit}\n@90", *ious, "spoiled", "s per\nclick"):
         table.add_column(head, justify="right")
@@ -228,40 +265,16 @@ def _draw(
     if options["plot"]:
         pictures[options["plot"]] = figures.curves(reports, f"{subject.name}: IoU over clicks")
     if options["sheet"]:
-        panels = _worst(subject, sets, reports, options["worst"])
+        first = {name: (sets[name], report) for (name, _), report in reversed(reports.items())}
+        panels = figures.worst(subject.predictor, first, options["worst"], SHEET_CLICKS)
         title = f"{subject.name}: the worst after {SHEET_CLICKS} clicks"
         pictures[options["sheet"]] = figures.contact_sheet(panels, title)
     for path, figure in pictures.items():
         try:
             figures.save(figure, path)
-        except (ValueError, OSError) as error:
+        except OSError as error:
             raise click.ClickException(str(error)) from error
         console.print(f"written: {path}")
-
-
-def _worst(
-    subject: Subject, sets: dict[str, list[Sample]], reports: dict[tuple[str, str], Report], count: int
-) -> list[Any]:
-    """Panels of the objects with the lowest IoU over all sets, as the first clicker of each set left them."""
-    from backend.figures import Panel
-    from model.evaluation import THRESHOLD
-    from model.predictor import replay
-
-    ranked = []
-    for name, samples in sets.items():
-        clicker = next(c for s, c in reports if s == name)
-        by_id = {sample.id: sample for sample in samples}
-        ranked += [(r, name, by_id[r.sample]) for r in reports[name, clicker].worst(count, SHEET_CLICKS)]
-    ranked.sort(key=lambda entry: entry[0].ious[:SHEET_CLICKS][-1])
-    panels = []
-    for record, name, sample in ranked[:count]:
-        scene, clicks = sample.load(), record.clicks[:SHEET_CLICKS]
-        mask = replay(subject.predictor, scene.image, clicks) > THRESHOLD * 255
-        trail = " → ".join(
-            f"{record.ious[k - 1]:.2f}" for k in (1, SHEET_CLICKS, 20) if k <= len(record.ious)
-        )
-        panels.append(Panel(f"{name} {record.sample}: {trail}", scene.image, scene.truth, mask, clicks))
-    return panels
 
 
 def _bar() -> Progress:

@@ -33,11 +33,6 @@ def test_curves_are_the_reports(tmp_path):
     assert cv2.imread(str(tmp_path / "curve.png")).shape == (675, 1050, 3)
 
 
-def test_other_formats_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"written as \.png or \.svg"):
-        save(curves({("a", "classic"): report(0.5)}, ""), tmp_path / "curve.bmp")
-
-
 @pytest.fixture
 def panel():
     truth = np.zeros((60, 80), bool)

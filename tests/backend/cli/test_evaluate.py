@@ -1,5 +1,6 @@
 """The command on a small set with a real, untrained network: figures mean nothing here, their handling does."""
 
+import base64
 import json
 
 import cv2
@@ -109,8 +110,37 @@ def test_pictures(evaluate, tmp_path):
     sheet = cv2.imread(str(tmp_path / "worst.png"))
     assert sheet.shape[1] > sheet.shape[0]  # two side by side
     refused = evaluate("--plot", tmp_path / "curve.gif")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert ".png or .svg" in refused.output
+
+
+def test_an_export_of_label_studio(evaluate, tmp_path):
+    picture = np.full((48, 64, 3), 60, np.uint8)
+    cv2.rectangle(picture, (10, 10), (40, 30), (200, 200, 200), -1)
+    encoded = base64.b64encode(cv2.imencode(".png", picture)[1].tobytes()).decode()
+    corners = [[10 / 0.64, 10 / 0.48], [41 / 0.64, 10 / 0.48], [41 / 0.64, 31 / 0.48], [10 / 0.64, 31 / 0.48]]
+    result = {
+        "id": "r1",
+        "type": "polygonlabels",
+        "to_name": "image",
+        "original_width": 64,
+        "original_height": 48,
+        "value": {"points": corners, "polygonlabels": ["Box"]},
+    }
+    task = {
+        "id": 5,
+        "data": {"image": f"data:image/png;base64,{encoded}"},
+        "annotations": [{"result": [result]}],
+    }
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task]))
+    values = json.loads(evaluate("--json", data=path).stdout)["results"][0]
+    assert values["set"] == "export.json"
+    assert [r["sample"] for r in values["records"]] == ["5#r1"]
+    x, y, positive = values["records"][0]["clicks"][0]
+    assert positive
+    assert 10 < x < 41
+    assert 10 < y < 31
 
 
 def test_a_runs_folder_stands_for_its_checkpoint(evaluate, model):
