@@ -35,10 +35,11 @@ class Exchange(nn.Module):
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
         branches = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
         outputs = []
-        for paths, own in zip(self.fuse_layers, branches, strict=True):
+        for target, paths in enumerate(self.fuse_layers):
             assert isinstance(paths, nn.ModuleList)
-            parts = [resize(path(x), own) for path, x in zip(paths, branches, strict=True)]
-            outputs.append(self.relu(reduce(torch.add, parts)))
+            parts = [path(x) for path, x in zip(paths, branches, strict=True)]
+            coarse = (resize(part, branches[target]) for part in parts[target + 1 :])
+            outputs.append(self.relu(reduce(torch.add, [*parts[: target + 1], *coarse])))
         return outputs
 
 
@@ -79,13 +80,11 @@ class HRNet(nn.Module):
         for transition, stage in ((self.transition2, self.stage3), (self.transition3, self.stage4)):
             grown = transition[-1](branches[-1])
             branches = stage([*branches, grown])
-        return torch.cat([resize(x, branches[0]) for x in branches], 1)
+        return torch.cat([branches[0], *(resize(x, branches[0]) for x in branches[1:])], 1)
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
     """Bilinear resize to the height and width of `like`, corners aligned as in the official weights' training."""
-    if x.shape[2:] == like.shape[2:]:
-        return x
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
 
 

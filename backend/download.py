@@ -1,0 +1,71 @@
+"""Fetch a file that the operator names, into a file, bounded and checked. Not for addresses out of requests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+CHUNK = 1 << 20
+TIMEOUT_S = (10.0, 60.0)  # to connect, between two pieces
+
+
+class DownloadError(ValueError):
+    """The file could not be fetched; the message names the address, the trouble and the fix."""
+
+
+def download(
+    url: str,
+    target: Path,
+    limit: int,
+    sha256: str | None = None,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> str:
+    """Fetch `url` into `target`.
+
+    Args:
+        limit: most bytes that are taken.
+        sha256: hex digest the file must have; None takes any.
+        progress: called with bytes done and bytes in all (None where the server does not say).
+
+    Returns:
+        The sha256 of the file, in hex.
+
+    Raises:
+        DownloadError: no answer, an error status, too large, or another file than expected.
+    """
+    digest, done = hashlib.sha256(), 0
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, open(target, "wb") as file:
+            if answer.status_code != 200:
+                raise DownloadError(f"{url} answers {answer.status_code} {answer.reason}: check the address")
+            total = _length(answer)
+            _check_size(url, total or 0, limit)
+            for chunk in answer.iter_content(CHUNK):
+                done += len(chunk)
+                _check_size(url, done, limit)
+                file.write(chunk)
+                digest.update(chunk)
+                progress(done, total)
+    except requests.RequestException as error:
+        raise DownloadError(
+            f"{url} cannot be fetched ({type(error).__name__}): check address and network"
+        ) from None
+    if total is not None and done != total:
+        raise DownloadError(f"{url} broke off after {done} of {total} bytes: try again")
+    if sha256 is not None and digest.hexdigest() != sha256.lower():
+        raise DownloadError(f"{url} has sha256 {digest.hexdigest()}, expected {sha256}: do not use this file")
+    return digest.hexdigest()
+
+
+def _length(answer: requests.Response) -> int | None:
+    length = answer.headers.get("Content-Length", "")
+    packed = answer.headers.get("Content-Encoding", "identity") != "identity"
+    return int(length) if length.isdigit() and not packed else None
+
+
+def _check_size(url: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise DownloadError(f"{url} is larger than {limit >> 20} MB: raise --max-mb if that is right")
