@@ -130,6 +130,8 @@ def _load_imagenet(network: nn.Module, path: Path | None) -> None:
         console.print(
             "[yellow]this network starts from random weights[/]: no ImageNet weights are known for it"
         )
+        plain: Any = network
+        plain.backbone_prefix = None  # nothing is pretrained: everything learns at the full rate
         return
     if path is None:
         try:
