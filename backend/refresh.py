@@ -10,11 +10,14 @@ from typing import Any
 
 import redis
 
+from backend.items import elements
 from backend.labelstudio import LabelStudioError
 from backend.review import Review, published, tasks_of
 from backend.store import Store
 
 logger = logging.getLogger(__name__)
+
+ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")
 
 
 class Refresh:
@@ -32,18 +35,18 @@ class Refresh:
 
     def put(self, action: str, body: dict[str, Any]) -> None:
         """Take a webhook's body; returns at once and never fails."""
-        if action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"):
-            project = (body.get("project") or {}).get("id")
-            annotation = body.get("annotation") or {}
-            deleted = [entry.get("id") for entry in body.get("annotations") or ()]
-            if isinstance(project, int):
-                self._pool.submit(self._find, project, annotation.get("task"), deleted)
+        project, annotation, gone = (body.get(key) for key in ("project", "annotation", "annotations"))
+        if action not in ACTIONS or not isinstance(project, dict):
+            return
+        task = annotation.get("task") if isinstance(annotation, dict) else None
+        deleted = [entry.get("id") for entry in elements(gone) if isinstance(entry, dict)]
+        self._pool.submit(self._find, project.get("id"), task, deleted)
 
     def stop(self) -> None:
         """Give up what has not begun; the next review makes up for it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _find(self, project: int, task: int | None, deleted: list[int]) -> None:
+    def _find(self, project: Any, task: Any, deleted: list[Any]) -> None:
         nothing: set[int] = set()
         tasks = self._store.attempt(lambda client: _affected(client, project, task, deleted), nothing)
         for number in tasks:
@@ -63,7 +66,7 @@ class Refresh:
             logger.warning("project %s: the quality of task %s is not updated: %s", project, task, error)
 
 
-def _affected(client: Any, project: int, task: int | None, deleted: list[int]) -> set[int]:
+def _affected(client: Any, project: Any, task: Any, deleted: list[Any]) -> set[int]:
     if not published(client, project):
         return set()
-    return ({task} if task is not None else set()) | tasks_of(client, project, deleted)
+    return ({task} if isinstance(task, int) else set()) | tasks_of(client, project, deleted)

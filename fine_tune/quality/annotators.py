@@ -33,6 +33,7 @@ class Kind:
         burst: first clicks placed in quick succession, without looking at the answers.
         seconds: median pause between clicks.
         repair: chance of painting over the largest error left, by hand, after the clicks.
+        share: how many of them there are in a crowd, beside the other kinds.
     """
 
     tolerance: Range = (0.01, 0.05)
@@ -49,10 +50,11 @@ class Kind:
     burst: Range = (1, 1)
     seconds: Range = (0.7, 5.0)
     repair: float = 0.08
+    share: int = 1
 
 
 SEEN: dict[str, Kind] = {
-    "careful": Kind(tolerance=(0.005, 0.02), patience=(10, 18), undo=0.6, seconds=(1.0, 6.0)),
+    "careful": Kind(tolerance=(0.005, 0.02), patience=(10, 18), undo=0.6, seconds=(1.0, 6.0), share=2),
     "average": Kind(tolerance=(0.02, 0.08), patience=(4, 10), bored=(0.0, 0.1)),
     "hasty": Kind(tolerance=(0.05, 0.4), patience=(1, 4), bored=(0.1, 0.5), undo=0.05, seconds=(0.4, 3.0)),
     "shaky": Kind(tolerance=(0.02, 0.1), jitter=(0.1, 0.5), patience=(3, 12)),
@@ -63,13 +65,15 @@ SEEN: dict[str, Kind] = {
 }
 UNSEEN: dict[str, Kind] = {
     # Clicks along outlines, as people do who learned with polygons.
-    "outliner": Kind(edges=(0.85, 1.0), jitter=(0.02, 0.08), tolerance=(0.01, 0.15), patience=(3, 14)),
+    "outliner": Kind(
+        edges=(0.85, 1.0), jitter=(0.02, 0.08), tolerance=(0.01, 0.15), patience=(3, 14), share=2
+    ),
     # Several clicks at once, then perhaps a look.
     "burst": Kind(burst=(2, 5), tolerance=(0.03, 0.4), patience=(3, 8), seconds=(0.3, 1.2)),
     # Slow, well-meaning, poor sight: long pauses do not mean care here.
     "slow": Kind(tolerance=(0.08, 0.5), seconds=(5.0, 15.0), patience=(2, 8), jitter=(0.0, 0.2)),
     # Expert: fast pauses do not mean haste here.
-    "expert": Kind(tolerance=(0.003, 0.02), seconds=(0.25, 0.8), patience=(8, 20), undo=0.9),
+    "expert": Kind(tolerance=(0.003, 0.02), seconds=(0.25, 0.8), patience=(8, 20), undo=0.9, share=5),
     # Gives up at random and takes back much.
     "fickle": Kind(bored=(0.15, 0.5), undo=0.9, stray=0.25, tolerance=(0.01, 0.2), patience=(3, 15)),
 }

@@ -56,9 +56,9 @@ def step_from(entry: Mapping[str, object]) -> Step:
 def simulate(
     subjects: Iterable[Subject], kinds: Mapping[str, Kind], predictor: Predictor, seed: int
 ) -> Iterator[Record]:
-    """Annotate every subject once, by the kinds in turn."""
+    """Annotate every subject once, by the kinds in turn, those with a larger share more often."""
     rng = np.random.default_rng(seed)
-    names = list(kinds)
+    names = [name for name, kind in kinds.items() for _ in range(kind.share)]
     for index, subject in enumerate(subjects):
         kind = names[index % len(names)]
         yield Record(kind, subject.name, annotate(Annotator.draw(kinds[kind], rng), subject, predictor, rng))

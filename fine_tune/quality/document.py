@@ -53,10 +53,11 @@ def draw(parts: Mapping[str, tuple[Sequence[Record], Mapping[str, np.ndarray]]],
         figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True
     ):
         ious = np.array([record.annotation.iou for record in records])
-        axis.plot(100 * shares, curve(ious, ious, shares), "k--", lw=1, label="oracle")
         for name, values in scores.items():
             if name == "random":
                 axis.axhline(ious.mean(), color="0.6", lw=1, ls=":", label="random (expected)")
+            elif name == "oracle":
+                axis.plot(100 * shares, curve(values, ious, shares), "k--", lw=1, label=name)
             else:
                 style = {"lw": 2.4, "color": "C3"} if name == OURS else {"lw": 1.2}
                 axis.plot(100 * shares, curve(values, ious, shares), label=name, **style)

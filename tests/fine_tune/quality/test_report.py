@@ -47,6 +47,7 @@ def test_ours_is_compared_with_every_baseline(tmp_path, monkeypatch):
     assert ours.low > random.high
     assert ours.low <= ours.value <= ours.high
     assert ahead["random"]["Spearman"].low > 0
+    assert rows["oracle"]["Spearman"].value == pytest.approx(1)
     assert table(rows).count("\n") == len(rows) + 1
     assert "60 annotations of 30 images by test" in composition(test)
     assert "| test | 60 |" in by_kind(test, scores[report.OURS])
