@@ -11,83 +11,15 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from backend.assembly import Backend
 from backend.auth import SECRET_HEADER, Gate
-from backend.events import Events
 from backend.fields import Field, RequestError
-from backend.images import ImageStore
-from backend.labelstudio import LabelStudio
 from backend.logs import request_id
-from backend.metrics import Metrics
-from backend.recent import Memory
-from backend.service import Service
-from backend.serving import NotReady, Serving, load
-from backend.sessions import Sessions
+from backend.serving import NotReady
 from backend.settings import Settings
 from backend.slots import Busy
-from backend.store import Store
-from backend.trace import Tracer
-from backend.turn import Parts
-from model.registry import Registry
 
 logger = logging.getLogger(__name__)
-
-
-class Backend:
-    """Everything behind the routes of one process; found in ``app.extensions["clickmask"]``."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.metrics = Metrics()
-        self.store = Store(settings.redis_url)
-        self.registry = Registry(settings.home)
-        self.serving = Serving(
-            self.registry,
-            lambda version: load(version, settings),
-            settings.loaded_models,
-            self._model_changed,
-        )
-        parts = Parts(
-            settings=settings,
-            serving=self.serving,
-            images=ImageStore(settings, LabelStudio(settings)),
-            sessions=Sessions(self.store, settings.session_cache_mb << 20, settings.session_ttl_s),
-            memory=Memory(self.store, settings.session_ttl_s),
-            metrics=self.metrics,
-            tracer=Tracer(self.store, settings.trace_days),
-        )
-        self.service = Service(parts)
-        self.events = Events(self.store, self.metrics)
-        self.gate = Gate(settings)
-        self.serving.start()
-
-    def close(self) -> None:
-        """End the background threads; what waits for Redis is written first if that takes little time."""
-        self.serving.stop()
-        self.events.stop()
-
-    def status(self) -> dict[str, Any]:
-        """What there is to know about this process, for the readiness probe and the status page."""
-        loaded, problems = self.serving.loaded(), self.serving.problems()
-        running, waiting = self.service.slots.load()
-        return {
-            "ready": "base" in loaded,
-            "reason": "" if "base" in loaded else problems.get("base", "the model is still loading"),
-            "models": {line: {"version": s.version, "device": s.device} for line, s in loaded.items()},
-            "problems": problems,
-            "redis": self.store.state(),
-            "predictions": {"running": running, "waiting": waiting},
-        }
-
-    def measure(self) -> None:
-        """Bring the gauges of this process up to date."""
-        running, waiting = self.service.slots.load()
-        self.metrics.running.set(running)
-        self.metrics.waiting.set(waiting)
-        for name, value in self.service.parts.images.stats().items():
-            self.metrics.images.labels(name).set(value)
-
-    def _model_changed(self, version: str, device: str, loaded: bool) -> None:
-        self.metrics.model.labels(version, device).set(int(loaded))
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -107,14 +39,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb << 20
     backend = app.extensions["clickmask"] = Backend(settings)
-    _around(app, backend)
-    _label_studio_routes(app, backend)
+    gate = Gate(settings)
+    _around(app, backend, gate)
+    _label_studio_routes(app, backend, gate)
     _operator_routes(app, backend)
     _errors(app)
     return app
 
 
-def _around(app: Flask, backend: Backend) -> None:
+def _around(app: Flask, backend: Backend, gate: Gate) -> None:
     """Request id, authentication before and timing after every request."""
 
     @app.before_request
@@ -124,7 +57,7 @@ def _around(app: Flask, backend: Backend) -> None:
         request_id.set(g.id)
         if request.path == "/webhook":
             return None  # its own rules, which need the body
-        if not backend.gate.admits(request.path, dict(request.headers), _account()):
+        if not gate.admits(request.path, dict(request.headers), _account()):
             return _unauthorized()
         return None
 
@@ -140,7 +73,7 @@ def _around(app: Flask, backend: Backend) -> None:
         return response
 
 
-def _label_studio_routes(app: Flask, backend: Backend) -> None:
+def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
     service = backend.service
 
     @app.post("/predict")
@@ -166,8 +99,9 @@ def _label_studio_routes(app: Flask, backend: Backend) -> None:
         body = _json()
         action = Field(body)["action"].text()
         secrets = (request.headers.get(SECRET_HEADER), request.args.get("secret"))
-        if not backend.gate.admits_event(action, tuple(s for s in secrets if s), _account()):
+        if not gate.admits_event(action, tuple(s for s in secrets if s), _account()):
             return _unauthorized(), 401
+        backend.refresh.put(action, body)
         return jsonify(taken=backend.events.put(action, body)), 202
 
     @app.post("/train")

@@ -18,7 +18,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from backend.app import Backend, create_app
+from backend.app import create_app
+from backend.assembly import Backend
 from backend.settings import Settings
 from model.registry import Registry
 from tests.backend.models import add

@@ -1,0 +1,85 @@
+"""The parts of one backend process, put together; whichever server it runs in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.events import Events
+from backend.images import ImageStore
+from backend.labelstudio import LabelStudio
+from backend.metrics import Metrics
+from backend.recent import Memory
+from backend.refresh import Refresh
+from backend.review import Review
+from backend.service import Service
+from backend.serving import Serving, load
+from backend.sessions import Sessions
+from backend.settings import Settings
+from backend.store import Store
+from backend.trace import Tracer
+from backend.turn import Parts
+from model.registry import Registry
+
+
+class Backend:
+    """Everything behind the routes of one process; found in ``app.extensions["clickmask"]``.
+
+    Args:
+        settings: of the process; its models begin to load in the background.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.store = Store(settings.redis_url)
+        self.registry = Registry(settings.home)
+        self.serving = Serving(
+            self.registry,
+            lambda version: load(version, settings),
+            settings.loaded_models,
+            self._model_changed,
+        )
+        client, tracer = LabelStudio(settings), Tracer(self.store, settings.trace_days)
+        parts = Parts(
+            settings=settings,
+            serving=self.serving,
+            images=ImageStore(settings, client),
+            sessions=Sessions(self.store, settings.session_cache_mb << 20, settings.session_ttl_s),
+            memory=Memory(self.store, settings.session_ttl_s),
+            metrics=self.metrics,
+            tracer=tracer,
+        )
+        self.service = Service(parts)
+        self.events = Events(self.store, self.metrics)
+        self.refresh = Refresh(self.store, lambda project: Review(client, tracer, settings.home, project))
+        self.serving.start()
+
+    def close(self) -> None:
+        """End the background threads; what waits for Redis is written first if that takes little time."""
+        self.serving.stop()
+        self.events.stop()
+        self.refresh.stop()
+
+    def status(self) -> dict[str, Any]:
+        """What there is to know about this process, for the readiness probe and the status page."""
+        loaded, problems = self.serving.loaded(), self.serving.problems()
+        running, waiting = self.service.slots.load()
+        return {
+            "ready": "base" in loaded,
+            "reason": "" if "base" in loaded else problems.get("base", "the model is still loading"),
+            "models": {line: {"version": s.version, "device": s.device} for line, s in loaded.items()},
+            "problems": problems,
+            "redis": self.store.state(),
+            "predictions": {"running": running, "waiting": waiting},
+        }
+
+    def measure(self) -> None:
+        """Bring the gauges of this process up to date."""
+        running, waiting = self.service.slots.load()
+        self.metrics.running.set(running)
+        self.metrics.waiting.set(waiting)
+        for name, value in self.service.parts.images.stats().items():
+            self.metrics.images.labels(name).set(value)
+
+    def _model_changed(self, version: str, device: str, loaded: bool) -> None:
+        self.metrics.model.labels(version, device).set(int(loaded))
