@@ -1,0 +1,147 @@
+"""A Label Studio of our own, for the demo and for end-to-end tests: started, signed up and stopped."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+START_LIMIT_S = 600.0  # a first start creates the database, which takes a minute or more
+
+# Label Studio's own names. It refuses backends and webhooks at private addresses unless told otherwise, and
+# reports to its makers unless the addresses are empty (unset, they have real defaults).
+ENVIRONMENT = {
+    "COLLECT_ANALYTICS": "false",
+    "SENTRY_DSN": "",
+    "FRONTEND_SENTRY_DSN": "",
+    "LATEST_VERSION_CHECK": "false",
+    "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
+    "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
+    "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+}
+
+
+class LabelStudioStartError(RuntimeError):
+    """Label Studio ended or did not answer in time; the message holds the end of its log."""
+
+
+def free_port(preferred: int = 0) -> int:
+    """A port that is free on loopback now: the preferred one if possible."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")
+
+
+def die_with_parent() -> None:
+    """In a child process, before exec: be ended by Linux when the parent is gone, however it went."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+class LabelStudioServer:
+    """One Label Studio process with its own data folder.
+
+    Attributes:
+        url, email, password: where and as whom to log in.
+        token: the account's legacy API token.
+    """
+
+    email = "admin@clickmask.local"
+
+    def __init__(self, executable: Path, folder: Path, port: int = 0) -> None:
+        self._executable, self._folder = executable, folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port(port)  # Label Studio itself would silently take another one
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.token, self.password = self._secret("token", 20), self._secret("password", 6)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _secret(self, name: str, size: int) -> str:
+        """A random secret of this data folder; the same at every start, since the account is made only once."""
+        path = self._folder / name
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(size))
+        return path.read_text()
+
+    @property
+    def first_start(self) -> bool:
+        """True while there is no database yet."""
+        return not (self._folder / "data" / "label_studio.sqlite3").exists()
+
+    @property
+    def log(self) -> Path:
+        """What Label Studio prints."""
+        return self._folder / "label-studio.log"
+
+    def start(self, on_wait: Callable[[float], None] = lambda seconds: None) -> None:
+        """Start and wait until it answers; `on_wait` is called about once a second with the seconds so far.
+
+        Raises:
+            LabelStudioStartError: see there.
+        """
+        command = [
+            str(self._executable), "start", "--no-browser", "--data-dir", str(self._folder / "data"),
+            "--internal-host", "127.0.0.1", "--port", str(self.port), "--username", self.email,
+            "--password", self.password, "--user-token", self.token,
+        ]  # fmt: skip
+        home = {"HOME": str(self._folder), "LABEL_STUDIO_HOST": self.url}
+        environment = {**os.environ, **ENVIRONMENT, **home}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        begin = time.monotonic()
+        while not self._answers():
+            waited = time.monotonic() - begin
+            if self._process.poll() is not None or waited > START_LIMIT_S:
+                self.stop()
+                tail = re.sub(self.token, "<token>", self.log.read_text(errors="replace")[-2000:])
+                raise LabelStudioStartError(f"Label Studio did not start within {waited:.0f} s:\n{tail}")
+            on_wait(waited)
+            time.sleep(1.0)
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/health", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def stop(self) -> None:
+        """End the process and all it started."""
+        if self._process is None:
+            return
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, kind)
+                self._process.wait(15)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._process = None
