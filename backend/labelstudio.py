@@ -163,7 +163,8 @@ class LabelStudio:
 
     def upload(self, project: int, files: list[Path]) -> Record:
         """Upload image files; each becomes a task."""
-        parts = [("file", (path.name, path.read_bytes())) for path in files]
+        # One name each: of several files under one name, Label Studio takes the last.
+        parts = [(f"file{n}", (path.name, path.read_bytes())) for n, path in enumerate(files)]
         return self.call("POST", f"/api/projects/{project}/import", files=parts)
 
     def annotation(self, annotation: int) -> Record:
