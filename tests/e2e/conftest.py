@@ -46,7 +46,7 @@ class Backend:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "backend.log"
-        self._environment = {**os.environ, **environment, "CLICKMASK_PORT": str(self.port)}
+        self.environment = {**os.environ, **environment, "CLICKMASK_PORT": str(self.port)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -54,7 +54,7 @@ class Backend:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "backend.cli", "serve"]
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
         limit = time.monotonic() + 180
         while time.monotonic() < limit:
