@@ -105,6 +105,7 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
     else:
         click.echo(f"{subject.name} on {subject.device}, input {subject.identity['size']}")
         Console().print(_table(reports))
+        click.echo("≥n@90: objects with NoC@90 = n, the maximum; spoiled: a click cost over 0.05 of IoU")
     _draw(subject, sets, reports, options)
 
 
@@ -227,11 +228,7 @@ def _json(subject: Subject, reports: dict[tuple[str, str], Report]) -> dict[str,
 def _table(reports: dict[tuple[str, str], Report]) -> Table:
     limit = next(iter(reports.values())).max_clicks
     shown = [k for k in (1, 3, 5, 20) if k <= limit]
-    table = Table(
-        caption=f"≥{limit}@90: objects with NoC@90 = {limit}. spoiled: a click cost over 0.05 of IoU",
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("set", no_wrap=True)
     table.add_column("clicks", no_wrap=True)
     ious = [f"IoU\n@{k}" for k in shown]
