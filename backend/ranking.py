@@ -168,7 +168,7 @@ def _reasons(joined: Joined) -> list[str]:
             f"mask still moved {last.change:.0%} at the last one",
         ),
         (1 - last.expected, last.expected < 0.85, f"the model itself expects only IoU {last.expected:.2f}"),
-        (joined.edited, joined.edited >= 0.02, f"{joined.edited:.0%} changed by hand after accepting"),
+        (joined.edited, joined.edited >= 0.05, f"{joined.edited:.0%} changed by hand after accepting"),
         (undone / len(steps), undone > 0, f"{undone} taken back or moved"),
         (0.2, last.parts > 3, f"in {last.parts} parts"),
         (0.1, pace < 0.6, f"a click every {pace:.1f} s"),

@@ -19,7 +19,7 @@ import numpy as np
 from backend.prompts import Prompt
 from backend.store import Store
 from fine_tune.quality.footprint import Footprint
-from fine_tune.quality.steps import Effect, measure
+from fine_tune.quality.steps import Effect, measure, shrunk
 from model.clicks import Click
 from model.mask import clean
 
@@ -95,7 +95,8 @@ class Event:
 
     @staticmethod
     def of(answered: Answered, now: float) -> Event:
-        """Measure an answer; takes some milliseconds."""
+        """Measure an answer, at a bounded resolution: what this takes, the next click may have to wait for."""
+        values, clicks = shrunk(answered.after, answered.in_force)
         prompt, side = answered.prompt, float(np.sqrt(answered.after.size))
         return Event(
             time=round(now, 3),
@@ -113,8 +114,8 @@ class Event:
                 (round(c.x / side, 5), round(c.y / side, 5), int(c.positive)) for c in prompt.clicks
             ),
             clicks=len(answered.in_force),
-            effect=_rounded(measure(answered.before(), answered.after, answered.in_force)),
-            footprint=Footprint.of(clean(answered.after, answered.in_force)),
+            effect=_rounded(measure(answered.before(), values, clicks)),
+            footprint=Footprint.of(clean(values, clicks)),
         )
 
     def to_json(self) -> str:

@@ -18,13 +18,11 @@ class Footprint:
     """The mask's box, and which cells of a grid over it the mask covers at least half.
 
     Attributes:
-        box: x0, y0, x1, y1 in pixels, ends exclusive; all zero for an empty mask.
-        area: of the mask, pixels.
+        box: x0, y0, x1, y1 in shares of the image's width and height; all zero for an empty mask.
         cells: base64 of the packed bits, row by row.
     """
 
-    box: tuple[int, int, int, int]
-    area: int
+    box: tuple[float, float, float, float]
     cells: str
 
     @staticmethod
@@ -32,17 +30,24 @@ class Footprint:
         """Describe an HxW bool mask."""
         box = object_box(mask)
         if box is None:
-            return Footprint((0, 0, 0, 0), 0, "")
-        cells = base64.b64encode(np.packbits(_grid(mask, box)).tobytes()).decode()
-        return Footprint(box, int(np.count_nonzero(mask)), cells)
+            return Footprint((0, 0, 0, 0), "")
+        height, width = mask.shape
+        x0, x1 = round(box[0] / width, 5), round(box[2] / width, 5)
+        y0, y1 = round(box[1] / height, 5), round(box[3] / height, 5)
+        return Footprint((x0, y0, x1, y1), base64.b64encode(np.packbits(_grid(mask, box)).tobytes()).decode())
 
     def iou(self, mask: np.ndarray) -> float:
-        """IoU of an HxW bool mask with this one, to about one cell along the edge; exactly 1 for the same mask."""
-        if not self.area or not mask.any():
-            return float(bool(self.area) == bool(mask.any()))
+        """IoU of an HxW bool mask with this one, to about one cell along the edge; exactly 1 for the same mask.
+
+        The mask may have another resolution than the one that was described.
+        """
+        if not self.cells or not mask.any():
+            return float(bool(self.cells) == bool(mask.any()))
         bits = np.unpackbits(np.frombuffer(base64.b64decode(self.cells), np.uint8))[: SIDE * SIDE]
-        own, other = bits.reshape(SIDE, SIDE) > 0, _grid(mask, self.box)
-        x0, y0, x1, y1 = self.box
+        height, width = mask.shape
+        x0, y0 = round(self.box[0] * width), round(self.box[1] * height)
+        x1, y1 = max(round(self.box[2] * width), x0 + 1), max(round(self.box[3] * height), y0 + 1)
+        own, other = bits.reshape(SIDE, SIDE) > 0, _grid(mask, (x0, y0, x1, y1))
         outside = np.count_nonzero(mask) - np.count_nonzero(mask[y0:y1, x0:x1])
         # Pixels outside the box count in cells, so that both parts have one unit.
         beyond = outside * SIDE * SIDE / ((x1 - x0) * (y1 - y0))

@@ -77,8 +77,8 @@ def measure(before: np.ndarray | None, after: np.ndarray, clicks: Sequence[Click
         after: HxW uint8 map that answered it.
         clicks: those in force, in pixels of the maps, the newest last; may be empty (a box).
     """
-    new, clicks = _shrunk(after, clicks)
-    old = np.zeros_like(new) if before is None else _shrunk(before, ())[0]
+    new, clicks = shrunk(after, clicks)
+    old = np.zeros_like(new) if before is None else shrunk(before)[0]
     was, now = old >= THRESHOLD, new >= THRESHOLD
     area_was, area, union = (int(np.count_nonzero(m)) for m in (was, now, was | now))
     inside = float(new[now].sum(dtype=np.int64)) / 255
@@ -99,7 +99,8 @@ def measure(before: np.ndarray | None, after: np.ndarray, clicks: Sequence[Click
     )
 
 
-def _shrunk(values: np.ndarray, clicks: Sequence[Click]) -> tuple[np.ndarray, list[Click]]:
+def shrunk(values: np.ndarray, clicks: Sequence[Click] = ()) -> tuple[np.ndarray, list[Click]]:
+    """A map and its clicks at `MEASURED_SIDE` pixels on the longer side, or as they are where that is no smaller."""
     scale = MEASURED_SIDE / max(values.shape)
     if scale >= 1:
         return values, list(clicks)

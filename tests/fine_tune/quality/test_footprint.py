@@ -38,3 +38,10 @@ def test_tiny_and_empty_masks():
 
 def test_small():
     assert len(Footprint.of(ellipse(200, 150, 80, 50)).cells) <= 100
+
+
+def test_another_resolution_is_nearly_the_same():
+    mask = ellipse(200, 150, 80, 50)
+    large = np.repeat(np.repeat(mask, 5, 0), 5, 1)
+    assert Footprint.of(mask).iou(large) == 1
+    assert Footprint.of(large).iou(mask) > 0.97
