@@ -100,11 +100,8 @@ def whole(shape: tuple[int, int], size: int) -> Window:
 
 def object_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 (ends exclusive) around the true pixels of an HxW bool or uint8 mask; None if there are none."""
-    columns = np.flatnonzero(cv2.reduce(mask.view(np.uint8), 0, cv2.REDUCE_MAX))
-    if not columns.size:
-        return None
-    rows = np.flatnonzero(cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_MAX))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return (x, y, x + width, y + height) if width else None
 
 
 def around(previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION) -> Window:
