@@ -15,6 +15,10 @@ from model import zoom
 from model.clicks import Click
 from model.encoding import encode
 from model.engine import Engine
+from model.merge import progressive
+
+
+BOX_LEVEL = 128  # of a map inside a box: undecided
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) ->
     """The initial map for a box x0, y0, x1, y1 in pixels: 128 inside (undecided), 0 outside; HxW uint8."""
     prior = np.zeros(shape, np.uint8)
     x0, y0, x1, y1 = (max(round(v), 0) for v in box)
-    prior[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = 128
+    prior[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = BOX_LEVEL
     return prior
 
 
@@ -65,12 +69,20 @@ class Predictor:
         engine: runs the network.
         encoding, radius: how the network was trained to see clicks.
         refine: look twice where the object of a first click turns out small in the image.
+        merge_from: from this click on, and for every click on an initial mask, a click changes only the part it
+            points at (`model.merge`), so that a late click cannot spoil a finished part.
     """
 
     def __init__(
-        self, engine: Engine, encoding: str = "disk", radius: float = 5.0, refine: bool = True
+        self,
+        engine: Engine,
+        encoding: str = "disk",
+        radius: float = 5.0,
+        refine: bool = True,
+        merge_from: int = 3,
     ) -> None:
-        self.engine, self.encoding, self.radius, self.refine = engine, encoding, radius, refine
+        self.engine, self.encoding, self.radius = engine, encoding, radius
+        self.refine, self.merge_from = refine, merge_from
 
     def predict(
         self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
@@ -89,7 +101,16 @@ class Predictor:
         maps = self._run(requests, priors, windows)
         if self.refine:
             self._look_again(requests, windows, maps)
-        return maps
+        return [self._merged(r, m) for r, m in zip(requests, maps, strict=True)]
+
+    def _merged(self, request: Request, current: np.ndarray) -> np.ndarray:
+        previous, count = request.previous, len(request.clicks)
+        if previous is None or count == 0:
+            return current
+        on_mask = count == 1 and previous.max() > BOX_LEVEL
+        if count < self.merge_from and not on_mask:
+            return current
+        return progressive(previous, current, request.clicks[-1])
 
     def _look_again(
         self, requests: Sequence[Request], windows: list[zoom.Window], maps: list[np.ndarray]

@@ -104,16 +104,18 @@ class Editor:
             self.page.wait_for_timeout(250)
 
     def click(self, x: float, y: float, key: str | None = None) -> None:
-        """Click at a share of the image's width and height, with Alt for negative; waits for the answer."""
+        """Click at a share of the image's width and height, with keys held ("Alt" for negative, "Control" to place a
+        point where a region would be selected, or both: "Control+Alt"); waits for the answer."""
         left, top = self._at(x, y)
-        if key:
-            self.page.keyboard.down(key)
+        keys = key.split("+") if key else []
+        for name in keys:
+            self.page.keyboard.down(name)
         self.page.mouse.move(left, top)
         self.page.mouse.down()
         self.page.wait_for_timeout(50)
         self.page.mouse.up()
-        if key:
-            self.page.keyboard.up(key)
+        for name in keys:
+            self.page.keyboard.up(name)
         self._answered()
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -13,7 +13,6 @@ from tests.e2e.photos import iou, jpeg, two_bodies
 
 RED, YELLOW = (200 / 640, 250 / 480), (465 / 640, 230 / 480)
 NEAR_RED = ((150 / 640, 190 / 480), (240 / 640, 320 / 480))
-GROUND = (340 / 640, 420 / 480)
 GOOD = 0.9
 
 
@@ -35,7 +34,7 @@ def test_clicks_make_a_mask_that_is_saved_as_shown(bench: Bench, scene):
     bench.editor.label("kp", "Cat")
     bench.editor.click(*RED)
     bench.editor.click(*NEAR_RED[1])
-    bench.editor.click(*GROUND, key="Alt")
+    bench.editor.click(*YELLOW, key="Alt")
     state = bench.editor.state()
     assert [s["type"] for s in state["suggestions"]] == ["brushregion"]
     prompts = bench.last_prompts()
@@ -62,6 +61,7 @@ def test_two_objects_of_two_labels(bench: Bench, scene):
         bench.editor.label("kp", label)
         bench.editor.click(*place)
         bench.editor.click(place[0] + 0.03, place[1] + 0.06)
+        bench.editor.click(*(YELLOW if place == RED else RED), key="Control+Alt")  # Ctrl: also on a mask
         bench.editor.accept()
     bench.editor.submit()
     (annotation,) = bench.annotations(task)
@@ -144,7 +144,7 @@ def test_after_a_reload_the_points_still_count_as_they_were_placed(bench: Bench,
     bench.editor.tool("key-point-tool")
     bench.editor.label("kp", "Cat")
     bench.editor.click(*RED)
-    bench.editor.click(*GROUND, key="Alt")
+    bench.editor.click(*YELLOW, key="Alt")
     bench.editor.save_draft()
     bench.editor.open(project, task)  # the suggestion is lost, the points are restored without their polarity
     bench.editor.tool("key-point-tool")
@@ -158,7 +158,7 @@ def test_after_a_reload_the_points_still_count_as_they_were_placed(bench: Bench,
     (annotation,) = bench.annotations(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
-    assert not mask[420, 340]  # the negative click is still negative
+    assert not mask[230, 465]  # the negative click is still negative
 
 
 def test_a_restart_of_the_backend_between_two_clicks_changes_nothing(bench: Bench, scene):
@@ -184,7 +184,7 @@ def test_with_auto_accept_a_click_nearby_refines_the_same_region(bench: Bench, s
     bench.editor.label("kp", "Cat")
     bench.editor.click(*RED)
     bench.editor.click(*NEAR_RED[0], key="Control")
-    bench.editor.click(*GROUND, key="Alt")
+    bench.editor.click(*YELLOW, key="Alt")
     regions = [r for r in bench.editor.state()["regions"] if r["type"] == "brushregion"]
     assert len(regions) == 1
     bench.editor.submit()
