@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,7 @@ class Registry:
             reason = _fault(version)
             if reason is None:
                 good.append(version)
-            else:
+            elif version.path.is_dir():  # or else it was pruned under our eyes
                 bad[path.name] = reason
         return sorted(good, key=lambda v: (v.ordinal, v.hash8)), bad
 
@@ -260,11 +260,13 @@ class Registry:
     def _sweep(self, line: str) -> None:
         """Remove what killed processes left behind."""
         for path in self._folder(line).glob(".*-*"):
-            if time.time() - path.stat().st_mtime > STALE_S:
+            with suppress(FileNotFoundError):  # writers at work rename theirs meanwhile
+                if time.time() - path.stat().st_mtime < STALE_S:
+                    continue
                 if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
+                    shutil.rmtree(path)
                 else:
-                    path.unlink(missing_ok=True)
+                    path.unlink()
 
     @contextmanager
     def _lock(self, line: str) -> Iterator[None]:
