@@ -17,7 +17,6 @@ from model.encoding import encode
 from model.engine import Engine
 from model.merge import progressive
 
-
 BOX_LEVEL = 128  # of a map inside a box: undecided
 
 
