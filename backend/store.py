@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,11 @@ class Store:
         if url is not None:
             # No connection is opened here: the first command does it, and again after a loss.
             self._client = redis.Redis.from_url(
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, health_check_interval=30
+                url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                health_check_interval=30,
+                retry=Retry(NoBackoff(), 0),  # newer clients would try again for seconds
             )
         self._pause_s = pause_s
         self._silent_until = 0.0
