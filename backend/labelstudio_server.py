@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import re
 import secrets
-import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import requests
+
+from backend.supervisor import end, free_port, spawn, tail
 
 START_LIMIT_S = 600.0  # a first start creates the database, which takes a minute or more
 
@@ -34,31 +33,13 @@ class LabelStudioStartError(RuntimeError):
     """Label Studio ended or did not answer in time; the message holds the end of its log."""
 
 
-def free_port(preferred: int = 0) -> int:
-    """A port that is free on loopback now: the preferred one if possible."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port on 127.0.0.1")
-
-
-def die_with_parent() -> None:
-    """In a child process, before exec: be ended by Linux when the parent is gone, however it went."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
 class LabelStudioServer:
     """One Label Studio process with its own data folder.
 
     Attributes:
         url, email, password: where and as whom to log in.
         token: the account's legacy API token.
+        process: while it runs.
     """
 
     email = "admin@clickmask.local"
@@ -69,7 +50,7 @@ class LabelStudioServer:
         self.port = free_port(port)  # Label Studio itself would silently take another one
         self.url = f"http://127.0.0.1:{self.port}"
         self.token, self.password = self._secret("token", 20), self._secret("password", 6)
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def _secret(self, name: str, size: int) -> str:
         """A random secret of this data folder; the same at every start, since the account is made only once."""
@@ -100,24 +81,17 @@ class LabelStudioServer:
             "--internal-host", "127.0.0.1", "--port", str(self.port), "--username", self.email,
             "--password", self.password, "--user-token", self.token,
         ]  # fmt: skip
-        home = {"HOME": str(self._folder), "LABEL_STUDIO_HOST": self.url}
-        environment = {**os.environ, **ENVIRONMENT, **home}
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LABEL_STUDIO_", "HEARTEX_"))}
+        own = {"HOME": str(self._folder), "LABEL_STUDIO_HOST": self.url}
+        self.log.unlink(missing_ok=True)
+        self.process = spawn(command, {**inherited, **ENVIRONMENT, **own}, self.log)
         begin = time.monotonic()
         while not self._answers():
             waited = time.monotonic() - begin
-            if self._process.poll() is not None or waited > START_LIMIT_S:
+            if self.process.poll() is not None or waited > START_LIMIT_S:
                 self.stop()
-                tail = re.sub(self.token, "<token>", self.log.read_text(errors="replace")[-2000:])
-                raise LabelStudioStartError(f"Label Studio did not start within {waited:.0f} s:\n{tail}")
+                said = tail(self.log).replace(self.token, "<token>").replace(self.password, "<password>")
+                raise LabelStudioStartError(f"Label Studio did not start within {waited:.0f} s:\n{said}")
             on_wait(waited)
             time.sleep(1.0)
 
@@ -127,21 +101,14 @@ class LabelStudioServer:
         except requests.RequestException:
             return False
 
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
-
     def stop(self) -> None:
         """End the process and all it started."""
-        if self._process is None:
-            return
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self._process.pid, kind)
-                self._process.wait(15)
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self._process = None
+        if self.process is not None:
+            end(self.process)
+            self.process = None
+
+    def __enter__(self) -> LabelStudioServer:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.stop()

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
 
 @click.command("serve")
 def command() -> None:
     """Serve Label Studio with gunicorn; settings come from the environment."""
+    from backend.gunicorn_config import run
     from backend.settings import Settings, SettingsError
 
     try:
-        Settings.from_env()
+        settings = Settings.from_env()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    arguments = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-c",
-        "python:backend.gunicorn_config",
-        "backend.app:create_app()",
-    ]
-    os.execv(sys.executable, arguments)
+    run(settings)

@@ -1,0 +1,40 @@
+"""`clickmask worker`: runs the jobs that wait in Redis, one at a time, each in a fresh process."""
+
+from __future__ import annotations
+
+import click
+
+QUEUES = ("clickmask",)
+
+
+@click.command("worker")
+@click.option("--burst", is_flag=True, help="End when no job is waiting.")
+@click.option("--queue", "queues", multiple=True, default=QUEUES, show_default=True, help="Repeatable.")
+def command(burst: bool, queues: tuple[str, ...]) -> None:
+    """Run fine-tuning jobs; start as many workers as there are GPUs.
+
+    Jobs run in spawned processes, since CUDA does not survive a fork.
+    """
+    import redis
+    from rq.serializers import JSONSerializer
+    from rq.worker import SpawnWorker
+
+    from backend.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    if settings.redis_url is None:
+        raise click.ClickException(
+            "CLICKMASK_REDIS_URL is not set: set it to the Redis that the backend uses, or run `clickmask up`, which "
+            "starts a Redis and a worker of its own"
+        )
+    connection = redis.Redis.from_url(settings.redis_url, health_check_interval=30)
+    try:
+        connection.ping()
+    except redis.RedisError as error:
+        shown = settings.masked()["CLICKMASK_REDIS_URL"]
+        raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
+    worker = SpawnWorker(list(queues), connection=connection, serializer=JSONSerializer)
+    worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
