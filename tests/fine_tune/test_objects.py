@@ -1,0 +1,57 @@
+"""Which objects are trained on, and how they are augmented."""
+
+import numpy as np
+import pytest
+
+from fine_tune.bundle import pack, read
+from fine_tune.objects import MIN_AREA, ObjectSampler, augment
+from tests.fine_tune.sets import write_set
+from tests.fine_tune.shapes import shape_scene
+
+
+@pytest.fixture
+def items(tmp_path):
+    pack([write_set(tmp_path / name, side=160) for name in ("cats", "dogs")], tmp_path / "b.zip")
+    return read(tmp_path / "b.zip")
+
+
+def test_every_scene_has_an_object_of_fair_size(items):
+    sampler, rng = ObjectSampler(items), np.random.default_rng(0)
+    for _ in range(30):
+        scene = sampler.draw(rng)
+        assert MIN_AREA <= scene.truth.sum() <= 0.8 * scene.truth.size
+        assert scene.ignore[:2].any()
+        assert not (scene.truth & scene.ignore).any()
+
+
+def test_sets_are_drawn_by_weight(items):
+    sampler, rng = ObjectSampler(items, {"cats": 1.0, "dogs": 0.0}), np.random.default_rng(0)
+    cats = {item.image for item in items if item.group == "cats"}
+    decoded = [i.decode()[0].tobytes() for i in items if i.image in cats]
+    assert all(sampler.draw(rng).image.tobytes() in decoded for _ in range(20))
+
+
+def test_nothing_to_train_on_is_said():
+    with pytest.raises(ValueError, match="empty"):
+        ObjectSampler([])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_augmentation_keeps_image_truth_and_ignore_together(seed):
+    rng = np.random.default_rng(seed)
+    scene = shape_scene(np.random.default_rng(1))
+    scene.image[:] = 30
+    scene.image[scene.truth] = 220  # now the image shows where the truth is
+    changed = augment(scene, rng)
+    assert changed.image.shape[:2] == changed.truth.shape == changed.ignore.shape
+    assert changed.truth.sum() == scene.truth.sum()  # the crop never cuts the object
+    grey = changed.image.mean(2)
+    if (~changed.truth).any():
+        assert grey[changed.truth].mean() > grey[~changed.truth].mean() + 50
+
+
+def test_the_same_seed_augments_the_same_way():
+    first, second = (
+        augment(shape_scene(np.random.default_rng(2)), np.random.default_rng(9)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.image, second.image)
