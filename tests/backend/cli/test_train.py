@@ -33,7 +33,7 @@ def test_a_run_ends_with_a_checkpoint_and_can_be_extended(tmp_path, imagenet):
     result = run("--data", data, "--out", out, "--steps", "2", *SHORT, *imagenet)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["step"] == 2
-    network, card = checkpoint.load(out / "checkpoint")
+    _, card = checkpoint.load(out / "checkpoint")
     assert card["architecture"]["name"] == "lite0-fpn"
     assert card["training"]["items"] == {"cats": 3}
     assert run("--out", out, "--steps", "3", *SHORT, *imagenet).exit_code == 0  # the bundle is there already
