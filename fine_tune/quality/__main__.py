@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -13,7 +14,7 @@ from rich.progress import track
 from fine_tune import bundle
 from fine_tune.quality import annotators, corpus, document, network, subjects, training
 from model import checkpoint
-from model.engine import create_engine
+from model.engine import DEVICES, create_engine
 from model.predictor import Predictor
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -35,35 +36,33 @@ def main() -> None:
 @click.option("--kinds", type=click.Choice(["seen", "unseen"]), default="seen", show_default=True)
 @click.option("--count", default=1500, show_default=True, help="Annotations.")
 @click.option("--seed", default=0, show_default=True)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 def simulate(
-    out: Path,
-    weights: Path,
-    archive: Path | None,
-    folders: tuple[Path, ...],
-    kinds: str,
-    count: int,
-    seed: int,
+    out: Path, weights: Path, archive: Path | None, folders: tuple[Path, ...], **options: Any
 ) -> None:
     """Annotate objects with simulated annotators and the click model; append to OUT as they are done."""
     if (archive is None) == (not folders):
         raise click.UsageError("give either --bundle or --folder")
     torch.set_num_threads(1)
-    loaded, card = checkpoint.load(weights)
-    encoding = card["encoding"]
-    predictor = Predictor(
-        create_engine(loaded, card["size"], threads=1), encoding["name"], encoding["radius"]
-    )
-    rng = np.random.default_rng(seed)
+    count, seed = options["count"], options["seed"]
     if archive is not None:
-        source = subjects.drawn(bundle.read(archive), rng)
+        source = subjects.drawn(bundle.read(archive), np.random.default_rng(seed))
     else:
         source = itertools.cycle(itertools.chain.from_iterable(map(subjects.listed, folders)))
-    chosen = annotators.SEEN if kinds == "seen" else annotators.UNSEEN
-    records = corpus.simulate(itertools.islice(source, count), chosen, predictor, seed)
+    kinds = annotators.SEEN if options["kinds"] == "seen" else annotators.UNSEEN
+    predictor = _predictor(weights, options["device"])
+    records = corpus.simulate(itertools.islice(source, count), kinds, predictor, seed)
     with out.open("a") as file:
         for record in track(records, total=count, description="annotating"):
             file.write(record.to_json() + "\n")
             file.flush()
+
+
+def _predictor(weights: Path, device: str) -> Predictor:
+    loaded, card = checkpoint.load(weights)
+    encoding = card["encoding"]
+    engine = create_engine(loaded, card["size"], device, threads=1)
+    return Predictor(engine, encoding["name"], encoding["radius"])
 
 
 @main.command()
