@@ -31,10 +31,13 @@ class ObjectTrace:
         return sum(step.undone for step in self.steps())
 
     def steps(self) -> list[Step]:
-        """The events as what the quality model reads; a request that was only repeated is no step."""
+        """The events as what the quality model reads.
+
+        A request that was only repeated is no step, nor is a box that clicks followed.
+        """
         steps: list[Step] = []
         before: Event | None = None
-        for event in self.events:
+        for event in [event for event in self.events if event.points] or self.events:
             if before is not None and (before.ids, before.points) == (event.ids, event.points):
                 continue
             steps.append(_step(before, event))

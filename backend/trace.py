@@ -66,7 +66,7 @@ class Event:
     """One entry of the stream.
 
     Attributes:
-        time: of the answer, seconds since 1970.
+        time: of the request, seconds since 1970.
         task, annotator, version, region, latency: as in `Answered`.
         labels, to_name, item_index: which object, on which image.
         prompts: region ids of all that the mask builds on.
@@ -94,12 +94,12 @@ class Event:
     footprint: Footprint
 
     @staticmethod
-    def of(answered: Answered, now: float) -> Event:
+    def of(answered: Answered, asked: float) -> Event:
         """Measure an answer, at a bounded resolution: what this takes, the next click may have to wait for."""
         values, clicks = shrunk(answered.after, answered.in_force)
         prompt, side = answered.prompt, float(np.sqrt(answered.after.size))
         return Event(
-            time=round(now, 3),
+            time=round(asked, 3),
             task=answered.task,
             annotator=answered.annotator,
             version=answered.version,
@@ -155,8 +155,8 @@ class Tracer:
     def record(self, answered: Answered) -> None:
         """Take an answer down; returns at once, and never fails."""
         if self._days and answered.project is not None:
-            now = time.time()
-            self._store.later(lambda client: self._write(client, answered, now))
+            asked = time.time() - answered.latency
+            self._store.later(lambda client: self._write(client, answered, asked))
 
     def read(self, project: int, task: int | None = None) -> Iterator[Event]:
         """Events of a project or of one of its tasks, oldest first; those of other versions are left out.
@@ -179,16 +179,16 @@ class Tracer:
                 return
             start = b"(" + page[-1][0]
 
-    def _write(self, client: Any, answered: Answered, now: float) -> None:
+    def _write(self, client: Any, answered: Answered, asked: float) -> None:
         try:
-            entry = Event.of(answered, now).to_json()
+            entry = Event.of(answered, asked).to_json()
         except Exception:  # a measure that fails must not end the thread that all of Redis's writers share
             logger.exception("task %s: the trace of a click is lost", answered.task)
             return
         key, kept = _key(answered.project), self._days * 86_400
         pipe = client.pipeline(transaction=False)
         pipe.xadd(key, {FIELD: entry}, maxlen=MAX_EVENTS, approximate=True)
-        pipe.xtrim(key, minid=f"{int((now - kept) * 1000)}-0", approximate=True)
+        pipe.xtrim(key, minid=f"{int((asked - kept) * 1000)}-0", approximate=True)
         pipe.expire(key, kept)
         pipe.execute()
 

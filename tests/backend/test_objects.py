@@ -53,6 +53,15 @@ def test_a_repeated_request_is_no_step():
     assert len(trace.steps()) == 2
 
 
+def test_a_box_counts_only_where_no_click_followed():
+    (box,) = events((), in_force=())
+    box = type(box)(**{**vars(box), "prompts": ("box",)})
+    assert len(traced([box])[0].steps()) == 1
+    (click,) = events(("a",), earlier=("box",))
+    (trace,) = traced([box, click])
+    assert [(step.clicks, step.positive) for step in trace.steps()] == [(1, True)]
+
+
 def test_other_tasks_labels_and_clicks_are_other_objects():
     made = [
         *events(("a",), ("a", "b")),
