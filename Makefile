@@ -1,0 +1,59 @@
+# Everything there is to do with a clone. `make demo` and `make test` set up what they need themselves.
+PYTHON ?= python3
+LABEL_STUDIO ?= 1.23.2
+BIN := .venv/bin
+LS_BIN := .venv-labelstudio/bin
+LSML := .venv-lsml
+STAMP := .venv/.stamp
+LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
+LSML_STAMP := $(LSML)/.stamp
+LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
+
+.PHONY: help setup demo up test check format bench compose clean
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: $(STAMP) $(LS_STAMP) $(LSML_STAMP) ## own virtual environments with all dependencies
+
+$(STAMP): pyproject.toml
+	@echo "Setting up .venv (PyTorch is large: minutes the first time)"
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" * (sys.version_info < (3, 11)))'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,train,dev]'
+	@touch $@
+
+# Label Studio pins libraries that clickmask needs newer: it has an environment of its own.
+$(LS_STAMP):
+	@echo "Setting up .venv-labelstudio with Label Studio $(LABEL_STUDIO)"
+	test -x $(LS_BIN)/python || $(PYTHON) -m venv .venv-labelstudio
+	$(LS_BIN)/pip install --quiet --disable-pip-version-check label-studio==$(LABEL_STUDIO)
+	@touch $@
+
+# The framework for those who run all their backends in it; its own dependencies contradict Label Studio's.
+$(LSML_STAMP): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(LSML) $(LSML_PACKAGES)
+	@touch $@
+
+demo: $(STAMP) $(LS_STAMP) ## Label Studio with sample photos, connected and ready to click
+	@exec $(BIN)/clickmask demo
+
+up: $(STAMP) ## Redis, web server and worker for a Label Studio of yours
+	@exec $(BIN)/clickmask up
+
+test: setup ## the whole suite, end to end in a real Label Studio and browser
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## lint, format, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(STAMP) ## bring the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## latency of clicks on this machine
+	$(BIN)/clickmask bench
+
+clean: ## remove the environments and caches
+	rm -rf .venv .venv-labelstudio $(LSML) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build
