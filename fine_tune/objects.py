@@ -27,6 +27,7 @@ SET_WEIGHTS = {
     "wild_animals": 0.04,
 }
 OTHER_WEIGHT = 0.01
+PASTE_SHARE = 0.3  # of all scenes
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,13 @@ class ObjectSampler:
         share = np.array([table.get(name, OTHER_WEIGHT) for name in self._groups])
         self._names, self._share = list(self._groups), share / share.sum()
 
+    def varied(self, rng: np.random.Generator) -> Scene:
+        """A random scene to train on: sometimes with a second object pasted in, always augmented."""
+        scene = self.draw(rng)
+        if rng.random() < PASTE_SHARE:
+            scene = paste(scene, self.draw(rng), rng)
+        return augment(scene, rng)
+
     def draw(self, rng: np.random.Generator) -> Scene:
         """A random scene whose object has at least MIN_AREA pixels and at most 80 % of the image."""
         while True:
@@ -66,6 +74,32 @@ class ObjectSampler:
             truth = _choose(ids, item.group, rng)
             if MIN_AREA <= truth.sum() <= 0.8 * truth.size:
                 return Scene(image, truth, ids == IGNORE)
+
+
+def paste(scene: Scene, other: Scene, rng: np.random.Generator) -> Scene:
+    """Put the object of another scene into this one (copy-paste, arXiv 2012.07177).
+
+    Photos show one striking object too often; with two of them only the click can tell which one is meant. Half of
+    the time that is the pasted one, else what is left of the scene's own.
+    """
+    box = object_box(np.ascontiguousarray(other.truth))
+    assert box is not None, "the sampler draws no empty truth"
+    x0, y0, x1, y1 = box
+    height, width = scene.truth.shape
+    share = rng.uniform(0.25, 0.6)  # of the image's sides
+    scale = min(share * height / (y1 - y0), share * width / (x1 - x0))
+    size = (max(round((x1 - x0) * scale), 1), max(round((y1 - y0) * scale), 1))
+    cut = cv2.resize(other.truth[y0:y1, x0:x1].view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    colours = cv2.resize(other.image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+    left, top = rng.integers(0, width - size[0] + 1), rng.integers(0, height - size[1] + 1)
+    place = (slice(top, top + size[1]), slice(left, left + size[0]))
+    image, pasted = scene.image.copy(), np.zeros_like(scene.truth)
+    image[place][cut] = colours[cut]
+    pasted[place] = cut
+    rest = scene.truth & ~pasted
+    own = rng.random() < 0.5 and rest.sum() > max(0.5 * scene.truth.sum(), MIN_AREA)
+    truth = rest if own or pasted.sum() < MIN_AREA else pasted
+    return Scene(image, truth, scene.ignore & ~pasted) if truth.sum() >= MIN_AREA else scene
 
 
 def _choose(ids: np.ndarray, group: str, rng: np.random.Generator) -> np.ndarray:

@@ -101,7 +101,7 @@ def _trainer(items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
     import cv2
     import torch
 
-    from fine_tune.objects import ObjectSampler, augment
+    from fine_tune.objects import ObjectSampler
     from fine_tune.trainer import Recipe, Trainer
     from model.networks import build
 
@@ -118,7 +118,7 @@ def _trainer(items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     accelerator, devices = options["accelerator"], options["devices"]
-    return Trainer(network, lambda rng: augment(sampler.draw(rng), rng), recipe, out, accelerator, devices)
+    return Trainer(network, sampler.varied, recipe, out, accelerator, devices)
 
 
 def _load_imagenet(network: nn.Module, path: Path | None) -> None:

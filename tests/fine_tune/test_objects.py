@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fine_tune.bundle import pack, read
-from fine_tune.objects import MIN_AREA, ObjectSampler, augment
+from fine_tune.objects import MIN_AREA, ObjectSampler, augment, paste
 from tests.fine_tune.sets import write_set
 from tests.fine_tune.shapes import shape_scene
 
@@ -55,3 +55,21 @@ def test_the_same_seed_augments_the_same_way():
         augment(shape_scene(np.random.default_rng(2)), np.random.default_rng(9)) for _ in range(2)
     )
     np.testing.assert_array_equal(first.image, second.image)
+
+
+def test_a_pasted_object_is_in_image_and_truth_or_takes_from_the_truth():
+    seen = set()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        base, other = shape_scene(np.random.default_rng(1)), shape_scene(np.random.default_rng(2))
+        other.image[:] = 3  # a colour that the base does not have
+        mixed = paste(base, other, rng)
+        pasted = (mixed.image == 3).all(2)
+        assert pasted.any()
+        own = bool((mixed.truth & pasted).sum() == 0)
+        seen.add(own)
+        if own:
+            np.testing.assert_array_equal(mixed.truth, base.truth & ~pasted)
+        else:
+            np.testing.assert_array_equal(mixed.truth, pasted)
+    assert seen == {True, False}
