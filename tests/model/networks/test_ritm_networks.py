@@ -141,10 +141,10 @@ def test_deeplab_computes_what_its_weights_say() -> None:
 def test_learns_from_random_weights(name: str, auxiliary: bool) -> None:
     torch.manual_seed(0)
     network = build(name)
-    image = torch.rand(2, 3, 64, 64)
-    guide = torch.zeros(2, 3, 64, 64)
-    target = torch.zeros(2, 1, 64, 64)
-    target[0, :, :32], target[1, :, :, 32:] = 1, 1
+    image = torch.rand(2, 3, 32, 32)
+    guide = torch.zeros(2, 3, 32, 32)
+    target = torch.zeros(2, 1, 32, 32)
+    target[0, :, :16], target[1, :, :, 16:] = 1, 1
     guide[:, 1:2] = target
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-3)
     losses = []
