@@ -102,7 +102,7 @@ def _orientation(image: Image.Image) -> int:
     """
     exif = Image.Exif()
     try:
-        exif.load(image.info.get("exif"))
+        exif.load(image.info.get("exif", b""))
         return int(exif.get(ORIENTATION, 1))
     except Exception as error:  # a damaged block is no reason to refuse the picture
         logger.debug("EXIF block not read: %s", error)

@@ -1,114 +1,91 @@
-"""HTTP for images, guarded: which addresses may be asked, what they may send back, and who sees the token.
+"""HTTP for images, guarded: what may be sent back, how long it may take, and who sees the token.
 
-Against server-side request forgery: a name is resolved once, every address is judged, and the connection goes to
-the very address that was judged; each redirect is judged anew. Environment proxies are not used, since a proxy
-would resolve names by itself.
+The connection goes to the very address that the guard judged, and each redirect is judged anew. Environment
+proxies are not used, since a proxy would resolve names by itself. REQUESTS_CA_BUNDLE names certificate
+authorities of one's own, as for `requests`.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import functools
+import os
 import socket
+import ssl
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import SplitResult, urljoin, urlsplit
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import certifi
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from backend.guard import FetchError, Guard, Origin, netloc, origin
 
 CONNECT_S, READ_S, TOTAL_S = 3.0, 10.0, 20.0
 MAX_REDIRECTS = 3
-ANY_PUBLIC_HOST = "*"
-
-Origin = tuple[str, str, int]  # scheme, host, port
-Resolver = Callable[[str, int], list[str]]
 
 
-class FetchError(RuntimeError):
-    """A file could not be had; the message is one sentence that says why and what to change.
+class _Deadline:
+    """Ends connections when the time is up.
 
-    `status` is the HTTP status where there was an answer, else None.
+    The time-out of a socket starts anew with every byte, so that a slow drip would never meet it.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut)
+
+    def __enter__(self) -> _Deadline:
+        self._timer.daemon = True
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        for handle in self._sockets:
+            handle.close()
+
+    def left(self) -> float:
+        """Seconds, not negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    def watch(self, connected: socket.socket) -> None:
+        """Include a connection; through a handle of our own, since TLS takes the socket over."""
+        self._sockets.append(connected.dup())
+        if not self.left():
+            self._cut()
+
+    def _cut(self) -> None:
+        for handle in self._sockets:
+            try:
+                handle.shutdown(socket.SHUT_RDWR)
+            except OSError:  # ended by the other side
+                continue
 
 
-def origin(url: str) -> Origin:
-    """Scheme, host and port of an http(s) URL.
+class _Watched:
+    """Makes a connection known to a deadline as soon as it is made."""
 
-    Raises:
-        FetchError: another scheme, no host, or user and password in the URL.
-    """
-    try:
-        parts: SplitResult = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise FetchError(f"this image address is malformed: {error}") from None
-    if parts.scheme not in ("http", "https"):
-        raise FetchError(
-            f"image addresses must start with http:// or https://, not {parts.scheme or 'nothing'!r}"
-        )
-    if not parts.hostname:
-        raise FetchError("this image address names no host")
-    if parts.username or parts.password:
-        raise FetchError("image addresses with a user or password in them are refused")
-    return parts.scheme, parts.hostname.lower(), port or (443 if parts.scheme == "https" else 80)
+    def __init__(self, *args: Any, deadline: _Deadline, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline = deadline
+
+    def _new_conn(self) -> socket.socket:
+        connected: socket.socket = super()._new_conn()  # type: ignore[misc]
+        self._deadline.watch(connected)
+        return connected
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a host, as text."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+class _Plain(_Watched, HTTPConnection):
+    pass
 
 
-@dataclass(frozen=True)
-class Guard:
-    """Decides which hosts may be asked.
-
-    Attributes:
-        trusted: the Label Studio origin; may have a private address.
-        hosts: names that may be asked, at any address; "*" admits every host with public addresses only.
-    """
-
-    trusted: Origin | None = None
-    hosts: tuple[str, ...] = ()
-    resolver: Resolver = resolve
-
-    def addresses(self, target: Origin, redirected_by_trusted: bool = False) -> list[str]:
-        """The addresses to connect to, all of them judged.
-
-        Raises:
-            FetchError: the host is not allowed, unknown, or has a private address without being listed.
-        """
-        _, host, port = target
-        named = target == self.trusted or host in self.hosts
-        if not (named or redirected_by_trusted or ANY_PUBLIC_HOST in self.hosts):
-            raise FetchError(
-                f"the host {host!r} is not allowed: add it to CLICKMASK_IMAGE_HOSTS to load images from it"
-            )
-        try:
-            found = self.resolver(host, port)
-        except OSError as error:
-            raise FetchError(f"the host {host!r} is not known here: {error.strerror or error}") from None
-        if not named:
-            for address in found:
-                if not _is_public(address):
-                    raise FetchError(
-                        f"the host {host!r} has the private address {address}: list the host in "
-                        "CLICKMASK_IMAGE_HOSTS if images may be loaded from there"
-                    )
-        if not found:
-            raise FetchError(f"the host {host!r} has no address")
-        return found
-
-
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    return ip.is_global and not ip.is_multicast and (mapped is None or mapped.is_global)
+class _Secure(_Watched, HTTPSConnection):
+    pass
 
 
 def fetch(
@@ -119,49 +96,54 @@ def fetch(
     Args:
         url: http(s) address.
         guard: judges the first address and every redirect.
-        headers: credentials, sent to the guard's trusted origin and nowhere else.
+        headers: credentials, sent to the guard's trusted origin and nowhere else; may raise.
         max_bytes: more is refused, also where the answer does not announce its size.
 
     Raises:
         FetchError: see its text.
     """
-    deadline = time.monotonic() + TOTAL_S
     from_trusted = False
-    for _ in range(MAX_REDIRECTS + 1):
-        target = origin(url)
-        addresses = guard.addresses(target, from_trusted)
-        from_trusted = target == guard.trusted
-        credentials = dict(headers()) if from_trusted else {}
-        response = _open(url, target, addresses, credentials, deadline)
-        try:
-            if response.status not in (301, 302, 303, 307, 308):
-                return _body(response, target[1], max_bytes, deadline)
-            url = urljoin(url, response.headers.get("Location", ""))
-        finally:
-            response.close()
+    with _Deadline(TOTAL_S) as deadline:
+        for _ in range(MAX_REDIRECTS + 1):
+            target = origin(url)
+            addresses = guard.addresses(target, from_trusted)
+            from_trusted = target == guard.trusted
+            credentials = dict(headers()) if from_trusted else {}
+            response = _open(url, addresses, credentials, deadline)
+            try:
+                if response.status not in (301, 302, 303, 307, 308):
+                    return _body(response, target, max_bytes, deadline)
+                url = _next(url, response.headers.get("Location", ""), from_trusted)
+            finally:
+                response.close()
     raise FetchError(f"more than {MAX_REDIRECTS} redirects while loading an image from {target[1]!r}")
 
 
+def _next(url: str, location: str, from_trusted: bool) -> str:
+    """The address that a redirect leads to."""
+    try:
+        following = urljoin(url, location)
+    except ValueError as error:
+        raise FetchError(f"{origin(url)[1]} redirects to a malformed address: {error}") from None
+    old, new = origin(url), origin(following)
+    if from_trusted and (old[0], new[0]) == ("http", "https") and old[1] == new[1]:
+        raise FetchError(f"Label Studio moved to https://{netloc(new)}: set LABEL_STUDIO_URL to it")
+    return following
+
+
 def _open(
-    url: str, target: Origin, addresses: Iterable[str], credentials: dict[str, str], deadline: float
+    url: str, addresses: list[str], credentials: dict[str, str], deadline: _Deadline
 ) -> urllib3.BaseHTTPResponse:
     """Ask the first address that accepts a connection."""
-    scheme, host, port = target
-    parts = urlsplit(url)
+    target, parts = origin(url), urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    netloc = f"[{host}]" if ":" in host else host
-    sent = {
-        "Host": netloc if port in (80, 443) else f"{netloc}:{port}",
-        "User-Agent": "clickmask",
-        **credentials,
-    }
+    sent = {"Host": netloc(target), "User-Agent": "clickmask", "Connection": "close", **credentials}
     last: Exception | None = None
     for address in addresses:
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if not (left := deadline.left()):
             break
         timeout = urllib3.Timeout(connect=min(CONNECT_S, left), read=min(READ_S, left))
-        pool = _pool(scheme, address, port, host)
+        pool = _pool(target, address, deadline)
         try:
             return pool.urlopen(
                 "GET",
@@ -174,47 +156,60 @@ def _open(
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             last = error
-    raise FetchError(f"{host}:{port} did not answer: {_reason(last)}")
+    raise FetchError(f"{netloc(target)} did not answer: {_reason(last, deadline)}")
 
 
-def _pool(scheme: str, address: str, port: int, host: str) -> urllib3.HTTPConnectionPool:
+def _pool(target: Origin, address: str, deadline: _Deadline) -> urllib3.HTTPConnectionPool:
+    """One connection to one address, in the name of the target."""
+    scheme, host, port = target
     if scheme == "http":
-        return urllib3.HTTPConnectionPool(address, port)
-    return urllib3.HTTPSConnectionPool(
-        address,
-        port,
-        server_hostname=host,
-        assert_hostname=host,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=certifi.where(),
+        plain = urllib3.HTTPConnectionPool(address, port, deadline=deadline)
+        plain.ConnectionCls = _Plain
+        return plain
+    authorities = os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
+    secure = urllib3.HTTPSConnectionPool(
+        address, port, ssl_context=_tls(authorities), server_hostname=host, deadline=deadline
     )
+    secure.ConnectionCls = _Secure
+    return secure
 
 
-def _reason(error: Exception | None) -> str:
+@functools.cache
+def _tls(authorities: str) -> ssl.SSLContext:
+    """Trusts the certificate authorities of a file or folder; made once, since reading them takes a while."""
+    if os.path.isdir(authorities):
+        return ssl.create_default_context(capath=authorities)
+    return ssl.create_default_context(cafile=authorities)
+
+
+def _reason(error: Exception | None, deadline: _Deadline) -> str:
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # urllib3 counts it among time-outs
-    if error is None or (isinstance(error, urllib3.exceptions.TimeoutError) and not refused):
+    if not deadline.left():
+        return f"it took longer than {TOTAL_S:g} s"
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return "time ran out"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return "its certificate is not valid for this name"
+        return "its certificate is not valid for this name, or from an unknown authority (REQUESTS_CA_BUNDLE)"
     return "the connection failed"
 
 
-def _body(response: urllib3.BaseHTTPResponse, host: str, max_bytes: int, deadline: float) -> bytes:
+def _body(response: urllib3.BaseHTTPResponse, source: Origin, max_bytes: int, deadline: _Deadline) -> bytes:
+    host = source[1]
     if response.status != 200:
-        raise FetchError(f"{host} answered {response.status}", response.status)
+        raise FetchError(f"{host} answered {response.status}", response.status, source)
     too_large = f"the file at {host} is larger than {max_bytes / (1 << 20):g} MB (CLICKMASK_MAX_IMAGE_MB)"
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise FetchError(too_large)
-    parts, size = [], 0
+    parts, size, error = [], 0, None
     try:
         while chunk := response.read1(1 << 16, decode_content=True):
             size += len(chunk)
             if size > max_bytes:
                 raise FetchError(too_large)
-            if time.monotonic() > deadline:
-                raise FetchError(f"loading an image from {host} took longer than {TOTAL_S:g} s")
             parts.append(chunk)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise FetchError(f"loading an image from {host} broke off: {_reason(error)}") from None
+    except (urllib3.exceptions.HTTPError, OSError) as broken:
+        error = broken
+    if error is not None or not deadline.left():  # a connection that was cut may look like one that ended
+        raise FetchError(f"loading an image from {host} broke off: {_reason(error, deadline)}")
     return b"".join(parts)

@@ -15,7 +15,8 @@ from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 import numpy as np
 
 from backend.decode import DecodeError, decode
-from backend.fetch import FetchError, Guard, fetch, origin
+from backend.fetch import fetch
+from backend.guard import FetchError, Guard, origin
 from backend.labelstudio import LabelStudio, LabelStudioError
 from backend.settings import Settings
 
