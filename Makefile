@@ -17,7 +17,7 @@ setup: $(STAMP) $(LS_STAMP) $(LSML_STAMP) ## own virtual environments with all d
 
 $(STAMP): pyproject.toml
 	@echo "Setting up .venv (PyTorch is large: minutes the first time)"
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,train,dev]'
 	@touch $@
