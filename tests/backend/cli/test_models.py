@@ -101,7 +101,7 @@ def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path:
         (official, "--sha256", "0" * 64): "do not use this file",
         (f"{web.url}/h18s.pth", "--max-mb", "1"): "larger than 1 MB",
         (tmp_path / "nothing.pth",): "is no file, folder or http",
-        (tmp_path,): "card.json cannot be read",
+        (tmp_path,): "a checkpoint is a folder with model.safetensors and card.json",
         (official, "--line", "mine"): "use base or project-<id>",
         (official, "--size", "100"): "size is 100; it must be a multiple of 32",
     }.items():
