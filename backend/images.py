@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import logging
+import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,11 @@ from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LOCAL_PATHS = ("/data/upload/", "/data/local-files/", "/storage-data/")
+# Where Label Studio serves files: its own, and those that it fetches or presigns.
+STUDIO_PATH = re.compile(
+    r"/data/(?:upload|local-files)/|/storage-data/|/tasks/\d+/(?:presign|resolve)/"
+    r"|/projects/\d+/(?:presign|resolve|file-proxy)/"
+)
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
 AHEAD = 2  # images fetched ahead at most; more would push out what annotators are working on
 
@@ -37,7 +42,7 @@ class Picture:
 
     Attributes:
         pixels: HxWx3 uint8 RGB, upright, read-only.
-        digest: 16 hex digits of the pixels' own hash, the same however the image was fetched.
+        digest: 32 hex digits of the file's hash, the same however the image was fetched.
     """
 
     pixels: np.ndarray
@@ -71,13 +76,14 @@ class ImageStore:
         Raises:
             ImageError: see its text.
         """
+        key = _key(url)
         with self._lock:
-            if url in self._cache:
+            if key in self._cache:
                 self._hits += 1
-                self._cache.move_to_end(url)
-                return self._cache[url]
-            mine = url not in self._under_way
-            future = self._under_way.setdefault(url, Future())
+                self._cache.move_to_end(key)
+                return self._cache[key]
+            mine = key not in self._under_way
+            future = self._under_way.setdefault(key, Future())
             self._misses += mine
         if not mine:
             return future.result()
@@ -85,19 +91,19 @@ class ImageStore:
             picture = self._load(url, task_id)
         except BaseException as error:
             with self._lock:
-                del self._under_way[url]
+                del self._under_way[key]
             future.set_exception(error)
             raise
         with self._lock:
-            del self._under_way[url]
-            self._keep(url, picture)
+            del self._under_way[key]
+            self._keep(key, picture)
         future.set_result(picture)
         return picture
 
     def prefetch(self, url: str, task_id: int | None = None) -> None:
         """Begin to load an image in the background; dropped when enough are under way, errors only logged."""
         with self._lock:
-            if url in self._cache or url in self._under_way or self._planned >= AHEAD:
+            if _key(url) in self._cache or _key(url) in self._under_way or self._planned >= AHEAD:
                 return
             self._planned += 1
 
@@ -118,10 +124,15 @@ class ImageStore:
             held = {"bytes": self._bytes, "images": len(self._cache)}
             return {"hits": self._hits, "misses": self._misses, **held}
 
-    def _keep(self, url: str, picture: Picture) -> None:
+    def _keep(self, key: str, picture: Picture) -> None:
         if picture.pixels.nbytes > self._limit:
+            logger.warning(
+                "an image takes %d MB, more than the whole cache, and is loaded anew for every click: "
+                "raise CLICKMASK_IMAGE_CACHE_MB",
+                picture.pixels.nbytes >> 20,
+            )
             return
-        self._cache[url] = picture
+        self._cache[key] = picture
         self._bytes += picture.pixels.nbytes
         while self._bytes > self._limit:
             _, oldest = self._cache.popitem(last=False)
@@ -129,12 +140,14 @@ class ImageStore:
 
     def _load(self, url: str, task_id: int | None) -> Picture:
         try:
-            pixels = decode(self._read(url, task_id), self._settings.max_image_megapixels)
+            data = self._read(url, task_id)
+        except UnicodeError:
+            raise ImageError(f"{_short(url)}: this is no address of an image") from None
+        try:
+            pixels = decode(data, self._settings.max_image_megapixels)
         except DecodeError as error:
             raise ImageError(f"{_short(url)}: {error}") from error
-        return Picture(
-            pixels, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:16]
-        )
+        return Picture(pixels, hashlib.sha256(data).hexdigest()[:32])
 
     def _read(self, url: str, task_id: int | None) -> bytes:
         if url.startswith("data:"):
@@ -145,12 +158,12 @@ class ImageStore:
             try:
                 return fetch(address, self._guard, self._client.headers, limit)
             except FetchError as error:
-                if error.status != 401:
+                # The short-lived token may have been revoked: once more with a new one.
+                if error.status != 401 or error.origin != self._guard.trusted or not self._client.expire():
                     raise
-                self._client.expire()  # the short-lived token may have been revoked: once more with a new one
                 return fetch(address, self._guard, self._client.headers, limit)
         except FetchError as error:
-            raise ImageError(f"{_short(url)}: {self._explain(error)}") from error
+            raise ImageError(f"{_short(url)}: {self._explain(error, url)}") from error
         except LabelStudioError as error:
             raise ImageError(f"{_short(url)}: {error}") from error
 
@@ -193,16 +206,23 @@ class ImageStore:
             return f"{self._base(url)}/tasks/{task_id}/presign/?{urlencode({'fileuri': where})}"
         if not parts.scheme and not url.startswith("/"):
             raise ImageError(f"{_short(url)}: neither a path of Label Studio (/data/...) nor a full address")
-        local = next((parts.path.find(p) for p in LOCAL_PATHS if p in parts.path), -1)
-        if (not parts.scheme and not parts.netloc) or (
-            local >= 0 and self._client.url and not self._listed(parts.hostname)
-        ):
-            path = parts.path[local:] if local >= 0 else parts.path
+        relative = not parts.scheme and not parts.netloc
+        served = STUDIO_PATH.search(parts.path)
+        if relative or (served and self._client.url and not self._listed(url)):
+            path = parts.path[served.start() :] if served else self._below(parts.path)
             return self._base(url) + path + (f"?{parts.query}" if parts.query else "")
         return url
 
-    def _listed(self, host: str | None) -> bool:
-        return (host or "").lower() in self._settings.image_hosts
+    def _listed(self, url: str) -> bool:
+        try:
+            return self._guard.lists(origin(url))
+        except FetchError:
+            return False
+
+    def _below(self, path: str) -> str:
+        """A path without the sub-path that Label Studio may live under."""
+        prefix = urlsplit(self._client.url).path
+        return path[len(prefix) :] if path.startswith(prefix + "/") else path
 
     def _base(self, url: str) -> str:
         if not self._client.url:
@@ -211,20 +231,34 @@ class ImageStore:
             )
         return self._client.url
 
-    def _explain(self, error: FetchError) -> str:
+    def _explain(self, error: FetchError, url: str) -> str:
+        """What an HTTP status means here, and what to change."""
+        if error.status not in (401, 403, 404):
+            return str(error)
+        if error.origin is None or error.origin != self._guard.trusted:
+            hints = "no such file" if error.status == 404 else "no access; was a signed address too old?"
+            return f"{error}: {hints}"
         if error.status == 401:
             if not self._settings.label_studio_api_key:
                 return "Label Studio wants a token: set LABEL_STUDIO_API_KEY"
             return "Label Studio refused the token: check LABEL_STUDIO_API_KEY (`clickmask doctor` tests it)"
         if error.status == 403:
-            return "Label Studio denies access: the account of LABEL_STUDIO_API_KEY must be a member of the project"
-        if error.status == 404:
-            return "there is no such file: was the task's storage synced, and is LABEL_STUDIO_URL right?"
-        return str(error)
+            return (
+                "Label Studio denies access (403): the account of LABEL_STUDIO_API_KEY must be a member of the "
+                "project, and local files need LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED in Label Studio"
+            )
+        if urlsplit(url).scheme in CLOUD_SCHEMES:
+            return "Label Studio finds no storage for it: connect this bucket in the project's Cloud Storage settings"
+        return "Label Studio has no such file (404): was the storage synced, and is LABEL_STUDIO_URL right?"
+
+
+def _key(url: str) -> str:
+    """What an image is cached under: its address, or a hash of data that is the address."""
+    return url if len(url) < 4096 else hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()
 
 
 def _short(url: str) -> str:
     """An address for a message: no query, which may hold a signature, and no long data."""
     if url.startswith("data:"):
         return "data: URI"
-    return url.split("?")[0][:120]
+    return url.split("?")[0][:120].encode("ascii", "backslashreplace").decode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,10 +11,16 @@ from typing import Any
 import requests
 
 from backend.settings import Settings
+from backend.tokens import lifetime, token_kind
 
-TIMEOUT_S = (3.0, 30.0)
-EXPIRY_MARGIN_S = 30.0
+TIMEOUT_S = (3.0, 30.0)  # connect, read
+EXCHANGE_TIMEOUT_S = (3.0, 10.0)
+EXPORT_TIMEOUT_S = (3.0, 600.0)  # Label Studio makes the whole export before it answers
+MARGIN_S = 30.0  # tokens are renewed that long before they end
 PAGE = 100
+
+# Else addresses in cloud storage come as Label Studio's own, and whoever writes the data back would lose them.
+AS_STORED = {"resolve_uri": "false"}
 
 Record = dict[str, Any]
 
@@ -32,18 +36,6 @@ class LabelStudioError(RuntimeError):
         self.status = status
 
 
-def token_kind(token: str) -> str:
-    """Tell a token by its form: "refresh" (a personal access token), "access" (a short-lived JWT) or "legacy"."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return "legacy"
-    try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return "legacy"
-    return "access" if isinstance(payload, dict) and payload.get("token_type") == "access" else "refresh"
-
-
 class LabelStudio:
     """The Label Studio that LABEL_STUDIO_URL names, as the owner of LABEL_STUDIO_API_KEY.
 
@@ -52,7 +44,8 @@ class LabelStudio:
 
     def __init__(self, settings: Settings) -> None:
         self.url = (settings.label_studio_url or "").rstrip("/")
-        self._token = settings.label_studio_api_key or ""
+        self._token = (settings.label_studio_api_key or "").strip()
+        self._kind = token_kind(self._token)
         self._lock = threading.Lock()
         self._access, self._expires = "", 0.0
 
@@ -60,29 +53,37 @@ class LabelStudio:
         """Credentials for one request; a personal access token is exchanged for a short-lived one first."""
         if not self._token:
             return {}
-        kind = token_kind(self._token)
-        if kind == "legacy":
+        if self._kind == "legacy":
             return {"Authorization": f"Token {self._token}"}
-        return {"Authorization": f"Bearer {self._token if kind == 'access' else self._renewed()}"}
+        return {"Authorization": f"Bearer {self._token if self._kind == 'access' else self._renewed()}"}
 
-    def expire(self) -> None:
-        """Forget the short-lived token, so that the next request gets a new one."""
+    def expire(self) -> bool:
+        """Forget the short-lived token; False where the next request will not get a new one."""
         with self._lock:
             self._expires = 0.0
+        return self._kind == "refresh"
 
     def _renewed(self) -> str:
         with self._lock:
-            if time.time() > self._expires - EXPIRY_MARGIN_S:
-                answer = self._send("POST", "/api/token/refresh/", {}, json={"refresh": self._token})
-                if answer.status_code != 200:
-                    raise LabelStudioError(
-                        f"Label Studio does not accept the personal access token (status {answer.status_code}): "
-                        "create a new one under Account & Settings and set LABEL_STUDIO_API_KEY",
-                        answer.status_code,
-                    )
-                self._access = str(answer.json()["access"])
-                self._expires = _expiry(self._access)
+            if time.monotonic() > self._expires - MARGIN_S:
+                asked = time.monotonic()
+                self._access = self._exchange()
+                self._expires = asked + lifetime(self._access)
             return self._access
+
+    def _exchange(self) -> str:
+        path, body = "/api/token/refresh/", {"refresh": self._token}
+        answer = self._send("POST", path, {}, json=body, timeout=EXCHANGE_TIMEOUT_S)
+        if answer.status_code in (400, 401, 403):
+            raise LabelStudioError(
+                f"Label Studio does not accept the personal access token (status {answer.status_code}): "
+                "create a new one under Account & Settings and set LABEL_STUDIO_API_KEY",
+                answer.status_code,
+            )
+        access = self._decoded(answer, path)
+        if not isinstance(access, dict) or not isinstance(access.get("access"), str):
+            raise LabelStudioError(f"{self.url}{path} gave no token: is LABEL_STUDIO_URL right?")
+        return str(access["access"])
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Send one request and return the decoded JSON (None for an empty body).
@@ -92,9 +93,30 @@ class LabelStudio:
             options: as for `requests.request` (json, params, files, ...).
         """
         answer = self._send(method, path, self.headers(), **options)
-        if answer.status_code == 401 and token_kind(self._token) == "refresh":
-            self.expire()
+        if answer.status_code == 401 and self.expire():
             answer = self._send(method, path, self.headers(), **options)
+        return self._decoded(answer, path)
+
+    def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> requests.Response:
+        if not self.url:
+            raise LabelStudioError("LABEL_STUDIO_URL is not set: set it to the address of your Label Studio")
+
+        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers.update(headers)  # as `auth`, because ~/.netrc would replace a header
+            return request
+
+        options = {"timeout": TIMEOUT_S, "allow_redirects": False, **options}
+        try:
+            return requests.request(method, self.url + path, auth=authorize, **options)
+        except requests.exceptions.RequestException as error:
+            raise LabelStudioError(_unreachable(self.url, error)) from None
+
+    def _decoded(self, answer: requests.Response, path: str) -> Any:
+        if answer.is_redirect:
+            place = answer.headers["Location"].split("?")[0]
+            raise LabelStudioError(
+                f"{self.url}{path} leads to {place}: set LABEL_STUDIO_URL to where Label Studio really is"
+            )
         if answer.status_code >= 400:
             raise LabelStudioError(_explain(answer, path, bool(self._token)), answer.status_code)
         if not answer.content:
@@ -105,16 +127,6 @@ class LabelStudio:
             raise LabelStudioError(
                 f"{self.url}{path} answered with something else than JSON: is LABEL_STUDIO_URL right?"
             ) from None
-
-    def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> requests.Response:
-        if not self.url:
-            raise LabelStudioError("LABEL_STUDIO_URL is not set: set it to the address of your Label Studio")
-        try:
-            return requests.request(
-                method, self.url + path, headers=headers, timeout=TIMEOUT_S, allow_redirects=False, **options
-            )
-        except requests.exceptions.RequestException as error:
-            raise LabelStudioError(_unreachable(self.url, error)) from None
 
     # --- what clickmask needs of the API
 
@@ -131,7 +143,7 @@ class LabelStudio:
 
     def projects(self) -> Iterator[Record]:
         """All projects the account sees."""
-        return self._pages("/api/projects", "results")
+        return self._pages("/api/projects", "results", "count")
 
     def project(self, project: int) -> Record:
         """One project, with its label config."""
@@ -146,12 +158,12 @@ class LabelStudio:
         return self.call("PATCH", f"/api/projects/{project}/", json=fields)
 
     def tasks(self, project: int) -> Iterator[Record]:
-        """All tasks of a project with data, annotations, predictions."""
-        return self._pages("/api/tasks", "tasks", project=project, fields="all")
+        """All tasks of a project with data, annotations, predictions; data as in `task`."""
+        return self._pages("/api/tasks", "tasks", "total", project=project, fields="all", **AS_STORED)
 
     def task(self, task: int) -> Record:
-        """One task with its annotations."""
-        return self.call("GET", f"/api/tasks/{task}/")
+        """One task with its annotations, and its data as stored (s3://..., not Label Studio's own way to it)."""
+        return self.call("GET", f"/api/tasks/{task}/", params=AS_STORED)
 
     def update_task(self, task: int, data: Record) -> Record:
         """Replace a task's data."""
@@ -173,7 +185,8 @@ class LabelStudio:
 
     def annotated_tasks(self, project: int) -> list[Record]:
         """All tasks that carry annotations, with the full results of each."""
-        return self.call("GET", f"/api/projects/{project}/export", params={"exportType": "JSON"})
+        path = f"/api/projects/{project}/export"
+        return self.call("GET", path, params={"exportType": "JSON"}, timeout=EXPORT_TIMEOUT_S)
 
     def create_annotation(self, task: int, result: list[Record], **fields: Any) -> Record:
         """Add an annotation to a task."""
@@ -222,23 +235,16 @@ class LabelStudio:
             return self.call("POST", "/api/dm/views/", json=body)
         return self.call("PATCH", f"/api/dm/views/{view}/", json=body)
 
-    def _pages(self, path: str, key: str, **params: Any) -> Iterator[Record]:
-        page = 1
+    def _pages(self, path: str, key: str, total: str, **params: Any) -> Iterator[Record]:
+        """Everything of a paged list; a page after the last one would be an error."""
+        page, seen = 1, 0
         while True:
             answer = self.call("GET", path, params={"page": page, "page_size": PAGE, **params})
             yield from answer[key]
-            if len(answer[key]) < PAGE:
+            seen += len(answer[key])
+            if not answer[key] or seen >= answer[total]:
                 return
             page += 1
-
-
-def _expiry(access: str) -> float:
-    """Unix time at which a JWT expires; five minutes from now where it does not say."""
-    try:
-        part = access.split(".")[1]
-        return float(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["exp"])
-    except (ValueError, KeyError, IndexError):
-        return time.time() + 300
 
 
 def _unreachable(url: str, error: Exception) -> str:
