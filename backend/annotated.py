@@ -56,7 +56,7 @@ def _samples(
 ) -> list[Sample]:
     samples = []
     for task in tasks:
-        for item in objects(accepted(_annotation(task).get("result") or ())):
+        for item in objects(accepted(choose(task.get("annotations") or ()).get("result") or ())):
             name = f"{task.get('id')}#{item.id}"
             if np.count_nonzero(_mask(name, item)) >= min_area:
                 address = _address(name, task, item, config)
@@ -68,9 +68,9 @@ def _samples(
     return samples
 
 
-def _annotation(task: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The annotation that counts as truth: marked as ground truth, else the one changed last; never a skipped one."""
-    kept = [a for a in task.get("annotations") or () if not a.get("was_cancelled")]
+def choose(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The annotation that counts as truth: marked as ground truth, else changed last; never a skipped one."""
+    kept = [a for a in annotations if not a.get("was_cancelled")]
     return max(kept, key=lambda a: (bool(a.get("ground_truth")), str(a.get("updated_at") or "")), default={})
 
 

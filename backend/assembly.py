@@ -18,6 +18,7 @@ from backend.settings import Settings
 from backend.store import Store
 from backend.trace import Tracer
 from backend.turn import Parts
+from backend.worker_job import policy
 from model.registry import Registry
 
 
@@ -50,7 +51,7 @@ class Backend:
             tracer=tracer,
         )
         self.service = Service(parts)
-        self.events = Events(self.store, self.metrics)
+        self.events = Events(self.store, self.metrics, policy=policy(settings))
         self.refresh = Refresh(self.store, lambda project: Review(client, tracer, settings.home, project))
         self.serving.start()
 

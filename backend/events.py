@@ -18,6 +18,7 @@ import redis
 from backend.metrics import Metrics
 from backend.store import Store
 from fine_tune.ledger import Ledger
+from fine_tune.trigger import Policy, Trigger
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,11 @@ RETRY_S = 2.0
 class Events:
     """The line of events of one process."""
 
-    def __init__(self, store: Store, metrics: Metrics, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
+    ) -> None:
         client = store.client()
+        self._trigger = None if client is None else Trigger(client, policy)
         self._ledger = None if client is None else Ledger(client)
         self._metrics, self._retry_s = metrics, retry_s
         self._line: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(BACKLOG)
@@ -75,11 +79,12 @@ class Events:
                 return
 
     def _write(self, action: str, body: dict[str, Any]) -> None:
-        assert self._ledger is not None
+        assert self._ledger is not None and self._trigger is not None
         failed = False
         while True:
             try:
                 self._ledger.record(action, body)
+                self._trigger.consider(action, body)
             except ValueError as error:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return

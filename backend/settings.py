@@ -125,6 +125,20 @@ class Settings:
     # How far, in image pixels, a polygon may run from the mask's edge.
     polygon_tolerance: float = _variable("CLICKMASK_POLYGON_TOLERANCE", _number(float, 0, 100), 1.0)
 
+    # Which annotations teach the model; how many new ones, and how long after the last job, start the next.
+    accept: str = _variable("CLICKMASK_ACCEPT", _choice("submitted", "ground-truth", "reviewed"), "submitted")
+    train_after: int = _variable("CLICKMASK_TRAIN_AFTER", _number(int, 1, 1 << 20), 20)
+    train_pause_s: float = _variable("CLICKMASK_TRAIN_PAUSE_S", _number(float, 0, 1e7), 600.0)
+    train_timeout_s: int = _variable("CLICKMASK_TRAIN_TIMEOUT_S", _number(int, 60, 1 << 20), 7200)
+    # Bounds of one training; 0 steps chooses by the number of objects.
+    train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", _number(float, 0.01, 1e4), 4.0)
+    train_steps: int = _variable("CLICKMASK_TRAIN_STEPS", _number(int, 0, 1 << 20), 0)
+    keep_versions: int = _variable("CLICKMASK_KEEP_VERSIONS", _number(int, 1, 1000), 5)
+    # A training bundle (`clickmask train --pack`) mixed into every training, and a folder of images and masks on
+    # which a tuned model must not get worse; without them, the base model's answers and made-up scenes serve.
+    replay: Path | None = _variable("CLICKMASK_REPLAY", _path, None)  # noqa: RUF009 - a field
+    general_set: Path | None = _variable("CLICKMASK_GENERAL_SET", _path, None)  # noqa: RUF009 - a field
+
     def __post_init__(self) -> None:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             missing = "BASIC_AUTH_PASS" if self.basic_auth_pass is None else "BASIC_AUTH_USER"

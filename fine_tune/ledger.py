@@ -8,8 +8,10 @@ is part of every webhook.
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from fine_tune.acceptance import accepts, facts
 
 PREFIX = "clickmask:ledger:"
 
@@ -20,8 +22,10 @@ _WRITE = """
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old then
   local seen = cjson.decode(old)
-  if seen.updated_at >= ARGV[2] then return 0 end
   if seen.deleted then return 0 end
+  if old == ARGV[3] then return 0 end
+  if seen.updated_at > ARGV[2] then return 0 end
+  if seen.updated_at == ARGV[2] and ARGV[4] == '' then return 0 end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
@@ -43,8 +47,8 @@ class Ledger:
         """Take note of one webhook body, any number of times.
 
         Args:
-            action: ``ANNOTATION_CREATED``, ``ANNOTATION_UPDATED``, ``ANNOTATIONS_DELETED`` or ``START_TRAINING``;
-                others do not concern the ledger.
+            action: ``ANNOTATION_CREATED``, ``ANNOTATION_UPDATED``, the enterprise edition's ``REVIEW_...`` or
+                ``ANNOTATIONS_DELETED``; others do not concern the ledger.
             body: as Label Studio sends it.
 
         Returns:
@@ -54,37 +58,73 @@ class Ledger:
             ValueError: the body lacks the numbers that the action needs.
         """
         if action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
-            return self._accepted(body)
+            return self._noted(body)
+        if action.startswith("REVIEW_"):
+            return self._reviewed(body)
         if action == "ANNOTATIONS_DELETED":
             return self._deleted(body)
-        if action == "START_TRAINING":
-            key = f"{PREFIX}{_project(body)}:requested"
-            self._redis.set(key, json.dumps({"at": time.time()}))
-            return 1
         return 0
 
     def annotations(self, project: int) -> dict[int, dict[str, Any]]:
-        """Return the records of a project by annotation id, without the deleted ones.
-
-        A record has the keys ``task``, ``updated_at``, ``completed_by``, ``was_cancelled`` and ``lead_time``.
-        """
+        """Return the records of a project by annotation id, without the deleted ones; see `acceptance.facts`."""
         stored = self._redis.hgetall(_key(project))
         records = {int(number): json.loads(text) for number, text in stored.items()}
         return {number: record for number, record in records.items() if not record.get("deleted")}
 
-    def _accepted(self, body: dict[str, Any]) -> int:
+    def accepted(self, project: int, rule: str) -> dict[int, str]:
+        """Return id -> updated_at of the annotations that count under a rule of `acceptance.RULES`."""
+        return {n: r["updated_at"] for n, r in self.annotations(project).items() if accepts(rule, r)}
+
+    def fresh(self, project: int, rule: str) -> set[int]:
+        """Return the accepted annotations that no finished job has seen as they are now."""
+        seen = {int(n): text.decode() for n, text in self._redis.hgetall(_seen(project)).items()}
+        return {n for n, updated in self.accepted(project, rule).items() if seen.get(n) != updated}
+
+    def mark_seen(self, project: int, annotations: Mapping[int, str]) -> None:
+        """Remember (id -> updated_at) what a job has learned from, whatever became of its model."""
+        with self._redis.pipeline() as pipe:
+            pipe.delete(_seen(project))
+            if annotations:
+                pipe.hset(_seen(project), mapping={str(n): updated for n, updated in annotations.items()})
+            pipe.execute()
+
+    def reconcile(self, project: int, listing: Callable[[], Iterable[Mapping[str, Any]]]) -> tuple[int, int]:
+        """Compare with Label Studio, and take over what the webhooks missed.
+
+        Args:
+            listing: asks Label Studio for all annotations of the project; called once. Its errors pass through,
+                and then nothing has changed.
+
+        Returns:
+            How many records were new or newer, and how many annotations turned out to be deleted.
+        """
+        known = set(self.annotations(project))  # before asking: what is created meanwhile is not missing
+        listed = {a["id"]: facts(a) for a in listing()}
+        newer = sum(self._store(project, n, kept["updated_at"], kept, True) for n, kept in listed.items())
+        gone = sum(self._forget(project, number) for number in known - listed.keys())
+        return newer, gone
+
+    def projects(self) -> list[int]:
+        """Return the ids of all projects with a record."""
+        keys = self._redis.scan_iter(match=f"{PREFIX}*:annotations")
+        return sorted(int(key.decode().split(":")[-2]) for key in keys)
+
+    def _noted(self, body: dict[str, Any]) -> int:
         annotation = body.get("annotation")
         if not isinstance(annotation, dict) or not isinstance(annotation.get("id"), int):
             raise ValueError("annotation.id is missing: send the payload with the webhook")
-        updated = str(annotation.get("updated_at") or "")
-        record = {
-            "task": annotation.get("task"),
-            "updated_at": updated,
-            "completed_by": annotation.get("completed_by"),
-            "was_cancelled": bool(annotation.get("was_cancelled")),
-            "lead_time": annotation.get("lead_time"),
-        }
-        return self._store(_project(body), annotation["id"], updated, record)
+        kept = facts(annotation)
+        return self._store(_project(body), annotation["id"], kept["updated_at"], kept)
+
+    def _reviewed(self, body: dict[str, Any]) -> int:
+        """A review does not change the annotation's own time, so it is written over the record as it is."""
+        annotation, review = body.get("annotation"), body.get("review")
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("id"), int):
+            raise ValueError("annotation.id is missing: send the payload with the webhook")
+        kept = facts(annotation)
+        if isinstance(review, dict):
+            kept["reviewed"] = bool(review.get("accepted"))
+        return self._store(_project(body), annotation["id"], kept["updated_at"], kept, over=True)
 
     def _deleted(self, body: dict[str, Any]) -> int:
         project, listed = _project(body), body.get("annotations")
@@ -93,16 +133,25 @@ class Ledger:
         numbers = [
             entry["id"] for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), int)
         ]
-        # "~" sorts after every date: whatever still arrives about a deleted annotation is late.
-        gone = {"updated_at": "~", "deleted": True}
-        return sum(self._store(project, number, "~", gone) for number in numbers)
+        return sum(self._forget(project, number) for number in numbers)
 
-    def _store(self, project: int, number: int, updated: str, record: dict[str, Any]) -> int:
-        return int(self._write(keys=[_key(project)], args=[number, updated, json.dumps(record)]))
+    def _forget(self, project: int, number: int) -> int:
+        # "~" sorts after every date: whatever still arrives about a deleted annotation is late.
+        return self._store(project, number, "~", {"updated_at": "~", "deleted": True})
+
+    def _store(
+        self, project: int, number: int, updated: str, record: dict[str, Any], over: bool = False
+    ) -> int:
+        args = [number, updated, json.dumps(record), "over" if over else ""]
+        return int(self._write(keys=[_key(project)], args=args))
 
 
 def _key(project: int) -> str:
     return f"{PREFIX}{project}:annotations"
+
+
+def _seen(project: int) -> str:
+    return f"{PREFIX}{project}:seen"
 
 
 def _project(body: dict[str, Any]) -> int:

@@ -1,0 +1,230 @@
+"""One fine-tuning job, from the ledger to a promoted version. Where annotations come from is not its business."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from fine_tune import gate, general, tuning
+from fine_tune.gate import Limits, Measured, Verdict
+from fine_tune.ledger import Ledger
+from fine_tune.outcome import Outcome
+from fine_tune.samples import Samples, Source, SourceError
+from fine_tune.trainer import Progress, SceneSource
+from fine_tune.tuning import Effort
+from model import checkpoint
+from model.checkpoint import CheckpointError
+from model.datasets import Sample
+from model.engine import create_engine
+from model.predictor import Predictor
+from model.registry import Registry, Version
+
+log = logging.getLogger(__name__)
+
+SHARES = (1.0, 0.6, 0.3)  # of the way from the base model to the tuned one, tried in turn
+Report = Callable[..., None]  # report(phase, share, **facts); what it raises ends the job
+
+
+class Cancelled(RuntimeError):
+    """Somebody asked for the job to end."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What jobs need.
+
+    Attributes:
+        registry, ledger: where versions and records are.
+        accept: which annotations count, see `acceptance.RULES`.
+        effort, limits: of training and of the gate.
+        keep: versions kept per project.
+        device, threads: of the gate's predictors, see `create_engine`.
+        replay: further scenes to train on, or None.
+        general: the fixed general set.
+    """
+
+    registry: Registry
+    ledger: Ledger
+    accept: str = "submitted"
+    effort: Effort = field(default_factory=Effort)
+    limits: Limits = field(default_factory=Limits)
+    keep: int = 5
+    device: str = "auto"
+    threads: int = 0
+    replay: SceneSource | None = None
+    general: Sequence[Sample] = field(default_factory=general.samples)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded version."""
+
+    version: Version
+    network: nn.Module
+    card: dict[str, Any]
+
+
+def fine_tune(project: int, source: Source, setup: Setup, report: Report, force: bool = False) -> Outcome:
+    """Run one job.
+
+    Args:
+        report: told about every step; raises `Cancelled` to end the job.
+        force: train though nothing is new, and serve the result whatever the gate says of it.
+
+    Raises:
+        SourceError: Label Studio does not answer; nothing has changed, try again later.
+        OSError: a version cannot be written (disk full); nothing has changed.
+        CheckpointError: not even the base model can be loaded.
+    """
+    report("comparing with Label Studio", 0.0)
+    setup.ledger.reconcile(project, source.annotations)
+    accepted = setup.ledger.accepted(project, setup.accept)
+    if not (force or setup.ledger.fresh(project, setup.accept)):
+        return Outcome("skipped", "no accepted annotation is new since the last job")
+    samples = _gather(source, set(accepted), report)
+    if samples.train:
+        outcome = _attempt(project, samples, setup, report, force)
+    else:
+        outcome = Outcome(
+            "refused", "there is no object to train on", "", samples.count(), {}, samples.problems
+        )
+    setup.ledger.mark_seen(project, accepted)
+    return outcome
+
+
+def _gather(source: Source, accepted: set[int], report: Report) -> Samples:
+    samples = Samples()
+    for done, example in enumerate(source.examples(accepted, samples.problems.append)):
+        samples.add(example)
+        report("fetching images", done / len(accepted))
+    if accepted and len(samples.problems) > len(accepted) / 2:
+        raise SourceError(f"most annotations cannot be read; the first one: {samples.problems[0]}")
+    return samples
+
+
+def _attempt(project: int, samples: Samples, setup: Setup, report: Report, force: bool) -> Outcome:
+    line, counts = f"project-{project}", samples.count()
+    base, parent = _models(setup.registry, line, samples.problems)
+    try:
+        tuned = _train(base, parent, samples, setup, report)
+    except FloatingPointError as error:
+        return Outcome("refused", f"training failed: {error}", "", counts, {}, samples.problems)
+    network, card = _candidate(base, parent, tuned, setup, report)
+    if network is None:
+        reason = "the tuned model forgets the general case, even close to the base model"
+        return Outcome("refused", reason, "", counts, card, samples.problems)
+    verdict, figures = _judge(parent, network, samples, setup, report)
+    metrics = {**card, **figures, "gate": verdict.as_json()}
+    report("writing the version", 1.0)
+    version = setup.registry.add(line, network, _card(parent, setup, samples, metrics))
+    if verdict.promoted or force:
+        setup.registry.promote(version)
+    setup.registry.prune(line, setup.keep)
+    status = "promoted" if verdict.promoted or force else "kept back"
+    reason = verdict.reason + (" (forced)" if force and not verdict.promoted else "")
+    return Outcome(status, reason, version.name, counts, metrics, samples.problems)
+
+
+def _models(registry: Registry, line: str, problems: list[str]) -> tuple[Model, Model]:
+    """The base model and the one that the project is served with; a damaged one of its own is passed over."""
+    version = registry.ensure_base()
+    base = Model(version, *checkpoint.load(version.path))
+    current = registry.current(line)
+    if current is None:
+        return base, base
+    try:
+        return base, Model(current, *checkpoint.load(current.path))
+    except CheckpointError as error:
+        problems.append(f"{current.name} is passed over, training starts from {version.name}: {error}")
+        return base, base
+
+
+def _train(base: Model, parent: Model, samples: Samples, setup: Setup, report: Report) -> nn.Module:
+    recipe = setup.effort.recipe(samples.count()["train_objects"], parent.card["size"])
+    anchor = base.network if _alike(base, parent) else parent.network
+
+    def on_step(progress: Progress) -> None:
+        left = progress.seconds * (1 - progress.share) / max(progress.share, 1e-3)
+        report(
+            "training", progress.share, step=progress.step, loss=round(progress.loss, 4), eta_s=round(left)
+        )
+
+    scenes = tuning.blended(samples.draw, setup.replay, setup.effort.rehearsal)
+    return tuning.tune(parent.network, anchor, scenes, recipe, setup.effort, on_step)
+
+
+def _candidate(
+    base: Model, parent: Model, tuned: nn.Module, setup: Setup, report: Report
+) -> tuple[nn.Module | None, dict[str, Any]]:
+    """The tuned network, moved towards the base as far as the general set demands; None where that is in vain."""
+    anchor = base if _alike(base, parent) else parent
+    total, done = len(setup.general) * len(gate.CLICKERS), 0
+
+    def on_object() -> None:
+        nonlocal done
+        done += 1
+        report("judging on the general set", min(done / (2 * total), 1.0))
+
+    before = _measure(anchor, anchor.network, setup.general, setup, on_object)
+    card: dict[str, Any] = {"general": {"before": before.as_json()}}
+    for share in SHARES:
+        network = tuning.mixed(anchor.network, tuned, share)
+        after = _measure(parent, network, setup.general, setup, on_object)
+        card["general"]["after"], card["share"] = after.as_json(), share
+        if gate.keeps_general(before, after, setup.limits):
+            return network, card
+    return None, card
+
+
+def _judge(
+    parent: Model, network: nn.Module, samples: Samples, setup: Setup, report: Report
+) -> tuple[Verdict, dict[str, Any]]:
+    judged = samples.judged(setup.limits.objects)
+    if not judged:
+        return Verdict(False, gate.too_few(0, 0, setup.limits), 0, 0), {}
+    total, done = 2 * len(judged) * len(gate.CLICKERS), 0
+
+    def on_object() -> None:
+        nonlocal done
+        done += 1
+        report("judging on held-out images", done / total)
+
+    before = _measure(parent, parent.network, judged, setup, on_object)
+    after = _measure(parent, network, judged, setup, on_object)
+    return gate.judge(before, after, setup.limits), {"before": before.as_json(), "after": after.as_json()}
+
+
+def _measure(
+    model: Model, network: nn.Module, samples: Sequence[Sample], setup: Setup, on_object: Callable[[], None]
+) -> Measured:
+    engine = create_engine(network, model.card["size"], setup.device, None, setup.threads)
+    predictor = Predictor(engine, model.card["encoding"]["name"], model.card["encoding"]["radius"])
+    return gate.measure(predictor, samples, setup.limits.clicks, on_object)
+
+
+def _alike(one: Model, other: Model) -> bool:
+    return one.card["architecture"] == other.card["architecture"]
+
+
+def _card(parent: Model, setup: Setup, samples: Samples, metrics: dict[str, Any]) -> dict[str, Any]:
+    recipe = setup.effort.recipe(samples.count()["train_objects"], parent.card["size"])
+    described = {key: parent.card[key] for key in ("architecture", "encoding", "size")}
+    return {
+        **described,
+        "parent": parent.version.name,
+        "training": {
+            **samples.count(),
+            "images": sorted(kept.digest for kept in samples.train),
+            "held_out": sorted(kept.digest for kept in samples.held_out),
+            "steps": recipe.steps,
+            "minutes": recipe.minutes,
+            "batch": recipe.batch,
+            "rate": recipe.rate,
+            "accepted": setup.accept,
+        },
+        "metrics": metrics,
+    }

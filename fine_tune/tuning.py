@@ -1,0 +1,180 @@
+"""Training a project's model on its own objects without forgetting the general case.
+
+Three things hold the network: batch norm keeps its statistics; on a part of every batch, with clicks that belong to
+another image, it must answer as the base model does (learning without forgetting, arXiv 1606.09282); and the result
+can be moved back towards the base model's weights (WiSE-FT, arXiv 2109.01903), which `mixed` does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fine_tune.objects import Scene
+from fine_tune.trainer import Progress, Recipe, SceneSource, Trainer, freeze_statistics
+
+log = logging.getLogger(__name__)
+
+OUT_OF_MEMORY = 3  # so often is the batch halved
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is trained.
+
+    Attributes:
+        minutes: bound of the time; a GPU is done with the steps before.
+        steps: bound of the steps; None chooses by the number of objects.
+        batch: annotations at once, per device.
+        rate: peak learning rate.
+        keep: weight of answering as the base model does on clicks that mean nothing here.
+        rehearsal: share of scenes from the replay source, where there is one.
+        accelerator, devices: as Lightning Fabric understands them.
+        seed: of everything random.
+    """
+
+    minutes: float = 4.0
+    steps: int | None = None
+    batch: int = 8
+    rate: float = 3e-4
+    keep: float = 1.0
+    rehearsal: float = 0.3
+    accelerator: str = "auto"
+    devices: int | str = 1
+    seed: int = 0
+
+    def recipe(self, objects: int, size: int) -> Recipe:
+        """The training recipe for so many objects and a network input of `size` pixels."""
+        steps = self.steps or int(np.clip(300 + 4 * objects, 400, 1500))
+        sizes = tuple(max(round(size * share / 32), 1) * 32 for share in (0.67, 0.83))
+        return Recipe(
+            steps=steps,
+            minutes=self.minutes,
+            batch=self.batch,
+            sizes=sizes,
+            rate=self.rate,
+            backbone_share=0.5,
+            ema=0.99,
+            seed=self.seed,
+        )
+
+
+class Tuner(Trainer):
+    """The trainer, held by a base model.
+
+    Args:
+        base: answers as it shall not be forgotten; not changed.
+        keep: weight of its answers.
+        arguments: of `Trainer`.
+    """
+
+    save_every_s = float("inf")
+
+    def __init__(self, base: nn.Module, keep: float, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._keep = keep
+        self._base = deepcopy(base).eval().requires_grad_(False).to(self.fabric.device)
+
+    def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The trainer's loss and the distance to the base model on a part of the batch with foreign clicks."""
+        freeze_statistics(self._plain, everywhere=True)
+        loss, logits = super().loss(image, guide, label)
+        count = max(len(image) // 4, 1)
+        if self._keep <= 0 or len(image) < 2:
+            return loss, logits
+        foreign = guide.roll(1, 0)[:count]
+        with torch.no_grad(), self.fabric.autocast():
+            wanted = torch.sigmoid(self._base(image[:count], foreign).float())
+        given = self.network(image[:count], foreign).float()
+        # The cross entropy less its smallest possible value: zero where both agree.
+        distance = F.binary_cross_entropy_with_logits(given, wanted)
+        floor = F.binary_cross_entropy(wanted, wanted)
+        return loss + self._keep * (distance - floor), logits
+
+
+def tune(
+    network: nn.Module,
+    base: nn.Module,
+    scenes: SceneSource,
+    recipe: Recipe,
+    effort: Effort,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> nn.Module:
+    """Train a copy of a network and return it, in evaluation mode, on the CPU.
+
+    Args:
+        network: where to start.
+        base: what to keep to.
+        scenes: draws scenes.
+        recipe, effort: see there.
+        on_step: called after every step; what it raises ends the training.
+
+    Raises:
+        FloatingPointError: the loss is no number.
+        RuntimeError: not even a small batch fits into memory.
+    """
+    for attempt in range(OUT_OF_MEMORY + 1):
+        smaller = replace(recipe, batch=max(recipe.batch >> attempt, 1))
+        try:
+            return _once(deepcopy(network), base, scenes, smaller, effort, on_step)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or attempt == OUT_OF_MEMORY:
+                raise
+            log.warning("out of memory with a batch of %d: trying half of it", smaller.batch)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _once(
+    network: nn.Module,
+    base: nn.Module,
+    scenes: SceneSource,
+    recipe: Recipe,
+    effort: Effort,
+    on_step: Callable[[Progress], None],
+) -> nn.Module:
+    tuner = Tuner(
+        base,
+        effort.keep,
+        network,
+        scenes,
+        recipe,
+        accelerator=effort.accelerator,
+        devices=effort.devices,
+    )
+    for progress in tuner.run():
+        on_step(progress)
+    return tuner.averaged.cpu().eval()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def blended(own: SceneSource, replay: SceneSource | None, share: float) -> SceneSource:
+    """Scenes of the project, and with a chance of `share` one of the replay source."""
+    if replay is None:
+        return own
+
+    def draw(rng: np.random.Generator) -> Scene:
+        return replay(rng) if rng.random() < share else own(rng)
+
+    return draw
+
+
+def mixed(base: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
+    """A network between two of one architecture: `share` 0 is the base, 1 the tuned one."""
+    result, anchor = deepcopy(tuned), base.state_dict()
+    with torch.no_grad():
+        for name, value in result.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.lerp(anchor[name].to(value), value, share))
+    return result.eval()

@@ -1,0 +1,59 @@
+"""Projects made of shapes, for tests of fine-tuning without Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fine_tune.samples import Example
+from model.networks import build
+from model.registry import Registry, Version
+from tests.fine_tune.shapes import shape_scene
+
+PARAMS = {"width": 32, "context_layers": 1, "context_dim": 32}
+CARD: dict[str, Any] = {
+    "architecture": {"name": "lite0-fpn", "params": PARAMS},
+    "encoding": {"name": "disk", "radius": 5.0},
+    "size": 96,
+}
+
+
+def network() -> nn.Module:
+    """An untrained network, always the same."""
+    torch.manual_seed(0)
+    return build("lite0-fpn", **PARAMS)
+
+
+def base(registry: Registry) -> Version:
+    """A promoted base version that knows nothing."""
+    version = registry.add("base", network(), CARD)
+    registry.promote(version)
+    return version
+
+
+class Shapes:
+    """A source of annotated shapes; annotation n is of image n.
+
+    Args:
+        count: annotations in the project.
+        truth: changes a mask (HxW bool) before it is given out, for wrong annotations.
+    """
+
+    def __init__(self, count: int, truth: Callable[[np.ndarray], np.ndarray] = lambda mask: mask) -> None:
+        self.listed = [
+            {"id": n, "task": n, "updated_at": f"2026-01-01T00:00:{n:02}Z", "result_count": 1}
+            for n in range(count)
+        ]
+        self._truth = truth
+
+    def annotations(self) -> list[Mapping[str, Any]]:
+        return list(self.listed)
+
+    def examples(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[Example]:
+        for number in sorted(chosen):
+            scene = shape_scene(np.random.default_rng(number))
+            yield Example(f"image-{number}", scene.image, [self._truth(scene.truth)])
