@@ -233,23 +233,35 @@ class ImageStore:
 
     def _explain(self, error: FetchError, url: str) -> str:
         """What an HTTP status means here, and what to change."""
-        if error.status not in (401, 403, 404):
+        status = error.status
+        if status is None:
             return str(error)
-        if error.origin is None or error.origin != self._guard.trusted:
-            hints = "no such file" if error.status == 404 else "no access; was a signed address too old?"
-            return f"{error}: {hints}"
-        if error.status == 401:
+        if error.origin != self._guard.trusted:
+            hints = {
+                401: ", no access",
+                403: ", no access: was a signed address too old?",
+                404: ", no such file",
+            }
+            return f"{error}{hints.get(status, '')}"
+        if status == 401:
             if not self._settings.label_studio_api_key:
                 return "Label Studio wants a token: set LABEL_STUDIO_API_KEY"
-            return "Label Studio refused the token: check LABEL_STUDIO_API_KEY (`clickmask doctor` tests it)"
-        if error.status == 403:
+            return (
+                "Label Studio refused the token (401): set LABEL_STUDIO_API_KEY to a personal access token, or "
+                "enable legacy tokens for the organization"
+            )
+        if status == 403:
             return (
                 "Label Studio denies access (403): the account of LABEL_STUDIO_API_KEY must be a member of the "
                 "project, and local files need LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED in Label Studio"
             )
-        if urlsplit(url).scheme in CLOUD_SCHEMES:
+        if status == 404 and urlsplit(url).scheme in CLOUD_SCHEMES:
             return "Label Studio finds no storage for it: connect this bucket in the project's Cloud Storage settings"
-        return "Label Studio has no such file (404): was the storage synced, and is LABEL_STUDIO_URL right?"
+        if status == 404:
+            return (
+                "Label Studio has no such file (404): was the storage synced, and is LABEL_STUDIO_URL right?"
+            )
+        return f"Label Studio could not give it ({status}): is the file still there? Its log may say more"
 
 
 def _key(url: str) -> str:
@@ -258,7 +270,9 @@ def _key(url: str) -> str:
 
 
 def _short(url: str) -> str:
-    """An address for a message: no query, which may hold a signature, and no long data."""
+    """An address for a message: without long data, and without a query, which may hold a signature."""
     if url.startswith("data:"):
         return "data: URI"
-    return url.split("?")[0][:120].encode("ascii", "backslashreplace").decode()
+    path, _, query = url.partition("?")
+    shown = url if path.endswith("/data/local-files/") and query.startswith("d=") else path
+    return shown[:120].encode("ascii", "backslashreplace").decode()
