@@ -93,11 +93,10 @@ def read_card(folder: Path) -> dict[str, Any]:
         CheckpointError: it is missing, no JSON, or lacks what `load` needs.
     """
     path = folder / CARD
+    data = _read(path)
     try:
-        card = json.loads(_read(path))
+        card = json.loads(data)
     except ValueError as error:
-        if isinstance(error, CheckpointError):
-            raise
         raise CheckpointError(f"{path} is no JSON ({error}); copy the folder again") from None
     check_card(card, path)
     return card
@@ -122,10 +121,12 @@ def check_card(card: Any, path: Path) -> None:
 def check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
     """Raise `CheckpointError` unless the tensors are exactly the network's, in shape and kind, and finite."""
     expected = network.state_dict()
-    for key in sorted(expected.keys() ^ tensors.keys()):
-        trouble = "is missing" if key in expected else "has no place in the architecture of the card"
-        count = len(expected.keys() ^ tensors.keys())
-        raise CheckpointError(f"{path}: {key} {trouble} ({count} such keys); use the card of these weights")
+    odd = sorted(expected.keys() ^ tensors.keys())
+    if odd:
+        trouble = "is missing" if odd[0] in expected else "has no place in the architecture of the card"
+        raise CheckpointError(
+            f"{path}: {odd[0]} {trouble} ({len(odd)} such keys); use the card of these weights"
+        )
     for key, value in tensors.items():
         shape, wanted = tuple(value.shape), tuple(expected[key].shape)
         if shape != wanted or value.is_floating_point() != expected[key].is_floating_point():
