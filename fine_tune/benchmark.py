@@ -1,0 +1,132 @@
+"""Does fine-tuning help? Train on some images of a set, and count clicks on its other part before and after.
+
+`python -m fine_tune.benchmark SET... --images 10 30 100 --general FOLDER` prints one table row per run, in Markdown,
+and writes all figures to `--json FILE`. Sets have the layout of `model.datasets` with the parts `train` and `public`
+(`val` where there is no `public`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from torch import nn
+
+from fine_tune import tuning
+from fine_tune.gate import THRESHOLD
+from fine_tune.samples import Example, Samples, is_held_out
+from fine_tune.tuning import Effort
+from model import checkpoint
+from model.datasets import Sample, read_folder, spread
+from model.engine import create_engine
+from model.evaluation import Rules, evaluate
+from model.predictor import Predictor
+from model.report import Report
+
+COLUMNS = ("set", "images", "share", "NoC@85", "NoC@90", "IoU@1", "IoU@3", "IoU@5", "objects", "minutes")
+
+
+def read_images(folder: Path, count: int) -> Samples:
+    """`count` images of a set's train part with all their objects; none is held out, as the other part judges."""
+    entries = json.loads((folder / "items.json").read_text())
+    names = set(json.loads((folder / "split.json").read_text())["train"])
+    chosen = sorted((e for e in entries if e["id"] in names), key=lambda e: str(e["id"]))
+    order = np.random.default_rng(0).permutation(len(chosen))[:count]
+    samples = Samples()
+    for entry in (chosen[i] for i in order):
+        image = cv2.cvtColor(cv2.imread(str(folder / entry["image"])), cv2.COLOR_BGR2RGB)
+        ids = cv2.imread(str(folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)
+        masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
+        name = next(f"{entry['id']}/{n}" for n in range(10_000) if not is_held_out(f"{entry['id']}/{n}"))
+        samples.add(Example(name, image, masks))
+    return samples
+
+
+def judged(folder: Path, objects: int) -> list[Sample]:
+    """Objects of the part that is never trained on."""
+    split = folder / "split.json"
+    parts = json.loads(split.read_text()) if split.exists() else {}
+    part = next((p for p in ("public", "val") if p in parts), None)
+    return spread(read_folder(folder, part, min_area=40), objects)
+
+
+def figures(network: nn.Module, card: dict[str, Any], samples: list[Sample], device: str) -> Report:
+    """Evaluate with the classic clicker of the field."""
+    predictor = Predictor(
+        create_engine(network, card["size"], device), card["encoding"]["name"], card["encoding"]["radius"]
+    )
+    return evaluate(predictor, samples, Rules("classic", threshold=THRESHOLD, batch=8))
+
+
+def row(name: str, images: str, share: float, report: Report, minutes: float) -> dict[str, Any]:
+    """One run as values by column."""
+    values = [report.noc(0.85), report.noc(0.9), *(report.iou_at(k) for k in (1, 3, 5))]
+    facts = [name, images, share, *values, len(report.records), minutes]
+    return dict(zip(COLUMNS, facts, strict=True))
+
+
+def show(values: dict[str, Any]) -> None:
+    """Print a row of the table."""
+    cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values.values()]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All runs that the command line asks for."""
+    base, card = checkpoint.load(options.checkpoint)
+    general = {folder.name: judged(folder, options.objects) for folder in options.general}
+    rows: list[dict[str, Any]] = []
+
+    def note(*arguments: Any) -> None:
+        rows.append(row(*arguments))
+        show(rows[-1])
+
+    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
+    for name, samples in general.items():
+        note(name, "before", 0.0, figures(base, card, samples, options.device), 0.0)
+    for folder in options.sets:
+        samples = judged(folder, options.objects)
+        note(folder.name, "before", 0.0, figures(base, card, samples, options.device), 0.0)
+        for count in options.images:
+            started, own = time.monotonic(), read_images(folder, count)
+            effort = Effort(options.minutes, keep=options.keep, accelerator=options.accelerator)
+            recipe = effort.recipe(own.count()["train_objects"], card["size"])
+            tuned = tuning.tune(base, base, own.draw, recipe, effort)
+            minutes = (time.monotonic() - started) / 60
+            for share in options.shares:
+                network = tuning.mixed(base, tuned, share)
+                note(folder.name, str(count), share, figures(network, card, samples, options.device), minutes)
+                for other, kept in general.items():
+                    report = figures(network, card, kept, options.device)
+                    note(other, f"{folder.name} {count}", share, report, minutes)
+    return rows
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("sets", type=Path, nargs="+")
+    parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parents[1] / "model" / "weights")
+    parser.add_argument("--general", type=Path, nargs="*", default=[])
+    parser.add_argument("--images", type=int, nargs="+", default=[10, 30, 100])
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--objects", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--keep", type=float, default=1.0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = run(options)
+    if options.json:
+        options.json.write_text(json.dumps({"command": sys.argv[1:], "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
