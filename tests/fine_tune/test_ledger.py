@@ -28,6 +28,9 @@ def test_an_annotation_is_recorded_once(ledger: Ledger) -> None:
             "completed_by": None,
             "was_cancelled": False,
             "lead_time": 3.5,
+            "ground_truth": False,
+            "empty": False,
+            "reviewed": False,
         }
     }
 
@@ -71,7 +74,6 @@ def test_nothing_secret_is_kept(redis_server: RedisServer, ledger: Ledger) -> No
         ("ANNOTATION_CREATED", {"annotation": {"id": 5}}),
         ("ANNOTATION_CREATED", {"annotation": {"id": 5}, "project": {"id": True}}),
         ("ANNOTATIONS_DELETED", {"project": {"id": 3}}),
-        ("START_TRAINING", {}),
     ],
 )
 def test_a_body_without_the_numbers_is_refused(ledger: Ledger, action: str, body: dict) -> None:
@@ -86,6 +88,61 @@ def test_recorded_events(ledger: Ledger, name: str) -> None:
         "ANNOTATION_CREATED",
         "ANNOTATION_UPDATED",
         "ANNOTATIONS_DELETED",
-        "START_TRAINING",
     )
     assert ledger.record(body["action"], body) == int(concerns)
+
+
+def listed(number: int, updated: str = "2026-01-01T10:00:00.000000Z", **fields: object) -> dict:
+    return {"id": number, "task": 9, "updated_at": updated, "result": [1], **fields}
+
+
+def test_reconciling_finds_what_the_webhooks_missed(ledger: Ledger) -> None:
+    for number in (1, 2):
+        ledger.record("ANNOTATION_CREATED", saved(number))
+    newer = "2026-01-02T00:00:00.000000Z"
+    found = ledger.reconcile(3, lambda: [listed(2, newer), listed(3)])
+    assert found == (2, 1)
+    assert ledger.accepted(3, "submitted") == {2: newer, 3: "2026-01-01T10:00:00.000000Z"}
+    assert ledger.reconcile(3, lambda: [listed(2, newer), listed(3)]) == (0, 0)
+
+
+def test_reconciling_keeps_what_comes_while_label_studio_answers(ledger: Ledger) -> None:
+    def listing() -> list[dict]:
+        ledger.record("ANNOTATION_CREATED", saved(7))
+        return []
+
+    assert ledger.reconcile(3, listing) == (0, 0)
+    assert list(ledger.annotations(3)) == [7]
+
+
+def test_a_label_studio_that_is_down_changes_nothing(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+
+    def listing() -> list[dict]:
+        raise RuntimeError("down")
+
+    with pytest.raises(RuntimeError, match="down"):
+        ledger.reconcile(3, listing)
+    assert list(ledger.annotations(3)) == [7]
+
+
+def test_an_annotation_that_changed_is_new_again(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+    assert ledger.fresh(3, "submitted") == {7}
+    ledger.mark_seen(3, ledger.accepted(3, "submitted"))
+    assert ledger.fresh(3, "submitted") == set()
+    ledger.record("ANNOTATION_UPDATED", saved(7, "2026-01-01T11:00:00.000000Z"))
+    assert ledger.fresh(3, "submitted") == {7}
+
+
+def test_a_review_counts_without_a_change_of_the_annotation(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+    assert ledger.accepted(3, "reviewed") == {}
+    review = {**saved(7), "review": {"accepted": True}}
+    assert ledger.record("REVIEW_CREATED", review) == 1
+    assert ledger.accepted(3, "reviewed").keys() == {7}
+
+
+def test_projects_are_listed(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+    assert ledger.projects() == [3]
