@@ -28,7 +28,7 @@ too near for the middle of a neighbour of the same size, whose radius is more th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ from backend.items import elements
 from backend.label_config import KEYPOINT
 from backend.prompts import Prompt, Task
 from backend.recent import Recent
-from backend.regions import AcceptedObject, corrected_by, objects, shown
+from backend.regions import AcceptedObject, candidates, under
 from model.clicks import Click
 from model.mask import clean
 
@@ -86,24 +86,23 @@ def beginning(
     if prompt.box is not None or not prompt.clicks:
         return NEW
     first, lone = prompt.clicks[0], len(prompt.clicks) == 1
-    under = corrected_by(prompt, task)
-    if lone and recent is not None and (under is None or under.id == recent.region_id):
-        values = map_of(recent) if _may_continue(prompt, task, recent, now) else None
+    accepted = candidates(prompt, task)
+    hit = under(first, accepted)
+    if lone and recent is not None and (hit is None or hit.id == recent.region_id):
+        values = map_of(recent) if _may_continue(prompt, task, recent, accepted, now) else None
         if values is not None and _continues(first, recent, values):
             return Beginning(recent.region_id, values, recent.chain.base + recent.clicks, recent.prompts)
-    if under is not None:
-        return _correct(under)
+    if hit is not None:
+        return _correct(hit)
     if not first.positive:
-        nearest = min(_candidates(prompt, task), key=lambda o: distance(o.mask(), first), default=None)
+        nearest = _nearest(accepted, first)
         return NEW if nearest is None else _correct(nearest)
     if lone:
-        for candidate in _candidates(prompt, task):
-            if _single_clicks(candidate) and _roughly_near(
-                candidate, first, max(prompt.width, prompt.height)
-            ):
-                mask = candidate.mask()
+        for entry in filter(_single_clicks, accepted):
+            if _box_distance(entry, first) <= _box_reach(entry):
+                mask = entry.mask()
                 if distance(mask, first) <= reach(mask):
-                    return _correct(candidate)
+                    return _correct(entry)
     return NEW
 
 
@@ -124,7 +123,9 @@ def reach(mask: np.ndarray) -> float:
     return max(MIN_BESIDE, BESIDE * math.sqrt(np.count_nonzero(mask)))
 
 
-def _may_continue(prompt: Prompt, task: Task, recent: Recent, now: float) -> bool:
+def _may_continue(
+    prompt: Prompt, task: Task, recent: Recent, accepted: list[AcceptedObject], now: float
+) -> bool:
     if not 0 <= now - recent.at <= FRESH_S or recent.size != (prompt.height, prompt.width):
         return False
     if set(prompt.ids) & set(recent.prompts):
@@ -132,7 +133,7 @@ def _may_continue(prompt: Prompt, task: Task, recent: Recent, now: float) -> boo
     if _pending(task) & set(recent.prompts):
         return False  # a draft that still holds the click: Auto-Accept would have removed it
     # Once the draft shows this very state, it knows better: the annotator may have painted on it.
-    saved = next((o for o in _candidates(prompt, task) if o.id == recent.region_id), None)
+    saved = next((entry for entry in accepted if entry.id == recent.region_id), None)
     return saved is None or not set(recent.prompts) <= set(saved.prompts)
 
 
@@ -153,32 +154,32 @@ def _continues(click: Click, recent: Recent, values: np.ndarray) -> bool:
     return recent.together == 1 and distance(mask, click) <= reach(mask)
 
 
-def _candidates(prompt: Prompt, task: Task) -> Iterator[AcceptedObject]:
-    """Accepted objects of the prompt's label and image that can be read, the most recent first."""
-    wanted = (prompt.labels, prompt.to_name, prompt.item_index, prompt.height, prompt.width)
-    fitting = [r for r in shown(task) if (r.labels, r.to_name, r.item_index, r.height, r.width) == wanted]
-    for candidate in reversed(objects(fitting)):
-        try:
-            candidate.contains(0, 0)
-        except ValueError:
-            continue
-        yield candidate
+def _nearest(accepted: list[AcceptedObject], click: Click) -> AcceptedObject | None:
+    best, found = math.inf, None
+    for entry in sorted(accepted, key=lambda entry: _box_distance(entry, click)):
+        if _box_distance(entry, click) >= best:
+            break  # so are all others, and their masks need not be decoded
+        away = distance(entry.mask(), click)
+        if away < best:
+            best, found = away, entry
+    return found
+
+
+def _box_distance(entry: AcceptedObject, click: Click) -> float:
+    """Pixels from a click to the box around an object: its mask is not nearer."""
+    left, top, right, bottom = entry.box or (math.inf,) * 4
+    return math.hypot(max(left - click.x, click.x - right, 0), max(top - click.y, click.y - bottom, 0))
+
+
+def _box_reach(entry: AcceptedObject) -> float:
+    """At least the `reach` of its mask."""
+    left, top, right, bottom = entry.box or (0, 0, 0, 0)
+    return max(MIN_BESIDE, BESIDE * math.sqrt((right - left) * (bottom - top)))
 
 
 def _single_clicks(candidate: AcceptedObject) -> bool:
     """Tell whether this backend made it, with one click a request."""
     return candidate.regions[0].meta.get("clicks") == 1
-
-
-def _roughly_near(candidate: AcceptedObject, click: Click, side: int) -> bool:
-    """A cheap look around the click, to decode only masks that may be near enough."""
-    for share in (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08):
-        for turn in range(8):
-            angle = turn * math.pi / 4
-            x, y = click.x + math.cos(angle) * share * side, click.y + math.sin(angle) * share * side
-            if candidate.contains(x, y):
-                return True
-    return False
 
 
 def _correct(accepted: AcceptedObject) -> Beginning:

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,12 @@ from backend import polygon, rle
 from backend.items import MAX_SIDE
 from backend.label_config import BRUSH, POLYGON
 from backend.prompts import Prompt, Task
+from model.clicks import Click
 
 logger = logging.getLogger(__name__)
 
+# Codes of so many bytes are hand-painted or noise: not worth the memory to keep them decoded.
+_LARGE = 1 << 16
 # Ids that result.py gives the further regions of an object; Label Studio's own have another form.
 _PART = re.compile(r"(cm[0-9a-f]{12})-\d+")
 
@@ -65,8 +68,8 @@ class Region:
         """Return the mask, HxW bool; soft edges are cut at one half. ValueError when it cannot be decoded."""
         if self.kind == POLYGON:
             return polygon.to_mask(self.value.get("points", ()), self.height, self.width)
-        lengths, values = self._runs
-        return np.repeat(values > 127, lengths).reshape(self.height, self.width)
+        runs = self._runs
+        return np.repeat(runs.on, np.diff(runs.ends, prepend=0)).reshape(self.height, self.width)
 
     def contains(self, x: float, y: float) -> bool:
         """Tell whether the pixel at (x, y) belongs to the mask; cheaper than `mask`.
@@ -79,13 +82,66 @@ class Region:
             return False
         if self.kind == POLYGON:
             return polygon.covers(self.value.get("points", ()), (self.height, self.width), (row, column))
-        lengths, values = self._runs
-        run = np.searchsorted(np.cumsum(lengths), row * self.width + column, side="right")
-        return bool(values[run] > 127)
+        runs = self._runs
+        return bool(runs.on[np.searchsorted(runs.ends, row * self.width + column, side="right")])
 
-    @cached_property
-    def _runs(self) -> tuple[np.ndarray, np.ndarray]:
-        return rle.runs(self.value.get("rle", ()), self.height, self.width)
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right, bottom around the mask, pixels, ends exclusive; None for an empty one.
+
+        Raises:
+            ValueError: the mask cannot be decoded.
+        """
+        if self.kind != POLYGON:
+            return self._runs.box
+        points = np.array(self.value.get("points", ()), np.float64).reshape(-1, 2)
+        if not points.size:
+            return None
+        points *= np.array([self.width, self.height]) / 100
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        return left, top, right, bottom
+
+    @property
+    def _runs(self) -> _Runs:
+        code = self.value.get("rle")
+        try:
+            data = bytes(code) if isinstance(code, list) else None
+        except (TypeError, ValueError):
+            data = None
+        if data is None:
+            raise ValueError("an RLE is a list of whole numbers from 0 to 255")
+        # Every request brings the accepted masks of its task again.
+        read = _Runs.read if len(data) < _LARGE else _Runs.read.__wrapped__
+        return read(data, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """A decoded brush mask, run by run in row-major order.
+
+    Attributes:
+        ends: int64, index of the pixel after each run.
+        on: bool, whether the run belongs to the mask.
+        box: left, top, right, bottom around the mask; None for an empty one.
+    """
+
+    ends: np.ndarray
+    on: np.ndarray
+    box: tuple[int, int, int, int] | None
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def read(code: bytes, height: int, width: int) -> _Runs:
+        """Decode; ValueError where that is not possible."""
+        lengths, values = rle.runs(code, height, width)
+        ends, on = np.cumsum(lengths), values > 127
+        first, last = (ends - lengths)[on], ends[on] - 1
+        if not first.size:
+            return _Runs(ends, on, None)
+        top, bottom = int(first[0]) // width, int(last[-1]) // width + 1
+        if (first // width != last // width).any():  # a run over the edge touches both sides
+            return _Runs(ends, on, (0, top, width, bottom))
+        return _Runs(ends, on, (int((first % width).min()), top, int((last % width).max()) + 1, bottom))
 
 
 @dataclass(frozen=True)
@@ -103,6 +159,15 @@ class AcceptedObject:
     def mask(self) -> np.ndarray:
         """Return the mask, HxW bool: of the brush regions where there are any, they are more exact than polygons."""
         return np.logical_or.reduce([region.mask() for region in self._best])
+
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right, bottom around the object, pixels; None for an empty one. Errors as for `mask`."""
+        boxes = [box for box in (region.box for region in self._best) if box is not None]
+        if not boxes:
+            return None
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        return min(lefts), min(tops), max(rights), max(bottoms)
 
     def contains(self, x: float, y: float) -> bool:
         """Tell whether the pixel at (x, y) belongs to the object. Errors as for `mask`."""
@@ -149,27 +214,25 @@ def shown(task: Task) -> list[Region]:
 
 
 def candidates(prompt: Prompt, task: Task) -> list[AcceptedObject]:
-    """Return the accepted objects of a prompt's label and image that it could go on from, the most recent first."""
+    """Return the accepted objects of a prompt's label and image that it could go on from, the most recent first.
+
+    Empty ones and those that cannot be read are left out, the latter with a warning in the log.
+    """
     wanted = (prompt.labels, prompt.to_name, prompt.item_index, prompt.height, prompt.width)
     fitting = [r for r in shown(task) if (r.labels, r.to_name, r.item_index, r.height, r.width) == wanted]
-    return objects(fitting)[::-1]
-
-
-def corrected_by(prompt: Prompt, task: Task) -> AcceptedObject | None:
-    """Return the accepted object of the same label and image that the first click falls into: the one to correct.
-
-    Where several lie there, the most recent. None for a box, and where the click is outside all of them.
-    """
-    if prompt.box or not prompt.clicks:
-        return None
-    first = prompt.clicks[0]
-    for candidate in candidates(prompt, task):
+    readable = []
+    for candidate in reversed(objects(fitting)):
         try:
-            if candidate.contains(first.x, first.y):
-                return candidate
+            if candidate.box is not None:
+                readable.append(candidate)
         except ValueError as error:
             logger.warning("region %s of task %s cannot be read: %s", candidate.id, task.id, error)
-    return None
+    return readable
+
+
+def under(click: Click, candidates: Iterable[AcceptedObject]) -> AcceptedObject | None:
+    """Return the first of some objects that a click lies in; None where it is outside all of them."""
+    return next((candidate for candidate in candidates if candidate.contains(click.x, click.y)), None)
 
 
 def _age(holder: Mapping[str, Any]) -> tuple[str, int]:

@@ -109,14 +109,14 @@ def test_recorded_webhooks_reach_the_ledger(
 
 def test_clicks_add_up_as_recorded(app: Flask, images: ImageServer) -> None:
     """Recordings 20 to 22 are one object: positive, positive, negative."""
-    masks = []
+    answers = []
     for number in ("20", "21", "22"):
         body = asked(number, images)
         body["tasks"][0]["data"]["image"] = "/data/upload/3/one-object.jpg"
         (region,) = regions(app.test_client(), body)
-        masks.append(tuple(region["value"]["rle"]))
-        assert region["meta"]["clicks"] == len(masks)
-    assert len(set(masks)) == 3
+        answers.append((tuple(region["value"]["rle"]), region["score"]))
+        assert region["meta"]["clicks"] == len(answers)
+    assert len(set(answers)) == 3
 
 
 def test_a_recorded_mask_can_be_corrected(app: Flask, images: ImageServer) -> None:

@@ -38,7 +38,8 @@ def corrected(*click: Any, **task: Any) -> str | None:
     """Return the id of the object that a click at (x, y) percent corrects."""
     request = PredictRequest.parse(predict(keypoint("click", *click), **task))
     assert request.context is not None
-    found = regions.corrected_by(request.context[0], request.tasks[0])
+    (prompt,) = request.context
+    found = regions.under(prompt.clicks[0], regions.candidates(prompt, request.tasks[0]))
     return found.id if found else None
 
 
@@ -156,11 +157,20 @@ def test_mask_of_another_label_image_or_size_is_not_corrected() -> None:
     assert corrected(20, 40, drafts=[draft(brush("a", mask, "Dog"))]) is None
 
 
-def test_rectangle_starts_a_new_object() -> None:
-    body = predict(rectangle("r", 10, 10, 20, 20), drafts=[draft(brush("a", box(0, 0, 200, 100)))])
-    request = PredictRequest.parse(body)
-    assert request.context is not None
-    assert regions.corrected_by(request.context[0], request.tasks[0]) is None
+def test_box_is_around_the_mask() -> None:
+    rows = np.zeros((100, 200), bool)
+    rows[10:12, 190:], rows[12, :5] = True, True  # one run goes over the edge
+    for mask in (box(20, 30, 60, 70), rows, np.eye(100, 200, dtype=bool)):
+        (brushed,) = regions.accepted([brush("a", mask)])
+        ys, xs = np.nonzero(mask)
+        assert brushed.box is not None
+        left, top, right, bottom = brushed.box
+        assert (top, bottom) == (ys.min(), ys.max() + 1)
+        assert left <= xs.min() < xs.max() + 1 <= right
+    (outline,) = regions.accepted([shape("p", box(20, 30, 60, 70))])
+    assert outline.box == pytest.approx((20, 30, 60, 70), abs=1)
+    (empty,) = regions.accepted([brush("a", np.zeros((100, 200), bool))])
+    assert empty.box is None
 
 
 def test_submitted_annotation_is_corrected_where_there_is_no_draft() -> None:

@@ -111,8 +111,7 @@ def test_corrected_suggestion_is_found_again_after_it_was_accepted() -> None:
     body = predict(keypoint("next", 65, 20), config=POLYGONS, drafts=[{"id": 1, "result": made}])
     request = PredictRequest.parse(body)
     assert request.context is not None
-    found = regions.corrected_by(request.context[0], request.tasks[0])
-    assert found is not None
+    (found,) = regions.candidates(request.context[0], request.tasks[0])
     assert found.id == made[0]["id"]
     assert np.count_nonzero(found.mask() ^ two_parts()) < 40
 
