@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.metrics import roc_auc_score
 
 from fine_tune.quality.corpus import Record
 from fine_tune.quality.features import WHOLE_NAMES, whole_row
@@ -37,13 +36,19 @@ class Measure:
 
 
 def spearman(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Rank correlation of scores and IoUs; 0 where all scores are equal."""
-    return float(spearmanr(scores, ious).statistic) if len(set(scores)) > 1 else 0.0
+    """Rank correlation of scores and IoUs; 0 where all scores or all IoUs are equal."""
+    if np.ptp(scores) == 0 or np.ptp(ious) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(scores), rankdata(ious))[0, 1])
 
 
 def auroc(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Chance that a bad mask scores lower than a good one."""
-    return float(roc_auc_score(ious < BAD, -scores)) if 0 < (ious < BAD).sum() < len(ious) else 0.5
+    """Chance that a bad mask scores lower than a good one, equal scores counting half; 0.5 without either."""
+    good = ious >= BAD
+    many, few = int(good.sum()), int((~good).sum())
+    if not many or not few:
+        return 0.5
+    return float((rankdata(scores)[good].sum() - many * (many + 1) / 2) / (many * few))
 
 
 def found(scores: np.ndarray, ious: np.ndarray) -> float:
