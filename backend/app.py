@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from backend import status_page
 from backend.assembly import Backend
 from backend.auth import SECRET_HEADER, Gate
 from backend.fields import Field, RequestError
@@ -106,7 +107,12 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
 
     @app.post("/train")
     def train() -> tuple[Response, int]:
-        return jsonify(taken=backend.events.put("START_TRAINING", _json())), 202
+        project = _project(_json().get("project"))
+        if project is None:
+            raise RequestError("project", 'missing; send {"id": 3} or "3"')
+        taken = backend.events.put("START_TRAINING", {"project": {"id": project}})
+        # Who asks here waits for an answer, unlike a webhook.
+        return jsonify(taken=taken), 202 if taken else 503
 
 
 def _operator_routes(app: Flask, backend: Backend) -> None:
@@ -117,6 +123,9 @@ def _operator_routes(app: Flask, backend: Backend) -> None:
 
     @app.get("/")
     def index() -> Response:
+        # Label Studio asks without saying what it accepts; browsers name HTML.
+        if "text/html" in request.headers.get("Accept", ""):
+            return Response(status_page.render(backend), mimetype="text/html")
         return health()
 
     @app.get("/ready")
@@ -164,7 +173,8 @@ def _json() -> dict[str, Any]:
 
 
 def _project(value: Any) -> int | None:
-    """The number in Label Studio's ``"<id>.<created>"``; None for anything else."""
+    """The number in Label Studio's ``"<id>.<created>"`` or ``{"id": <id>}``; None for anything else."""
+    value = value.get("id") if isinstance(value, dict) else value
     head = str(value).partition(".")[0]
     return int(head) if head.isdecimal() else None
 

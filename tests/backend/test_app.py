@@ -333,6 +333,11 @@ def test_webhooks_are_taken_and_recorded(
         assert client.get("/ready").json["redis"] == "up"
 
 
+def test_training_cannot_be_asked_for_without_redis(client: FlaskClient) -> None:
+    assert client.post("/train", json={"project": "3.1795333633"}).status_code == 503
+    assert client.post("/train", json={}).json["field"] == "project"
+
+
 def test_clicks_are_answered_while_redis_is_down(
     images: ImageServer, tmp_path: Path, redis_server: RedisServer
 ) -> None:
