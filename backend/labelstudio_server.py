@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,12 @@ class LabelStudioStartError(RuntimeError):
 class LabelStudioServer:
     """One Label Studio process with its own data folder.
 
+    Args:
+        executable: its command, label-studio.
+        folder: for its data, log, token and password.
+        port: taken if it is free, else any.
+        switches: settings of Label Studio that differ from `ENVIRONMENT`.
+
     Attributes:
         url, email, password: where and as whom to log in.
         token: the account's legacy API token.
@@ -44,8 +50,10 @@ class LabelStudioServer:
 
     email = "admin@clickmask.local"
 
-    def __init__(self, executable: Path, folder: Path, port: int = 0) -> None:
-        self._executable, self._folder = executable, folder
+    def __init__(
+        self, executable: Path, folder: Path, port: int = 0, switches: Mapping[str, str] | None = None
+    ) -> None:
+        self._executable, self._folder, self._switches = executable, folder, switches or {}
         self._folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port(port)  # Label Studio itself would silently take another one
         self.url = f"http://127.0.0.1:{self.port}"
@@ -84,7 +92,7 @@ class LabelStudioServer:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LABEL_STUDIO_", "HEARTEX_"))}
         own = {"HOME": str(self._folder), "LABEL_STUDIO_HOST": self.url}
         self.log.unlink(missing_ok=True)
-        self.process = spawn(command, {**inherited, **ENVIRONMENT, **own}, self.log)
+        self.process = spawn(command, {**inherited, **ENVIRONMENT, **own, **self._switches}, self.log)
         begin = time.monotonic()
         while not self._answers():
             waited = time.monotonic() - begin

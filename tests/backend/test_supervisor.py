@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from backend.supervisor import Child, ChildEnded, Stopped, Supervisor, end, free_port, spawn, stoppable
+from tests.processes import alive
 
 # Starts a grandchild, says its number, and refuses to end.
 STUBBORN = """
@@ -34,20 +35,13 @@ def until(condition, limit_s: float = 20.0):
     raise AssertionError("it did not happen in time")
 
 
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_a_stubborn_child_and_its_own_children_are_killed(tmp_path):
     log = tmp_path / "child.log"
     process = spawn([sys.executable, "-c", STUBBORN], os.environ, log)
-    grandchild = int(until(lambda: log.exists() and log.read_text()))
+    grandchild = psutil.Process(int(until(lambda: log.exists() and log.read_text())))
     end(process, patience_s=0.3)
     assert process.returncode == -signal.SIGKILL
-    assert gone(grandchild)
+    assert not alive([grandchild])
 
 
 def test_a_child_that_ends_by_itself_is_reported_with_its_log(tmp_path):
@@ -98,10 +92,10 @@ time.sleep(600)
     root = Path(__file__).parents[2]
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=root)
     assert process.stdout is not None
-    child = int(process.stdout.readline())
+    child = psutil.Process(int(process.stdout.readline()))
     process.kill()
     process.wait()
-    until(lambda: gone(child))
+    until(lambda: not alive([child]))
 
 
 def test_free_port_gives_the_wanted_one_only_where_it_is_free():

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 import requests
 
+from backend.connection import connect, label_config
 from backend.embedded import EmbeddedRedis
 from backend.labelstudio import LabelStudio
-from backend.labelstudio_server import LabelStudioServer, free_port
+from backend.labelstudio_server import LabelStudioServer
+from backend.regions import accepted
 from backend.settings import Settings
+from backend.stack import wait_until_ready
+from backend.supervisor import end, free_port, spawn, tail
+from model.clicker import next_click
 from tests.e2e.editor import BROWSER_ARGS, Editor
+from tests.e2e.photos import iou
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CLICKMASK_CHROMIUM", "/usr/bin/chromium")
@@ -28,15 +37,24 @@ LABEL_STUDIO = Path(os.environ.get("CLICKMASK_LABEL_STUDIO", ROOT / ".venv-label
 LABELS = ("Cat", "Dog")
 
 
-def label_config(output: str = "BrushLabels") -> str:
-    """Label Studio's config as the README recommends it, with the given output control."""
-    labels = "".join(f'<Label value="{label}"/>' for label in LABELS)
-    return (
-        '<View><Image name="image" value="$image" zoom="true" zoomControl="true"/>'
-        f'<{output} name="out" toName="image" smart="false">{labels}</{output}>'
-        f'<KeyPointLabels name="kp" toName="image" smart="true" smartOnly="true">{labels}</KeyPointLabels>'
-        f'<RectangleLabels name="rect" toName="image" smart="true">{labels}</RectangleLabels></View>'
-    )
+def new_studio(folder: Path, switches: Mapping[str, str] | None = None) -> LabelStudioServer:
+    """A Label Studio that is not started yet, in a copy of a folder whose database was made by an earlier run.
+
+    Making the database takes a minute or more; the folder is kept in .cache, one for each version.
+    """
+    if not LABEL_STUDIO.exists():
+        pytest.skip(f"no Label Studio at {LABEL_STUDIO}: `make setup` installs it")
+    metadata = LABEL_STUDIO.parents[1].glob("lib/python*/site-packages/label_studio-*.dist-info")
+    template = ROOT / ".cache" / next((path.stem for path in metadata), "label-studio")
+    if not template.exists():
+        template.parent.mkdir(exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=template.parent))
+        with LabelStudioServer(LABEL_STUDIO, fresh) as server:
+            server.start()
+        with contextlib.suppress(OSError):  # another run was quicker
+            fresh.rename(template)
+    shutil.copytree(template, folder, dirs_exist_ok=True)
+    return LabelStudioServer(LABEL_STUDIO, folder, switches=switches)
 
 
 class Backend:
@@ -47,31 +65,23 @@ class Backend:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "backend.log"
         self.environment = {**os.environ, **environment, "CLICKMASK_PORT": str(self.port)}
+        self.settings = Settings.from_env(self.environment)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start and wait until the model is loaded."""
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "backend.cli", "serve"]
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
-        limit = time.monotonic() + 180
-        while time.monotonic() < limit:
-            assert self._process.poll() is None, f"the backend ended:\n{self.log.read_text()[-3000:]}"
-            try:
-                if requests.get(f"{self.url}/ready", timeout=2).status_code == 200:
-                    return
-            except requests.RequestException:
-                pass
-            time.sleep(0.2)
-        raise AssertionError(f"the backend was not ready in time:\n{self.log.read_text()[-3000:]}")
+        command = [sys.executable, "-m", "backend.cli", "serve"]
+        self._process = spawn(command, {**self.environment, "PYTHONPATH": str(ROOT)}, self.log)
+        wait_until_ready(self._check, self.url, time.sleep)
+
+    def _check(self) -> None:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the backend ended:\n{tail(self.log)}"
 
     def stop(self) -> None:
         """End it as an operator would, and wait."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(60)
+            end(self._process, patience_s=60)
             self._process = None
 
 
@@ -80,23 +90,20 @@ class Bench:
 
     def __init__(self, client: LabelStudio, editor: Editor, backend: Backend, redis_url: str) -> None:
         self.client, self.editor, self.backend = client, editor, backend
-        self._redis = redis.Redis.from_url(redis_url)
+        self.redis = redis.Redis.from_url(redis_url)
         self._task = 0
-        self._contexts: list[dict[str, Any]] = []
-        editor.page.on("request", self._remember)
+        self._calls: list[Any] = []
+        editor.page.on("response", self._remember)
 
-    def _remember(self, request: Any) -> None:
-        if request.url.endswith("/interactive-annotating"):
-            self._contexts.append(json.loads(request.post_data)["context"])
+    def _remember(self, response: Any) -> None:
+        if response.url.endswith("/interactive-annotating"):
+            self._calls.append(response)
 
-    def project(self, photo: bytes, output: str = "BrushLabels") -> tuple[int, int]:
+    def project(self, photo: bytes, output: str = "brush") -> tuple[int, int]:
         """A new project with one photo and the backend connected; returns the ids of project and task."""
-        fields = {"title": "e2e", "label_config": label_config(output), "show_collab_predictions": False}
-        project = self.client.create_project(**fields)["id"]
+        project = self.client.create_project(title="e2e", label_config=label_config(LABELS, (output,)))["id"]
         self.client.call("POST", f"/api/projects/{project}/import", files=[("file", ("photo.jpg", photo))])
-        self.client.create_ml_backend(
-            project=project, url=self.backend.url, title="clickmask", is_interactive=True
-        )
+        connect(self.client, project, self.backend.url, self.backend.settings)
         (task,) = self.client.tasks(project)
         self._task = task["id"]
         return project, self._task
@@ -107,13 +114,33 @@ class Bench:
 
     def last_prompts(self) -> list[dict[str, Any]]:
         """The prompts of the browser's last request."""
-        return self._contexts[-1]["result"]
+        return self._context()["result"]
+
+    def _context(self) -> dict[str, Any]:
+        return json.loads(self._calls[-1].request.post_data)["context"]
+
+    def suggestion(self, truth: np.ndarray) -> np.ndarray:
+        """The mask of the last answer, of the size of `truth`; empty where there was none."""
+        regions = accepted(self._calls[-1].json()["data"]["result"])
+        return np.logical_or.reduce([np.zeros(truth.shape, bool), *(region.mask() for region in regions)])
+
+    def refine(self, truth: np.ndarray, good: float, limit: int = 8) -> None:
+        """Click what is wrong in the last answer, as an annotator would, until it is good enough."""
+        height, width = truth.shape
+        for _ in range(limit):
+            mask = self.suggestion(truth)
+            click = None if iou(mask, truth) > good else next_click(truth, mask, [])
+            if click is None:
+                return
+            key = "Control" if click.positive else "Control+Alt"  # Ctrl: also where a mask is
+            self.editor.click(click.x / width, click.y / height, key=key)
+        raise AssertionError(f"IoU {iou(self.suggestion(truth), truth):.2f} after {limit} more clicks")
 
     def last_body(self) -> dict[str, Any]:
         """The last click as the backend receives it."""
         task = self.client.task(self._task)
         config = self.client.project(task["project"])["label_config"]
-        params = {"login": None, "password": None, "context": self._contexts[-1]}
+        params = {"login": None, "password": None, "context": self._context()}
         return {"tasks": [task], "project": f"{task['project']}.1", "label_config": config, "params": params}
 
     def predict(self, body: dict[str, Any]) -> bytes:
@@ -127,19 +154,16 @@ class Bench:
         """End the backend and start it again; with `flush` Redis forgets everything, too."""
         self.backend.stop()
         if flush:
-            self._redis.flushall()
+            self.redis.flushall()
         self.backend.start()
 
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
     """A real Label Studio."""
-    if not LABEL_STUDIO.exists():
-        pytest.skip(f"no Label Studio at {LABEL_STUDIO}: `make setup` installs it")
-    server = LabelStudioServer(LABEL_STUDIO, tmp_path_factory.mktemp("label-studio"))
-    server.start()
-    yield server
-    server.stop()
+    with new_studio(tmp_path_factory.mktemp("label-studio")) as server:
+        server.start()
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +195,5 @@ def bench(
         }
         backend = Backend(home, environment)
         backend.start()
-        settings = Settings(label_studio_url=studio.url, label_studio_api_key=studio.token)
-        yield Bench(LabelStudio(settings), editor, backend, redis_url)
+        yield Bench(LabelStudio(backend.settings), editor, backend, redis_url)
         backend.stop()
