@@ -1,0 +1,104 @@
+"""The page at `/` for people: what is served, what is being learned, and why clicks were refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flask import render_template
+
+from backend.jobs_view import row
+from fine_tune.ledger import Ledger
+from fine_tune.outcome import Outcome, outcomes
+from fine_tune.trigger import Trigger
+from model.registry import Registry
+
+if TYPE_CHECKING:
+    from backend.assembly import Backend
+
+JOBS = 12
+WIDTH, HEIGHT = 320, 120  # of a plot, in units of its own
+
+
+@dataclass(frozen=True)
+class Line:
+    """One served line of models: `loaded` names what this process answers with, `device` what it runs on."""
+
+    name: str
+    current: str
+    loaded: str
+    device: str
+    versions: int
+    problem: str
+
+
+def render(backend: Backend) -> str:
+    """The page as HTML; without Redis it shows what is left."""
+    status = backend.status()
+    projects, jobs = backend.store.attempt(lambda client: _learning(client, backend), ([], []))
+    return render_template(
+        "status.html",
+        status=status,
+        lines=_lines(backend.registry, status),
+        projects=projects,
+        jobs=jobs,
+        refused=backend.metrics.recent_refusals(),
+        width=WIDTH,
+        height=HEIGHT,
+        now=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
+    found = []
+    for name in registry.lines():
+        current, loaded = registry.current(name), status["models"].get(name, {})
+        found.append(
+            Line(
+                name,
+                current.name if current else "none promoted",
+                loaded.get("version", ""),
+                loaded.get("device", ""),
+                len(registry.versions(name)),
+                status["problems"].get(name, ""),
+            )
+        )
+    return found
+
+
+def _learning(client: Any, backend: Backend) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Projects with their counts and last gates, and the last jobs."""
+    ledger, accept = Ledger(client), backend.settings.accept
+    projects = []
+    for number in ledger.projects():
+        last = outcomes(client, number)
+        projects.append(
+            {
+                "id": number,
+                "known": len(ledger.annotations(number)),
+                "accepted": len(ledger.accepted(number, accept)),
+                "fresh": len(ledger.fresh(number, accept)),
+                "outcomes": [_shown(outcome) for outcome in last[:3]],
+            }
+        )
+    return projects, [row(job) for job in Trigger(client).jobs()[:JOBS]]
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    before, after = (outcome.metrics.get(key) for key in ("before", "after"))
+    return {
+        "status": outcome.status,
+        "version": outcome.version,
+        "reason": outcome.reason,
+        "problems": outcome.problems[:5],
+        "at": datetime.fromtimestamp(outcome.at, UTC).isoformat(timespec="seconds"),
+        "before": polyline(before["clickers"]["classic"]["curve"]) if before else "",
+        "after": polyline(after["clickers"]["classic"]["curve"]) if after else "",
+    }
+
+
+def polyline(curve: list[float]) -> str:
+    """Points of an SVG polyline for IoU values (0..1) after click 1, 2, ..., in a box of WIDTH x HEIGHT."""
+    last = max(len(curve) - 1, 1)
+    return " ".join(f"{i * WIDTH / last:.1f},{(1 - value) * HEIGHT:.1f}" for i, value in enumerate(curve))
