@@ -19,19 +19,19 @@ $(STAMP): pyproject.toml
 	@echo "Setting up .venv (PyTorch is large: minutes the first time)"
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,train,dev]'
+	$(BIN)/pip install --disable-pip-version-check --editable '.[demo,train,dev]'
 	@touch $@
 
 # Label Studio pins libraries that clickmask needs newer: it has an environment of its own.
 $(LS_STAMP):
 	@echo "Setting up .venv-labelstudio with Label Studio $(LABEL_STUDIO)"
 	test -x $(LS_BIN)/python || $(PYTHON) -m venv .venv-labelstudio
-	$(LS_BIN)/pip install --quiet --disable-pip-version-check label-studio==$(LABEL_STUDIO)
+	$(LS_BIN)/pip install --disable-pip-version-check label-studio==$(LABEL_STUDIO)
 	@touch $@
 
 # The framework for those who run all their backends in it; its own dependencies contradict Label Studio's.
 $(LSML_STAMP): $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(LSML) $(LSML_PACKAGES)
+	$(BIN)/pip install --disable-pip-version-check --no-deps --upgrade --target $(LSML) $(LSML_PACKAGES)
 	@touch $@
 
 demo: $(STAMP) $(LS_STAMP) ## Label Studio with sample photos, connected and ready to click

@@ -37,6 +37,13 @@ LABEL_STUDIO = Path(os.environ.get("CLICKMASK_LABEL_STUDIO", ROOT / ".venv-label
 LABELS = ("Cat", "Dog")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a run waits for Label Studio to make its database."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(900))
+
+
 def new_studio(folder: Path, switches: Mapping[str, str] | None = None) -> LabelStudioServer:
     """A Label Studio that is not started yet, in a copy of a folder whose database was made by an earlier run.
 
