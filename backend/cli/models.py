@@ -75,6 +75,7 @@ def list_models(line: str | None, as_json: bool) -> None:
 @_plainly
 def show(version: str, as_json: bool) -> None:
     """Show a version's card, after checking that its weights are intact."""
+    from backend.gain import describe
     from model import checkpoint
 
     found = _registry().find(version)
@@ -85,6 +86,8 @@ def show(version: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo(f"{found.name}: {parameters / 1e6:.1f} million parameters, weights intact\n{found.path}")
+    for line in describe(card):
+        click.echo(line)
     Console().print_json(json.dumps(card))
 
 

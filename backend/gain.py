@@ -1,0 +1,49 @@
+"""What fine-tuning gained, in words and as a plot for a terminal, from a version's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HEIGHT = 10  # rows of the plot
+BEFORE, AFTER, BOTH = "o", "*", "#"
+
+
+def describe(card: Mapping[str, Any]) -> list[str]:
+    """Lines of text; none where the version was not fine-tuned."""
+    metrics = card.get("metrics") or {}
+    verdict, before, after = (metrics.get(key) for key in ("gate", "before", "after"))
+    if not (verdict and before and after):
+        return []
+    low, high = verdict["interval"]
+    text = [
+        f"clicks per object to IoU 0.90: {before['noc90']:.1f} -> {after['noc90']:.1f} on {verdict['objects']} held-out "
+        f"objects; saved {verdict['saved']:.1f} (95 % interval {low:.1f} to {high:.1f})",
+        f"gate: {'promoted' if verdict['promoted'] else 'kept back'}, {verdict['reason']}",
+    ]
+    if "general" in metrics and "after" in metrics["general"]:
+        general = metrics["general"]
+        text.append(
+            f"general set: {general['before']['noc90']:.1f} -> {general['after']['noc90']:.1f} clicks to IoU 0.90"
+        )
+    curves = [side["clickers"]["classic"]["curve"] for side in (before, after)]
+    return [*text, "", *plot(*curves)]
+
+
+def plot(before: Sequence[float], after: Sequence[float]) -> list[str]:
+    """Two curves of IoU (0..1) over clicks as lines of text."""
+    values = [*before, *after]
+    low = int(min(values) * 10) / 10
+    step = (1 - low) / HEIGHT or 0.01
+    rows = [[" "] * (2 * len(before)) for _ in range(HEIGHT + 1)]
+    for mark, curve in ((BEFORE, before), (AFTER, after)):
+        for click, value in enumerate(curve):
+            row, column = HEIGHT - round((value - low) / step), 2 * click
+            rows[row][column] = BOTH if rows[row][column] == BEFORE and mark == AFTER else mark
+    drawn = [f"{1 - i * step:4.2f} |{''.join(row)}" for i, row in enumerate(rows)]
+    last = f"{len(before)} clicks"
+    return [
+        *drawn,
+        f"     +{'-' * 2 * len(before)}",
+        f"      1 {last:>{max(2 * len(before) - 2, len(last))}}",
+    ] + [f"      IoU: {BEFORE} before, {AFTER} after, {BOTH} both"]
