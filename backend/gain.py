@@ -17,8 +17,8 @@ def describe(card: Mapping[str, Any]) -> list[str]:
         return []
     low, high = verdict["interval"]
     text = [
-        f"clicks per object to IoU 0.90: {before['noc90']:.1f} -> {after['noc90']:.1f} on {verdict['objects']} held-out "
-        f"objects; saved {verdict['saved']:.1f} (95 % interval {low:.1f} to {high:.1f})",
+        f"clicks per object to IoU 0.90: {before['noc90']:.1f} -> {after['noc90']:.1f} on {verdict['objects']} "
+        f"held-out objects; saved {verdict['saved']:.1f} (95 % interval {low:.1f} to {high:.1f})",
         f"gate: {'promoted' if verdict['promoted'] else 'kept back'}, {verdict['reason']}",
     ]
     if "general" in metrics and "after" in metrics["general"]:
@@ -33,8 +33,8 @@ def describe(card: Mapping[str, Any]) -> list[str]:
 def plot(before: Sequence[float], after: Sequence[float]) -> list[str]:
     """Two curves of IoU (0..1) over clicks as lines of text."""
     values = [*before, *after]
-    low = int(min(values) * 10) / 10
-    step = (1 - low) / HEIGHT or 0.01
+    low = min(int(min(values) * 10) / 10, 0.9)
+    step = (1 - low) / HEIGHT
     rows = [[" "] * (2 * len(before)) for _ in range(HEIGHT + 1)]
     for mark, curve in ((BEFORE, before), (AFTER, after)):
         for click, value in enumerate(curve):
@@ -46,4 +46,5 @@ def plot(before: Sequence[float], after: Sequence[float]) -> list[str]:
         *drawn,
         f"     +{'-' * 2 * len(before)}",
         f"      1 {last:>{max(2 * len(before) - 2, len(last))}}",
-    ] + [f"      IoU: {BEFORE} before, {AFTER} after, {BOTH} both"]
+        f"      IoU: {BEFORE} before, {AFTER} after, {BOTH} both",
+    ]
