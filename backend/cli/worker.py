@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import click
 
-QUEUES = ("clickmask",)
-
 
 @click.command("worker")
 @click.option("--burst", is_flag=True, help="End when no job is waiting.")
-@click.option("--queue", "queues", multiple=True, default=QUEUES, show_default=True, help="Repeatable.")
-def command(burst: bool, queues: tuple[str, ...]) -> None:
+def command(burst: bool) -> None:
     """Run fine-tuning jobs; start as many workers as there are GPUs.
 
     Jobs run in spawned processes, since CUDA does not survive a fork.
@@ -20,6 +17,7 @@ def command(burst: bool, queues: tuple[str, ...]) -> None:
     from rq.worker import SpawnWorker
 
     from backend.settings import Settings, SettingsError
+    from fine_tune.trigger import QUEUE
 
     try:
         settings = Settings.from_env()
@@ -36,5 +34,5 @@ def command(burst: bool, queues: tuple[str, ...]) -> None:
     except redis.RedisError as error:
         shown = settings.masked()["CLICKMASK_REDIS_URL"]
         raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
-    worker = SpawnWorker(list(queues), connection=connection, serializer=JSONSerializer)
+    worker = SpawnWorker([QUEUE], connection=connection, serializer=JSONSerializer)
     worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)

@@ -8,13 +8,14 @@ from click.testing import CliRunner
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from backend.cli.worker import QUEUES, command
+from backend.cli.worker import command
+from fine_tune.trigger import QUEUE
 from tests.backend.redis_server import RedisServer
 
 
 def test_jobs_run_in_spawned_processes(redis_server: RedisServer, monkeypatch):
     monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
-    queue = Queue(QUEUES[0], connection=redis_server.client(), serializer=JSONSerializer)
+    queue = Queue(QUEUE, connection=redis_server.client(), serializer=JSONSerializer)
     job, bad = queue.enqueue("os.getpid"), queue.enqueue("os.listdir", "/there/is/no/such/folder")
     answer = CliRunner().invoke(command, ["--burst"], catch_exceptions=False)
     assert answer.exit_code == 0, answer.output
