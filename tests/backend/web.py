@@ -26,7 +26,7 @@ class Web:
                 else:
                     answer(self)
 
-            do_POST = do_PATCH = do_DELETE = do_GET
+            do_HEAD = do_POST = do_PATCH = do_DELETE = do_GET
 
             def log_message(self, *args: object) -> None:
                 pass
