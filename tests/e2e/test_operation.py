@@ -126,7 +126,7 @@ def test_with_a_password_events_come_with_the_secret_and_no_others(bench: Bench,
         backend.stop()
 
 
-def test_a_label_studio_with_its_defaults_refuses_and_keeps_nothing(bench: Bench, tmp_path):
+def test_a_half_open_label_studio_refuses_and_keeps_nothing(bench: Bench, tmp_path):
     switches = {"LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "true"}  # half open: the row is made, then refused
     with new_studio(tmp_path / "studio", switches) as studio:
         studio.start()
