@@ -79,7 +79,8 @@ def settings_for(home: Path, images: ImageServer, **changes: Any) -> Settings:
     registry = Registry(home)
     if registry.current("base") is None:
         add(registry)
-    settings = Settings(home=home, label_studio_url=images.url, device="cpu", threads=1)
+    # On a busy machine anything may take long, and these tests are not about time.
+    settings = Settings(home=home, label_studio_url=images.url, device="cpu", threads=1, deadline_s=100)
     return dataclasses.replace(settings, **changes)
 
 
