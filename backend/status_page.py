@@ -38,7 +38,7 @@ def render(backend: Backend) -> str:
     status = backend.status()
     projects, jobs = backend.store.attempt(lambda client: _learning(client, backend), ([], []))
     return render_template(
-        "status.html",
+        "overview.html",
         status=status,
         lines=_lines(backend.registry, status),
         projects=projects,

@@ -29,6 +29,8 @@ class Limits:
         few: held-out objects below which nothing can be told; as many images as `images` are needed, too.
         enough: from so many objects on, the model must be better, below it must not be worse.
         early_loss: IoU after EARLY clicks may fall by so much while too few objects are held out to be sure.
+        stuck_gain, stuck_iou: where hardly any object reaches the target, the IoU after EARLY clicks must surely grow
+            by so much, to so much: wrong masks end here.
         general_loss: how much the mean number of clicks on the general set may grow over the base model's.
         objects: at most so many held-out objects are clicked.
         clicks: an object's maximum of clicks.
@@ -38,6 +40,8 @@ class Limits:
     images: int = 2
     enough: int = 20
     early_loss: float = 0.005
+    stuck_gain: float = 0.02
+    stuck_iou: float = 0.3
     general_loss: float = 0.5
     objects: int = 40
     clicks: int = 20
@@ -64,6 +68,12 @@ class Measured:
         reports = list(self.reports.values())
         images = [record.sample.partition("#")[0] for record in reports[0].records]
         return images, np.mean([[record.noc(TARGET) for record in r.records] for r in reports], 0)
+
+    def earlies(self) -> np.ndarray:
+        """IoU of every object after EARLY clicks (float64)."""
+        reports = list(self.reports.values())
+        place = min(EARLY, reports[0].max_clicks) - 1
+        return np.mean([[record.ious[place] for record in r.records] for r in reports], 0)
 
     def as_json(self) -> dict[str, Any]:
         """Figures for the card."""
@@ -139,6 +149,13 @@ def judge(before: Measured, after: Measured, limits: Limits) -> Verdict:
         return Verdict(False, "the tuned model does not answer with numbers", count, sources)
     if count < limits.few or sources < limits.images:
         good, reason = False, too_few(count, sources, limits)
+    elif after.noc > _most(after) - 0.5:
+        surely = _interval(images, after.earlies() - before.earlies())[0]
+        good = surely >= limits.stuck_gain and after.early >= limits.stuck_iou and saved >= 0
+        reason = (
+            f"{'better' if good else 'not surely better'} on {count} held-out objects, of which hardly any reaches "
+            f"the target (are the masks right?): {figures}"
+        )
     elif count < limits.enough:
         good = saved >= 0 and gained >= -limits.early_loss
         reason = f"{'not worse' if good else 'worse'} on {count} held-out objects (few): {figures}"
@@ -146,6 +163,10 @@ def judge(before: Measured, after: Measured, limits: Limits) -> Verdict:
         good = saved >= 0 and gained >= 0 and (saved > 0 or gained > 0)
         reason = f"{'better' if good else 'not better'} on {count} held-out objects: {figures}"
     return Verdict(good, reason, count, sources, saved, interval)
+
+
+def _most(measured: Measured) -> int:
+    return next(iter(measured.reports.values())).max_clicks
 
 
 def too_few(objects: int, images: int, limits: Limits) -> str:

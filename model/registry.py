@@ -135,13 +135,17 @@ class Registry:
             self._promote(version)
 
     def rollback(self, line: str) -> Version:
-        """Go back to the version that was served before the current one, and return it.
+        """Go back to the version that was served before the current one, and return it; where a project had none
+        before, the base model serves it again.
 
         Raises:
             RegistryError: nothing was served before.
         """
         with self._lock(line):
             served = self._served(line)
+            if line != BASE and len(served) == 1:
+                self._write_pointer(line, [])
+                return self.ensure_base()
             if len(served) < 2:
                 raise RegistryError(f"line {line!r} cannot be rolled back: no version was served before")
             self._write_pointer(line, served[1:])

@@ -55,6 +55,17 @@ def test_a_worse_start_is_not_bought_with_fewer_clicks():
     assert not verdict.promoted
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "good"),
+    [(0.1, 0.15, False), (0.1, 0.5, True), (0.5, 0.51, False), (0.5, 0.49, False)],
+)
+def test_where_no_object_reaches_the_target_the_start_decides(before: float, after: float, good: bool):
+    old, new = (measured(np.full((24, 10), iou)) for iou in (before, after))
+    verdict = judge(old, new, LIMITS)
+    assert verdict.promoted is good
+    assert "are the masks right?" in verdict.reason
+
+
 @pytest.mark.parametrize(("objects", "per_image"), [(5, 1), (12, 12)])
 def test_too_little_is_held_out_to_tell(objects: int, per_image: int):
     before, after = (measured(reaching([n] * objects), per_image) for n in (6, 2))

@@ -86,16 +86,19 @@ def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):  # n
 
 
 def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):  # noqa: F811
-    before = Registry(home).current(LINE)
-    chance = np.random.default_rng(0)
+    registry, chance = Registry(home), np.random.default_rng(0)
+    good = registry.current(LINE)
+    assert good is not None
+    registry.promote(registry.adopt("base", good.path))  # a base that knows shapes
+    other = PROJECT + 1
 
     def shuffled(mask: np.ndarray) -> np.ndarray:
         return np.roll(mask, tuple(chance.integers(20, 76, 2)), (0, 1))
 
-    outcome = fine_tune(PROJECT, Shapes(COUNT, shuffled), setup(home, redis_server, 12), quiet)
+    outcome = fine_tune(other, Shapes(COUNT, shuffled), setup(home, redis_server, 12), quiet)
     assert outcome.status in ("kept back", "refused"), outcome.reason
     assert outcome.reason
-    assert Registry(home).current(LINE) == before
+    assert registry.current(f"project-{other}") is None
 
 
 def test_a_loss_that_is_no_number_is_refused(home: Path, redis_server: RedisServer):  # noqa: F811

@@ -66,6 +66,18 @@ def test_rollback_goes_back_the_way_it_came(store: Registry, net: torch.nn.Modul
     assert store.rollback("base") == one
 
 
+def test_a_projects_first_version_rolls_back_to_the_base_model(store: Registry, net: torch.nn.Module) -> None:
+    base, own = store.add("base", net, CARD), store.add("project-3", net, CARD)
+    store.promote(base)
+    store.promote(own)
+    assert store.rollback("project-3") == base
+    assert store.current("project-3") is None
+    with pytest.raises(RegistryError, match="no version was served before"):
+        store.rollback("project-3")
+    store.promote(own)
+    assert store.current("project-3") == own
+
+
 def test_prune_keeps_what_is_served_or_may_be(store: Registry, net: torch.nn.Module) -> None:
     versions = [store.add("base", net, CARD) for _ in range(6)]
     for version in (versions[4], versions[0], versions[2]):
