@@ -50,11 +50,18 @@ class Picture:
 
 
 class ImageStore:
-    """Fetches, decodes and keeps images; safe to use from several threads."""
+    """Fetches, decodes and keeps images; safe to use from several threads.
+
+    Raises:
+        ImageError: LABEL_STUDIO_URL is no address that can be asked.
+    """
 
     def __init__(self, settings: Settings, client: LabelStudio) -> None:
         self._settings, self._client = settings, client
-        trusted = origin(client.url) if client.url else None
+        try:
+            trusted = origin(client.url) if client.url else None
+        except FetchError as error:
+            raise ImageError(f"LABEL_STUDIO_URL cannot be used: {error}") from None
         self._guard = Guard(trusted, settings.image_hosts)
         self._limit = settings.image_cache_mb << 20
         self._lock = threading.Lock()
@@ -76,7 +83,7 @@ class ImageStore:
         Raises:
             ImageError: see its text.
         """
-        key = _key(url)
+        key = _key(url, task_id)
         with self._lock:
             if key in self._cache:
                 self._hits += 1
@@ -102,8 +109,9 @@ class ImageStore:
 
     def prefetch(self, url: str, task_id: int | None = None) -> None:
         """Begin to load an image in the background; dropped when enough are under way, errors only logged."""
+        key = _key(url, task_id)
         with self._lock:
-            if _key(url) in self._cache or _key(url) in self._under_way or self._planned >= AHEAD:
+            if key in self._cache or key in self._under_way or self._planned >= AHEAD:
                 return
             self._planned += 1
 
@@ -264,8 +272,13 @@ class ImageStore:
         return f"Label Studio could not give it ({status}): is the file still there? Its log may say more"
 
 
-def _key(url: str) -> str:
-    """What an image is cached under: its address, or a hash of data that is the address."""
+def _key(url: str, task_id: int | None) -> str:
+    """What an image is cached under: its address, or a hash of data that is the address.
+
+    What an address in a bucket leads to depends on the storages of the task's project.
+    """
+    if url.startswith(tuple(f"{scheme}:" for scheme in CLOUD_SCHEMES)):
+        return f"{task_id} {url}"
     return url if len(url) < 4096 else hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -94,6 +94,21 @@ def test_cloud_addresses_are_presigned_by_label_studio(web):
         store(web).get("gs://bucket/a.png")
 
 
+def test_one_address_in_buckets_of_two_projects_may_be_two_images(web):
+    for task, value in ((12, 1), (13, 2)):
+        web.routes[f"/tasks/{task}/presign/"] = answers(200, png(value))
+    images = store(web)
+    assert [int(images.get("s3://bucket/a.png", task).pixels[0, 0, 0]) for task in (12, 13, 12)] == [1, 2, 1]
+    assert len(web.requests) == 2
+
+
+def test_a_password_in_the_address_of_label_studio_is_refused():
+    settings = Settings(label_studio_url="http://someone:hidden@studio")
+    with pytest.raises(ImageError, match="LABEL_STUDIO_URL cannot be used: .*password") as caught:
+        ImageStore(settings, LabelStudio(settings))
+    assert "hidden" not in str(caught.value)
+
+
 def test_a_data_uri_needs_no_network(web):
     uri = "data:image/png;base64," + base64.b64encode(png(9)).decode()
     assert (store(web).get(uri).pixels == 9).all()
