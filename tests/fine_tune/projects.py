@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -33,6 +35,15 @@ def base(registry: Registry) -> Version:
     version = registry.add("base", network(), CARD)
     registry.promote(version)
     return version
+
+
+def general_set(folder: Path) -> Path:
+    """Write a general set of one object, so that judging on it takes no time; returns the folder."""
+    scene = shape_scene(np.random.default_rng(99))
+    for kind, pixels in (("images", scene.image), ("masks", scene.truth.astype(np.uint8))):
+        (folder / kind).mkdir(parents=True)
+        cv2.imwrite(str(folder / kind / "one.png"), pixels)
+    return folder
 
 
 class Shapes:

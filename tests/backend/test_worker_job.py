@@ -1,0 +1,214 @@
+"""Real RQ workers run real jobs, are killed, cancelled and cut off from Redis and Label Studio."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from rq.job import Job
+
+from backend.settings import Settings
+from backend.worker_job import ProjectSource
+from fine_tune.ledger import Ledger
+from fine_tune.outcome import outcomes
+from fine_tune.samples import SourceError
+from fine_tune.trigger import Trigger
+from model.registry import Registry
+from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.redis_server import RedisServer
+from tests.backend.web import Web, answers
+from tests.fine_tune.projects import base, general_set
+from tests.fine_tune.shapes import shape_scene
+
+ROOT = Path(__file__).parents[2]
+COUNT = 8
+PATIENCE_S = 240.0
+
+
+@pytest.fixture
+def project() -> Iterator[Web]:
+    web = annotated(COUNT)
+    yield web
+    web.close()
+
+
+class Place:
+    """A home with a base model, and workers on it."""
+
+    def __init__(self, home: Path, server: RedisServer, web: Web) -> None:
+        self.home, self.registry, self.server = home, Registry(home), server
+        base(self.registry)
+        self.trigger = Trigger(server.client())
+        self.environment = {
+            "CLICKMASK_HOME": str(home),
+            "CLICKMASK_REDIS_URL": server.url,
+            "LABEL_STUDIO_URL": web.url,
+            "CLICKMASK_GENERAL_SET": str(general_set(home / "general")),
+            "CLICKMASK_TRAIN_STEPS": "2",
+            "CLICKMASK_TRAIN_MINUTES": "20",
+            "CLICKMASK_DEVICE": "cpu",
+            "CLICKMASK_THREADS": "1",
+        }
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def work(self, **changes: str) -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        environment = {**os.environ, **self.environment, **changes, "PYTHONPATH": str(ROOT)}
+        with (self.home / "worker.log").open("ab") as log:
+            command = [sys.executable, "-m", "backend.cli", "worker"]
+            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(worker)
+        return worker
+
+    def wait(self, what: str, condition: Callable[[], Any]) -> Any:
+        """Wait until the condition is true, and return its value."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"{what} never came:\n{(self.home / 'worker.log').read_text()[-3000:]}")
+
+    def meta(self, job: Job) -> dict[str, Any]:
+        found = self.trigger.job(job.id)
+        return {} if found is None else found.meta
+
+    def end_of(self, job: Job) -> Job:
+        def over() -> Job | None:
+            found = self.trigger.job(job.id)
+            return found if found is not None and found.get_status() in ("finished", "failed") else None
+
+        return self.wait(f"the end of {job.id}", over)
+
+    def training(self, job: Job) -> dict[str, Any]:
+        """Wait until the job is in the middle of training."""
+        return self.wait(
+            "training", lambda: (m := self.meta(job)).get("phase") == "training" and m.get("step") and m
+        )
+
+    def close(self) -> None:
+        for worker in self.workers:
+            kill(worker)
+
+
+def kill(worker: subprocess.Popen[bytes]) -> None:
+    """kill -9, the worker and whatever it started."""
+    try:
+        family = psutil.Process(worker.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    for process in (*family, worker):
+        try:
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    worker.wait()
+
+
+@pytest.fixture
+def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[Place]:
+    found = Place(tmp_path, redis_server, project)
+    yield found
+    found.close()
+
+
+def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place):
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work()
+    done = place.end_of(job)
+    result = done.return_value()
+    assert result is not None and result["status"] == "promoted", done.latest_result()
+    current = place.registry.current("project-3")
+    assert current is not None and current.name == result["version"]
+    assert outcomes(place.server.client(), PROJECT)[0].version == current.name
+    assert Ledger(place.server.client()).fresh(PROJECT, "submitted") == set()
+    assert place.trigger.last_end(PROJECT) > time.time() - PATIENCE_S
+
+
+def test_a_killed_worker_does_not_stand_in_the_way(place: Place):
+    job = place.trigger.request(PROJECT, "test")
+    worker = place.work(CLICKMASK_TRAIN_STEPS="500")
+    place.training(job)
+    kill(worker)
+    assert place.registry.versions("project-3") == []
+    assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
+    again = place.trigger.request(PROJECT, "test", force=True)
+    assert again.id != job.id
+    place.work()
+    result = place.end_of(again).return_value()
+    if result is None:  # the dead one's turn had not run out yet: the job gave way to its successor
+        successor = place.wait(
+            "a successor", lambda: place.trigger.waiting(PROJECT) or place.registry.current("project-3")
+        )
+        assert successor
+    place.wait("the new version", lambda: place.registry.current("project-3"))
+
+
+def test_two_workers_share_a_project_without_training_it_twice(place: Place):
+    first = place.trigger.request(PROJECT, "first")
+    place.work(CLICKMASK_TRAIN_STEPS="6")
+    place.training(first)
+    follow, same = (place.trigger.request(PROJECT, why) for why in ("second", "third"))
+    assert follow.id != first.id
+    assert same.id == follow.id, "triggers during a job make one follow-up"
+    place.work()
+    place.end_of(first)
+    place.wait("the follow-up", lambda: len(outcomes(place.server.client(), PROJECT)) == 2)
+    statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
+    assert statuses[0] == "skipped", "nothing new was left for it"
+    assert len(place.registry.versions("project-3")) == 1
+
+
+def test_a_running_job_is_cancelled(place: Place):
+    job = place.trigger.request(PROJECT, "test")
+    place.work(CLICKMASK_TRAIN_STEPS="500")
+    meta = place.training(job)
+    assert {"share", "loss", "eta_s"} <= meta.keys()
+    assert place.trigger.cancel(job.id) == "cancelling"
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "cancelled"
+    assert place.registry.current("project-3") is None
+
+
+def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
+    export = project.routes["/api/projects/3/export"]
+    project.routes["/api/projects/3/export"] = answers(502, b"bad gateway")
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work()
+    place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    project.routes["/api/projects/3/export"] = export
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "promoted"
+
+
+def test_annotations_are_read_as_label_studio_exports_them(project: Web, tmp_path: Path):
+    source = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=project.url))
+    listed = source.annotations()
+    assert [a["id"] for a in listed] == list(range(1, COUNT + 1))
+    problems: list[str] = []
+    del project.routes["/data/upload/3/2.png"]
+    examples = list(source.examples({1, 2, 3}, problems.append))
+    assert len(examples) == 2
+    assert "task 2" in problems[0]
+    scene = shape_scene(np.random.default_rng(1))
+    assert np.array_equal(examples[0].image, scene.image)
+    (mask,) = examples[0].masks
+    assert np.array_equal(mask, scene.truth)
+
+
+def test_a_label_studio_that_is_away_is_named(tmp_path: Path):
+    web = Web()
+    web.close()
+    source = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=web.url))
+    with pytest.raises(SourceError, match="cannot be reached"):
+        source.annotations()
