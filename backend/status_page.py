@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backend.assembly import Backend
 
 JOBS = 12
+Learning = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 WIDTH, HEIGHT = 320, 120  # of a plot, in units of its own
 
 
@@ -36,7 +37,8 @@ class Line:
 def render(backend: Backend) -> str:
     """The page as HTML; without Redis it shows what is left."""
     status = backend.status()
-    projects, jobs = backend.store.attempt(lambda client: _learning(client, backend), ([], []))
+    nothing: Learning = ([], [])
+    projects, jobs = backend.store.attempt(lambda client: _learning(client, backend), nothing)
     return render_template(
         "overview.html",
         status=status,
@@ -67,7 +69,7 @@ def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
     return found
 
 
-def _learning(client: Any, backend: Backend) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _learning(client: Any, backend: Backend) -> Learning:
     """Projects with their counts and last gates, and the last jobs."""
     ledger, accept = Ledger(client), backend.settings.accept
     projects = []

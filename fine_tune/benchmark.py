@@ -40,11 +40,13 @@ def read_images(folder: Path, count: int) -> Samples:
     order = np.random.default_rng(0).permutation(len(chosen))[:count]
     samples = Samples()
     for entry in (chosen[i] for i in order):
-        image = cv2.cvtColor(cv2.imread(str(folder / entry["image"])), cv2.COLOR_BGR2RGB)
+        image = cv2.imread(str(folder / entry["image"]))
         ids = cv2.imread(str(folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)
+        if image is None or ids is None:
+            raise SystemExit(f"{folder}: image or mask of {entry['id']} cannot be read")
         masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
         name = next(f"{entry['id']}/{n}" for n in range(10_000) if not is_held_out(f"{entry['id']}/{n}"))
-        samples.add(Example(name, image, masks))
+        samples.add(Example(name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), masks))
     return samples
 
 
