@@ -57,9 +57,9 @@ def draw(parts: Mapping[str, tuple[Sequence[Record], Mapping[str, np.ndarray]]],
             if name == "random":
                 axis.axhline(ious.mean(), color="0.6", lw=1, ls=":", label="random (expected)")
             elif name == "oracle":
-                axis.plot(100 * shares, curve(values, ious, shares), "k--", lw=1, label=name)
+                axis.plot(100 * shares, curve(values, ious, shares), "--", color="0.4", lw=1, label=name)
             else:
-                style = {"lw": 2.4, "color": "C3"} if name == OURS else {"lw": 1.2}
+                style = {"lw": 2.6, "color": "black"} if name == OURS else {"lw": 1.2}
                 axis.plot(100 * shares, curve(values, ious, shares), label=name, **style)
         axis.set(title=title, xlabel="worst x % by predicted quality", ylabel="mean IoU", xlim=(0, 100))
         axis.grid(alpha=0.3)

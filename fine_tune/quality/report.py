@@ -19,6 +19,7 @@ from fine_tune.quality.training import examples
 
 BAD = 0.85  # an IoU below this is a mask to review
 REVIEWED = 0.2  # of the annotations
+FEW = 0.15  # bad masks in a project of good annotators
 OURS = "clickmask"
 RESAMPLES = 1000
 
@@ -53,12 +54,22 @@ def auroc(scores: np.ndarray, ious: np.ndarray) -> float:
 
 def found(scores: np.ndarray, ious: np.ndarray) -> float:
     """Share of the bad masks among the first `REVIEWED` of the annotations, lowest scores first."""
-    return float(_first_bad(scores, ious).sum() / max((ious < BAD).sum(), 1))
+    order = np.argsort(scores, kind="stable")
+    first = ious[order[: max(round(REVIEWED * len(ious)), 1)]]
+    return float((first < BAD).sum() / max((ious < BAD).sum(), 1))
 
 
-def precision(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Share of bad masks among the first `REVIEWED` of the annotations."""
-    return float(_first_bad(scores, ious).mean())
+def found_of_few(scores: np.ndarray, ious: np.ndarray) -> float:
+    """What `found` would be in a project where only `FEW` of the masks are bad, by weighting the two kinds.
+
+    Where more than `REVIEWED` of the masks are bad, nothing can find them all among the first.
+    """
+    bad, order = ious < BAD, np.argsort(scores, kind="stable")
+    if bad.all() or not bad.any():
+        return float(bad.any()) * REVIEWED
+    weights = np.where(bad, FEW / bad.sum(), (1 - FEW) / (~bad).sum())[order]
+    first = np.cumsum(weights) <= REVIEWED
+    return float(weights[first & bad[order]].sum() / FEW)
 
 
 def worst(scores: np.ndarray, ious: np.ndarray) -> float:
@@ -71,14 +82,9 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "Spearman": spearman,
     "AUROC": auroc,
     "found in first 20 %": found,
-    "bad among first 20 %": precision,
+    "found, were 15 % bad": found_of_few,
     "mean IoU of worst 10 %": worst,
 }
-
-
-def _first_bad(scores: np.ndarray, ious: np.ndarray) -> np.ndarray:
-    order = np.argsort(scores, kind="stable")
-    return ious[order[: max(round(REVIEWED * len(ious)), 1)]] < BAD
 
 
 def score_all(

@@ -16,19 +16,30 @@ def test_the_oracle_finds_everything():
     assert report.spearman(IOUS, IOUS) == pytest.approx(1)
     assert report.auroc(IOUS, IOUS) == 1
     assert report.found(IOUS, IOUS) == 1
-    assert report.precision(IOUS, IOUS) == 1
+    assert report.found_of_few(IOUS, IOUS) == pytest.approx(1)
     assert report.worst(IOUS, IOUS) == 0.5
 
 
 def test_the_reverse_finds_nothing():
     assert report.spearman(-IOUS, IOUS) == pytest.approx(-1)
     assert report.auroc(-IOUS, IOUS) == 0
+    assert report.found_of_few(-IOUS, IOUS) == 0
     assert report.found(-IOUS, IOUS) == 0
+
+
+def test_bad_masks_are_weighted_to_be_few():
+    ious = np.array([0.5] * 80 + [0.95] * 20)
+    scores = np.arange(100.0)  # the bad ones first: 20 of 80 fit into the first fifth
+    assert report.found(scores, ious) == 0.25
+    assert report.found_of_few(scores, ious) == pytest.approx(1)
+    mixed = np.arange(100.0) * 37 % 100
+    assert report.found_of_few(mixed, ious) == pytest.approx(0.2, abs=0.08)
 
 
 def test_no_ranking_and_no_bad_masks():
     assert report.spearman(np.zeros(10), IOUS) == 0
     assert report.auroc(IOUS, np.ones(10)) == 0.5
+    assert report.found_of_few(IOUS, np.ones(10)) == 0
 
 
 def test_curve_ends_at_the_mean():
