@@ -18,7 +18,9 @@ from backend.assembly import Backend
 from backend.result import prediction
 from backend.settings import Settings
 from backend.store import Store
+from backend.worker_job import policy
 from fine_tune.ledger import Ledger
+from fine_tune.trigger import Trigger
 
 logger = logging.getLogger(__name__)
 
@@ -84,12 +86,15 @@ class ClickMask(LabelStudioMLBase):
         """
         event = kwargs.get("event") or next((arg for arg in args if isinstance(arg, str)), "")
         data = kwargs.get("data") or next((arg for arg in args if isinstance(arg, dict)), {})
-        client = Store(Settings.from_env().redis_url).client()
+        settings = Settings.from_env()
+        client = Store(settings.redis_url).client()
         if client is None:
             logger.error("%s is lost: no Redis is configured, set CLICKMASK_REDIS_URL", event)
             return {}
         try:
-            return {"recorded": Ledger(client).record(event, data)}
+            recorded = Ledger(client).record(event, data)
+            Trigger(client, policy(settings)).consider(event, data)
+            return {"recorded": recorded}
         except (redis.RedisError, ValueError) as error:
             logger.error("%s is lost: %s", event, error)
             return {}
