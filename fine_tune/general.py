@@ -46,7 +46,7 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """HxWx3 float32 in 0..255: two colours, mixed by noise of a random grain and a gradient."""
     noise = rng.normal(0, 1, (shape[0], shape[1])).astype(np.float32)
     grain = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(1, 12)))
-    grain /= max(float(grain.std()), 1e-6)
+    grain = grain / max(float(grain.std()), 1e-6)
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     slope = rows * rng.uniform(-1, 1) / shape[0] + cols * rng.uniform(-1, 1) / shape[1]
     mix = 1 / (1 + np.exp(-(grain * rng.uniform(0.2, 1.5) + slope)))[..., None]
