@@ -46,10 +46,10 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """HxWx3 float32 in 0..255: two colours, mixed by noise of a random grain and a gradient."""
     noise = rng.normal(0, 1, (shape[0], shape[1])).astype(np.float32)
     grain = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(1, 12)))
-    grain = grain / max(float(grain.std()), 1e-6)
+    strength = rng.uniform(0.2, 1.5) / max(float(grain.std()), 1e-6)
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     slope = rows * rng.uniform(-1, 1) / shape[0] + cols * rng.uniform(-1, 1) / shape[1]
-    mix = 1 / (1 + np.exp(-(grain * rng.uniform(0.2, 1.5) + slope)))[..., None]
+    mix = 1 / (1 + np.exp(-(grain * strength + slope)))[..., None]
     first = rng.uniform(20, 235, 3)
     second = (first + rng.normal(0, 35, 3)).clip(0, 255)
     return (first * mix + second * (1 - mix)).astype(np.float32)
