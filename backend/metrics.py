@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -27,50 +28,22 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         # Told of every stage and its seconds: histograms are too coarse for a benchmark.
         self.on_stage: Callable[[str, float], None] | None = None
-        self.requests = Histogram(
-            "clickmask_request_seconds",
-            "Time to answer a request.",
-            ["route", "status"],
-            buckets=BUCKETS,
-            registry=registry,
+        seconds = partial(Histogram, registry=registry, buckets=BUCKETS)
+        count = partial(Counter, registry=registry)
+        total = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        self.requests = seconds("clickmask_request_seconds", "Time to answer a request.", ["route", "status"])
+        self.stages = seconds("clickmask_stage_seconds", "Time in one stage of a click.", ["stage"])
+        self.sessions = count(
+            "clickmask_session_lookups", "Where the mask of the clicks before was found.", ["where"]
         )
-        self.stages = Histogram(
-            "clickmask_stage_seconds",
-            "Time in one stage of a click.",
-            ["stage"],
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self.sessions = Counter(
-            "clickmask_session_lookups",
-            "Where the mask of the clicks before was found.",
-            ["where"],
-            registry=registry,
-        )
-        self.refused = Counter(
-            "clickmask_refused", "Clicks that got no mask, by reason.", ["reason"], registry=registry
-        )
-        self.events = Counter(
-            "clickmask_webhook_events", "Webhook events.", ["action", "outcome"], registry=registry
-        )
-        self.running = Gauge(
-            "clickmask_predictions_running",
-            "Predictions being computed.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.waiting = Gauge(
-            "clickmask_predictions_waiting",
-            "Predictions in the queue.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.images = Gauge(
+        self.refused = count("clickmask_refused", "Clicks that got no mask, by reason.", ["reason"])
+        self.events = count("clickmask_webhook_events", "Webhook events.", ["action", "outcome"])
+        self.running = total("clickmask_predictions_running", "Predictions being computed.")
+        self.waiting = total("clickmask_predictions_waiting", "Predictions in the queue.")
+        self.images = total(
             "clickmask_images",
             "The cache of decoded images: hits and misses since start, bytes and images held.",
             ["what"],
-            registry=registry,
-            multiprocess_mode="livesum",
         )
         self.model = Gauge(
             "clickmask_model_info",
