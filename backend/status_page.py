@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import render_template
 
 from backend.jobs_view import row
+from backend.review import distribution
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import Outcome, outcomes
 from fine_tune.trigger import Trigger
@@ -82,6 +83,7 @@ def _learning(client: Any, backend: Backend) -> Learning:
                 "accepted": len(ledger.accepted(number, accept)),
                 "fresh": len(ledger.fresh(number, accept)),
                 "outcomes": [_shown(outcome) for outcome in last[:3]],
+                "quality": _quality(distribution(client, number)),
             }
         )
     return projects, [row(job) for job in Trigger(client).jobs()[:JOBS]]
@@ -98,6 +100,18 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
         "before": polyline(before["clickers"]["classic"]["curve"]) if before else "",
         "after": polyline(after["clickers"]["classic"]["curve"]) if after else "",
     }
+
+
+def _quality(ious: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """Predicted IoUs by annotator, with a bar (0..1 of the highest) for every tenth; all of them first."""
+    if not ious:
+        return []
+    rows = []
+    for name, values in {"everybody": [iou for part in ious.values() for iou in part], **ious}.items():
+        counts = [sum(min(int(iou * 10), 9) == tenth for iou in values) for tenth in range(10)]
+        bars = [count / max(counts) for count in counts]
+        rows.append({"who": name, "count": len(values), "mean": sum(values) / len(values), "bars": bars})
+    return rows
 
 
 def polyline(curve: list[float]) -> str:

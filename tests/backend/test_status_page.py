@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,24 @@ def test_what_is_going_on_is_shown(tmp_path: Path, images: ImageServer, redis_se
         assert text in page.text
     assert "<script>" not in page.text
     assert "<b>me" not in page.text
+
+
+def test_published_quality_is_shown_by_annotator(
+    tmp_path: Path, images: ImageServer, redis_server: RedisServer
+):
+    client = redis_server.client()
+    annotation = {"id": 1, "task": 2, "updated_at": "2026", "result_count": 1}
+    Ledger(client).record("ANNOTATION_CREATED", {"annotation": annotation, "project": {"id": 77}})
+    for number, (who, iou) in enumerate(
+        (("ann@example.com", 0.95), ("ann@example.com", 0.85), ("<i>bob", 0.2))
+    ):
+        entry = json.dumps({"task": number, "annotator": who, "iou": iou})
+        client.hset("clickmask:quality:77", f"{number}/cm", entry)
+    with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
+        text = " ".join(app.test_client().get("/", headers=BROWSER).text.split())
+    assert "everybody: predicted IoU 0.67 on average, 3 objects" in text
+    assert "ann@example.com: predicted IoU 0.90 on average, 2 objects" in text
+    assert "&lt;i&gt;bob: predicted IoU 0.20 on average, 1 objects" in text
 
 
 def test_label_studio_still_gets_its_health(tmp_path: Path, images: ImageServer):
