@@ -31,14 +31,16 @@ def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",)) -> 
         outputs: "brush", "polygon" or both: what accepted masks become.
     """
     tags = "".join(f"<Label value={quoteattr(label)}/>" for label in labels)
-    controls = [(OUTPUTS[output], output, 'smart="false"') for output in outputs]
-    # smartOnly: without it there is a second point tool, whose points look like clicks and are none.
+    # The rows of labels look alike: a heading tells them apart.
+    controls = [("Masks", OUTPUTS[output], output, 'smart="false"') for output in outputs]
     controls += [
-        ("KeyPointLabels", "kp", 'smart="true" smartOnly="true"'),
-        ("RectangleLabels", "rect", 'smart="true"'),
+        # smartOnly: without it there is a second point tool, whose points look like clicks and are none.
+        ("Clicks (Alt takes away)", "KeyPointLabels", "kp", 'smart="true" smartOnly="true"'),
+        ("Boxes", "RectangleLabels", "rect", 'smart="true"'),
     ]
     body = "".join(
-        f'<{tag} name="{name}" toName="image" {extra}>{tags}</{tag}>' for tag, name, extra in controls
+        f'<Header size="5" value="{heading}"/><{tag} name="{name}" toName="image" {extra}>{tags}</{tag}>'
+        for heading, tag, name, extra in controls
     )
     image = '<Image name="image" value="$image" zoom="true" zoomControl="true" rotateControl="true"/>'
     return f"<View>{image}{body}</View>"
