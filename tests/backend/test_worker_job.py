@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import psutil
 import pytest
 from rq.job import Job
 
+from backend.embedded import EmbeddedRedis
 from backend.settings import Settings
 from backend.worker_job import ProjectSource
 from fine_tune.ledger import Ledger
@@ -178,6 +181,42 @@ def test_a_running_job_is_cancelled(place: Place):
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "cancelled"
     assert place.registry.current("project-3") is None
+
+
+class Durable(RedisServer):
+    """The embedded Redis, which keeps what it holds over a restart."""
+
+    def __init__(self, home: Path) -> None:
+        self._embedded = EmbeddedRedis(home)
+        self.url = self._embedded.url
+
+    def start(self) -> None:
+        self._embedded.start()
+
+    def stop(self) -> None:
+        self._embedded.stop()
+
+
+def test_a_redis_that_restarts_costs_nothing(project: Web):
+    home = Path(tempfile.mkdtemp(prefix="cm"))
+    server = Durable(home)
+    server.start()
+    place = Place(home, server, project)
+    try:
+        job = place.trigger.request(PROJECT, "test", force=True)
+        place.work(CLICKMASK_TRAIN_STEPS="12")
+        place.training(job)
+        server.stop()
+        server.start()
+        place.wait("the new version", lambda: place.registry.current("project-3"))
+        found = place.end_of(job)
+        again = place.trigger.request(PROJECT, "test")
+        assert again.id != found.id
+        assert place.end_of(again).return_value() is not None
+    finally:
+        place.close()
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
