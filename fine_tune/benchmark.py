@@ -21,6 +21,7 @@ from torch import nn
 from fine_tune import tuning
 from fine_tune.gate import THRESHOLD
 from fine_tune.samples import Example, Samples, is_held_out
+from fine_tune.trainer import Progress
 from fine_tune.tuning import Effort
 from model import checkpoint
 from model.datasets import Sample, read_folder, spread
@@ -66,6 +67,21 @@ def figures(network: nn.Module, card: dict[str, Any], samples: list[Sample], dev
     return evaluate(predictor, samples, Rules("classic", threshold=THRESHOLD, batch=8))
 
 
+def learn(
+    base: nn.Module, card: dict[str, Any], own: Samples, options: argparse.Namespace
+) -> tuple[nn.Module, int]:
+    """Tune the base model; returns the network and the steps that the time was enough for."""
+    effort = Effort(options.minutes, keep=options.keep, accelerator=options.accelerator)
+    done = 0
+
+    def on_step(progress: Progress) -> None:
+        nonlocal done
+        done = progress.step
+
+    recipe = effort.recipe(own.count()["train_objects"], card["size"])
+    return tuning.tune(base, base, own.draw, recipe, effort, on_step), done
+
+
 def row(name: str, images: str, share: float, report: Report, minutes: float) -> dict[str, Any]:
     """One run as values by column."""
     values = [report.noc(0.85), report.noc(0.9), *(report.iou_at(k) for k in (1, 3, 5))]
@@ -97,9 +113,8 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         note(folder.name, "before", 0.0, figures(base, card, samples, options.device), 0.0)
         for count in options.images:
             started, own = time.monotonic(), read_images(folder, count)
-            effort = Effort(options.minutes, keep=options.keep, accelerator=options.accelerator)
-            recipe = effort.recipe(own.count()["train_objects"], card["size"])
-            tuned = tuning.tune(base, base, own.draw, recipe, effort)
+            tuned, steps = learn(base, card, own, options)
+            print(f"{folder.name}, {count} images: {steps} steps", file=sys.stderr, flush=True)
             minutes = (time.monotonic() - started) / 60
             for share in options.shares:
                 network = tuning.mixed(base, tuned, share)
