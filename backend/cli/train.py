@@ -106,7 +106,6 @@ def _trainer(items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
     from model.networks import build
 
     cv2.setNumThreads(1)  # clicks are simulated beside the network: more threads would only fight for cores
-    torch.set_flush_denormal(True)
     torch.manual_seed(options["seed"])
     network = build(options["network"])
     _load_imagenet(network, options["imagenet"])

@@ -1,0 +1,57 @@
+"""The weights that ship: complete, described, and good enough to work with on pictures that the tests draw."""
+
+import numpy as np
+import pytest
+
+from model import checkpoint
+from model.datasets import Sample, Scene
+from model.engine import create_engine
+from model.evaluation import Rules, evaluate
+from model.predictor import Predictor, box_prior
+from model.registry import PACKAGED
+from model.zoom import object_box
+from tests.e2e.photos import body, ground, iou, two_bodies
+
+MAX_BYTES = 25 << 20
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    network, card = checkpoint.load(PACKAGED)
+    return Predictor(
+        create_engine(network, card["size"]), card["encoding"]["name"], card["encoding"]["radius"]
+    )
+
+
+def bodies(seed: int) -> Scene:
+    """A picture of three shaded bodies; the first is the object."""
+    rng = np.random.default_rng(seed)
+    image = ground(360, 480, seed)
+    masks = []
+    for column in rng.permutation(3):
+        centre = (90 + 150 * int(column), int(rng.integers(120, 240)))
+        axes = (int(rng.integers(35, 65)), int(rng.integers(45, 90)))
+        masks.append(body(image, centre, axes, tuple(int(v) for v in rng.integers(60, 250, 3))))
+    return Scene(image, masks[0], np.zeros(masks[0].shape, bool))
+
+
+def test_the_file_is_small_and_its_card_says_what_it_is():
+    assert (PACKAGED / checkpoint.WEIGHTS).stat().st_size <= MAX_BYTES
+    card = checkpoint.read_card(PACKAGED)
+    assert card["architecture"]["name"] == "lite0-fpn"
+    assert card["training"]["data"]
+    assert card["training"]["terms"]
+    assert set(card["metrics"]) >= {"grabcut50", "berkeley100", "davis345"}
+
+
+def test_few_clicks_segment_what_the_tests_draw(predictor):
+    samples = [Sample(str(seed), lambda seed=seed: bodies(seed)) for seed in range(8)]
+    report = evaluate(predictor, samples, Rules(max_clicks=5))
+    assert report.iou_at(1) > 0.6
+    assert report.iou_at(5) > 0.9
+
+
+def test_a_box_is_enough_for_a_plain_object(predictor):
+    image, red, _ = two_bodies()
+    prior = box_prior(red.shape, object_box(red))
+    assert iou(predictor.predict(image, [], prior) >= 128, red) > 0.9
