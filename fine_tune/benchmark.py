@@ -71,7 +71,7 @@ def learn(
     base: nn.Module, card: dict[str, Any], own: Samples, options: argparse.Namespace
 ) -> tuple[nn.Module, int]:
     """Tune the base model; returns the network and the steps that the time was enough for."""
-    effort = Effort(options.minutes, keep=options.keep, accelerator=options.accelerator)
+    effort = Effort(options.minutes, rate=options.rate, keep=options.keep, accelerator=options.accelerator)
     done = 0
 
     def on_step(progress: Progress) -> None:
@@ -135,7 +135,8 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     parser.add_argument("--objects", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--keep", type=float, default=1.0)
+    parser.add_argument("--keep", type=float, default=Effort.keep)
+    parser.add_argument("--rate", type=float, default=Effort.rate)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--json", type=Path)

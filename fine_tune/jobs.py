@@ -25,7 +25,7 @@ from model.registry import Registry, Version
 
 log = logging.getLogger(__name__)
 
-SHARES = (1.0, 0.6, 0.3)  # of the way from the base model to the tuned one, tried in turn
+SHARES = (1.0, 0.5, 0.25)  # of the way from the base model to the tuned one, tried in turn
 Report = Callable[..., None]  # report(phase, share, **facts); what it raises ends the job
 
 
