@@ -34,5 +34,9 @@ def command(burst: bool) -> None:
     except redis.RedisError as error:
         shown = settings.masked()["CLICKMASK_REDIS_URL"]
         raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
-    worker = SpawnWorker([QUEUE], connection=connection, serializer=JSONSerializer)
+    # An idle worker looks every half a minute whether jobs that wait for their time have lost their scheduler with a
+    # killed worker; the defaults would let them wait for ten minutes.
+    worker = SpawnWorker(
+        [QUEUE], connection=connection, serializer=JSONSerializer, worker_ttl=45, maintenance_interval=20
+    )
     worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
