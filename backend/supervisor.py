@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -89,10 +89,7 @@ def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> Non
 
     RQ's workers finish their job after the first request and leave it after the second.
     """
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
+    family = _family(process.pid)
     for wish in (process.terminate, process.terminate, process.kill):
         try:
             wish()
@@ -106,6 +103,18 @@ def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> Non
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(family, patience_s)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """Descendants of a child, and, where it is dead already, the orphans it left in its session."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    orphans = []
+    for process in psutil.process_iter():
+        with suppress(OSError):
+            if os.getsid(process.pid) == pid:
+                orphans.append(process)
+    return orphans
 
 
 class Supervisor:
