@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from fine_tune.bundle import Item
+from model.datasets import Scene
 from model.zoom import object_box
 
 MIN_AREA = 300  # pixels; smaller objects are mostly noise of the annotation at these image sizes
@@ -28,21 +28,6 @@ SET_WEIGHTS = {
 }
 OTHER_WEIGHT = 0.01
 PASTE_SHARE = 0.3  # of all scenes
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One image with the object to be clicked.
-
-    Attributes:
-        image: HxWx3 uint8 RGB.
-        truth: HxW bool.
-        ignore: HxW bool, pixels that count nowhere.
-    """
-
-    image: np.ndarray
-    truth: np.ndarray
-    ignore: np.ndarray
 
 
 class ObjectSampler:

@@ -56,7 +56,9 @@ def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa
     assert "quality of task 8 is not updated" in caplog.text
 
 
-def test_other_events_and_odd_bodies_do_nothing(refresh):
+def test_other_events_and_odd_bodies_do_nothing(refresh, studio, review, store):  # noqa: F811
+    review.publish(review.rank(), store.client())
+    studio.web.requests.clear()
     refresh.put("PROJECT_UPDATED", body(""))
     for odd in (
         {},
@@ -66,3 +68,4 @@ def test_other_events_and_odd_bodies_do_nothing(refresh):
     ):
         refresh.put("ANNOTATION_CREATED", odd)
     settle(refresh)
+    assert studio.web.requests == []
