@@ -60,6 +60,7 @@ class Backend:
         self.serving.stop()
         self.events.stop()
         self.refresh.stop()
+        self.store.close()
 
     def status(self) -> dict[str, Any]:
         """What there is to know about this process, for the readiness probe and the status page."""

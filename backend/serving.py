@@ -99,11 +99,16 @@ class Serving:
         self._install()
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the background thread; what is loaded stays usable."""
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the background thread; what is loaded stays usable.
+
+        It is waited for: an interpreter that ends while a daemon thread is inside native code aborts.
+        """
         with self._news:
             self._stopped = True
             self._news.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
 
     def line_of(self, project: int | None) -> str:
         """Return the line that serves a project."""

@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import redis
@@ -47,7 +48,7 @@ class Store:
         self._pause_s = pause_s
         self._silent_until = 0.0
         self._lock = threading.Lock()
-        self._backlog: queue.Queue[Callable[[Any], Any]] = queue.Queue(BACKLOG)
+        self._backlog: queue.Queue[Callable[[Any], Any] | None] = queue.Queue(BACKLOG)
         self._writer: threading.Thread | None = None
 
     def attempt(self, command: Callable[[Any], T], default: T) -> T:
@@ -77,6 +78,19 @@ class Store:
         """Wait until everything given to `later` was tried."""
         self._backlog.join()
 
+    def close(self, timeout_s: float = 2.0) -> None:
+        """End the writer, after what waits for it if that takes little time.
+
+        It is waited for: an interpreter that ends while a daemon thread is inside native code (a command may
+        encode an image) aborts.
+        """
+        with self._lock:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(queue.Full):
+                self._backlog.put(None, timeout=timeout_s)
+            writer.join(timeout_s)
+
     def client(self) -> Any:
         """Return the raw client, for callers that handle `redis.RedisError`; None without Redis."""
         return self._client
@@ -96,6 +110,8 @@ class Store:
         while True:
             command = self._backlog.get()
             try:
+                if command is None:
+                    return
                 self.attempt(command, None)
             except Exception:  # all writers share this thread: one that fails must not end it
                 logger.exception("an entry for Redis cannot be written")

@@ -1,3 +1,4 @@
+import threading
 import time
 
 from backend.store import Store
@@ -26,6 +27,16 @@ def test_a_failing_entry_does_not_end_the_writer(redis_server: RedisServer) -> N
     store.later(lambda client: client.set("a", "b"))
     store.flush()
     assert redis_server.client().get("a") == b"b"
+
+
+def test_closing_writes_what_waits_and_ends_the_writer(redis_server: RedisServer) -> None:
+    before = set(threading.enumerate())
+    store = Store(redis_server.url)
+    for number in range(20):
+        store.later(lambda client, number=number: client.set(f"n{number}", "b"))
+    store.close()
+    assert len(redis_server.client().keys("n*")) == 20
+    assert not set(threading.enumerate()) - before
 
 
 def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:
