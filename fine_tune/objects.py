@@ -15,18 +15,18 @@ MIN_AREA = 300  # pixels; smaller objects are mostly noise of the annotation at 
 IGNORE = 255
 # How often a set is drawn. Precise and varied ones first; sets that are not named share OTHER_WEIGHT.
 SET_WEIGHTS = {
-    "bsds_regions": 0.24,
-    "coco_mval_rest": 0.12,
-    "coco_small": 0.09,
-    "voc_animals": 0.20,
-    "ccp_clothing": 0.10,
-    "weizmann_horses": 0.06,
+    "bsds_regions": 0.16,
+    "coco_mval_rest": 0.15,
+    "coco_small": 0.15,
+    "voc_animals": 0.25,
+    "ccp_clothing": 0.08,
+    "weizmann_horses": 0.05,
     "human_seg": 0.06,
-    "face_parts": 0.02,
-    "labelmefacade": 0.02,
+    "face_parts": 0.01,
+    "labelmefacade": 0.01,
     "wild_animals": 0.04,
 }
-OTHER_WEIGHT = 0.01
+OTHER_WEIGHT = 0.008
 PASTE_SHARE = 0.3  # of all scenes
 
 

@@ -60,9 +60,9 @@ def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
     chance = rng.random()
     if chance < 0.05:
         annotation.previous = box_prior((shape[0], shape[1]), _loose_box(scene.truth, rng))
-    elif chance < 0.2:
+    elif chance < 0.18:
         annotation.previous = _damaged(scene.truth, rng)
-    elif chance < 0.5:  # several clicks before the first answer, as RITM's training starts
+    elif chance < 0.36:  # several clicks before the first answer, as RITM's training starts
         annotation.clicks += [_random_click(scene.truth, True, rng) for _ in range(rng.geometric(0.4))]
         background = ~scene.truth & ~scene.ignore
         if background.any():

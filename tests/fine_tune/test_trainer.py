@@ -13,7 +13,7 @@ from model.networks import build
 from model.predictor import Predictor
 from tests.fine_tune.shapes import shape_scene
 
-RECIPE = Recipe(steps=100, batch=4, sizes=(96,), rate=2e-3, backbone_share=1.0, ema=0.9)
+RECIPE = Recipe(steps=100, batch=4, sizes=(96,), rate=2e-3, backbone_share=1.0, ema=0.9, warmup=2)
 
 
 @pytest.fixture

@@ -41,6 +41,28 @@ def test_a_run_ends_with_a_checkpoint_and_can_be_extended(tmp_path, imagenet):
     assert steps == [2, 3]
 
 
+def test_a_run_starts_from_a_checkpoint(tmp_path, imagenet):
+    data, first, second = write_set(tmp_path / "cats", side=160), tmp_path / "first", tmp_path / "second"
+    assert run("--data", data, "--out", first, "--steps", "1", *SHORT, *imagenet).exit_code == 0
+    begun, _ = checkpoint.load(first / "checkpoint")
+    result = run(
+        "--bundle", first / "bundle.zip", "--init", first / "checkpoint", "--out", second, "--steps", "1",
+        "--rate", "1e-9", "--late-sizes", "96", *SHORT,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    ended, card = checkpoint.load(second / "checkpoint")
+    assert card["size"] == 96
+    for old, new in zip(begun.parameters(), ended.parameters(), strict=True):
+        torch.testing.assert_close(old, new, atol=1e-6, rtol=0)
+
+
+def test_an_init_that_cannot_be_used_is_named(tmp_path):
+    data = write_set(tmp_path / "cats", side=160)
+    result = run("--data", data, "--init", tmp_path, "--out", tmp_path / "run", "--steps", "1", *SHORT)
+    assert result.exit_code == 2
+    assert "card.json" in result.output
+
+
 def test_only_a_bundle(tmp_path):
     data = write_set(tmp_path / "cats")
     result = run("--data", data, "--bundle", tmp_path / "b.zip")
