@@ -41,6 +41,8 @@ class Service:
             regions += found
             scores.append(score)
         version = self.parts.serving.version_of(request.project_id)
+        if regions:  # another one may have taken the place of the one that answered
+            version = regions[-1]["meta"]["model_version"]
         return [prediction(regions, min(scores, default=0.0), version)]
 
     def version_of(self, project: int | None) -> str:

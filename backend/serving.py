@@ -89,6 +89,7 @@ class Serving:
         self._wanted: set[str] = {BASE}
         self._problems: dict[str, str] = {}
         self._broken: set[str] = set()
+        self._by_base: set[str] = set()  # lines without a promoted version when last looked at
         self._pointers: dict[str, tuple[float, Version | None]] = {}
         self._news = threading.Condition()
         self._stopped = False
@@ -111,9 +112,15 @@ class Serving:
             self._thread.join(timeout_s)
 
     def line_of(self, project: int | None) -> str:
-        """Return the line that serves a project."""
+        """Return the line that serves a project, as soon as it is loaded."""
         line = f"project-{project}"
-        return BASE if project is None or self._pointer(line) is None else line
+        if project is None:
+            return BASE
+        if self._pointer(line) is None:
+            with self._news:
+                self._by_base.add(line)
+            return BASE
+        return line
 
     def take(self, project: int | None, timeout_s: float) -> Served:
         """Return the model of a project, waiting for one that is being loaded.
@@ -125,12 +132,10 @@ class Serving:
         with self._news:
             if line not in self._loaded:
                 self._want(line)
-            while line not in self._loaded:
-                if line != BASE and line in self._problems:
-                    line = BASE
-                elif line in self._problems:
+            while (line := self._answering(line)) not in self._loaded:
+                if line in self._problems and line == BASE:
                     raise NotReady(self._problems[line])
-                elif not self._news.wait(end - time.monotonic()):
+                if not self._news.wait(end - time.monotonic()):
                     raise NotReady("the model is still loading")
             self._loaded.move_to_end(line)
             return self._loaded[line]
@@ -146,6 +151,7 @@ class Serving:
         """Return the name of the version that answers for a project, "" where there is none; never waits."""
         line = self.line_of(project)
         with self._news:
+            line = self._answering(line)
             served = self._loaded.get(line)
         if served is not None:
             return served.version
@@ -161,6 +167,17 @@ class Serving:
         """Return what is wrong, by line; a line with a problem may be served by an earlier version."""
         with self._news:
             return dict(self._problems)
+
+    def _answering(self, line: str) -> str:
+        """The line that answers in place of one, itself included; the lock is held.
+
+        Where ``base`` answered for a project, it goes on until the project's own model is loaded, and where that
+        cannot be loaded. A model that only had to make room for others is waited for.
+        """
+        if line in self._loaded:
+            return line
+        stays = line in self._by_base and BASE in self._loaded
+        return BASE if stays or line in self._problems else line
 
     def _pointer(self, line: str) -> Version | None:
         """The line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
@@ -232,6 +249,7 @@ class Serving:
             before = self._loaded.get(line)
             self._loaded[line] = served
             self._wanted.discard(line)
+            self._by_base.discard(line)
             while len(self._loaded) > self._limit:
                 oldest = next((name for name in self._loaded if name not in (BASE, line)), None)
                 if oldest is None:
@@ -247,7 +265,9 @@ class Serving:
     def _drop(self, line: str) -> None:
         with self._news:
             self._wanted.discard(line)
+            self._by_base.add(line)
             gone = self._loaded.pop(line, None)
+            self._news.notify_all()  # who waits for it is answered by base
         if gone is not None:
             self._changed(gone.version, gone.device, False)
 

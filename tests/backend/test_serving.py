@@ -125,7 +125,7 @@ def test_a_project_whose_model_is_corrupt_is_served_by_base(
     base, bad = add(registry), add(registry, "project-7", seed=1)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     serving = start()
-    assert serving.take(7, 60).version == base.name
+    assert serving.take(7, 60).version == base.name == serving.version_of(7)
     assert bad.name in serving.problems()["project-7"]
 
 
