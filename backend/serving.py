@@ -15,14 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
 from backend.batching import Flipped, Gathered
 from backend.settings import Settings
 from model import checkpoint
-from model.clicks import Click
 from model.engine import Engine, create_engine
 from model.predictor import Predictor
 from model.registry import Registry, Version
+from model.specialist import assemble
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +56,18 @@ def load(version: Version, settings: Settings) -> Served:
         ValueError: the files are corrupt or do not fit together (`model.checkpoint.CheckpointError`), or the
             device is not there.
     """
-    network, card = checkpoint.load(version.path)
-    size, encoding = card["size"], card["encoding"]
-    engine: Engine = create_engine(
-        network, size, settings.device, settings.home / "engines", settings.threads
-    )
-    batch = settings.batch_size if engine.device.startswith("cuda") else 1
-    engine = Gathered(Flipped(engine) if settings.flip else engine, batch)
-    predictor = Predictor(engine, encoding["name"], encoding["radius"])
-    predictor.predict(np.zeros((size, size, 3), np.uint8), [Click(size / 2, size / 2)])
-    return Served(version.name, engine.device, predictor)
+    own, engines = checkpoint.load(version.path), list[Engine]()
+    base = Registry(settings.home).general(own[1])
+
+    def engine(network: nn.Module, size: int) -> Engine:
+        made = create_engine(network, size, settings.device, settings.home / "engines", settings.threads)
+        batch = settings.batch_size if made.device.startswith("cuda") else 1
+        engines.append(Gathered(Flipped(made) if settings.flip else made, batch))
+        engines[-1].run(np.zeros((1, size, size, 3), np.uint8), np.zeros((1, 3, size, size), np.float32))
+        return engines[-1]
+
+    predictor = assemble(own, checkpoint.load(base.path) if base else None, engine)
+    return Served(version.name, engines[0].device, predictor)
 
 
 class Serving:

@@ -27,8 +27,8 @@ from model import checkpoint
 from model.datasets import Sample, read_folder, spread
 from model.engine import create_engine
 from model.evaluation import Rules, evaluate
-from model.predictor import Predictor
 from model.report import Report
+from model.specialist import Loaded, assemble
 
 COLUMNS = ("set", "images", "share", "NoC@85", "NoC@90", "IoU@1", "IoU@3", "IoU@5", "objects", "minutes")
 
@@ -59,11 +59,9 @@ def judged(folder: Path, objects: int) -> list[Sample]:
     return spread(read_folder(folder, part, min_area=40), objects)
 
 
-def figures(network: nn.Module, card: dict[str, Any], samples: list[Sample], device: str) -> Report:
+def figures(own: Loaded, general: Loaded | None, samples: list[Sample], device: str) -> Report:
     """Evaluate with the classic clicker of the field."""
-    predictor = Predictor(
-        create_engine(network, card["size"], device), card["encoding"]["name"], card["encoding"]["radius"]
-    )
+    predictor = assemble(own, general, lambda network, size: create_engine(network, size, device))
     return evaluate(predictor, samples, Rules("classic", threshold=THRESHOLD, batch=8))
 
 
@@ -97,7 +95,7 @@ def show(values: dict[str, Any]) -> None:
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All runs that the command line asks for."""
-    base, card = checkpoint.load(options.checkpoint)
+    loaded = base, card = checkpoint.load(options.checkpoint)
     general = {folder.name: judged(folder, options.objects) for folder in options.general}
     rows: list[dict[str, Any]] = []
 
@@ -107,20 +105,21 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
 
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
     for name, samples in general.items():
-        note(name, "before", 0.0, figures(base, card, samples, options.device), 0.0)
+        note(name, "before", 0.0, figures(loaded, None, samples, options.device), 0.0)
     for folder in options.sets:
         samples = judged(folder, options.objects)
-        note(folder.name, "before", 0.0, figures(base, card, samples, options.device), 0.0)
+        note(folder.name, "before", 0.0, figures(loaded, None, samples, options.device), 0.0)
         for count in options.images:
             started, own = time.monotonic(), read_images(folder, count)
             tuned, steps = learn(base, card, own, options)
             print(f"{folder.name}, {count} images: {steps} steps", file=sys.stderr, flush=True)
             minutes = (time.monotonic() - started) / 60
+            described = card if options.everywhere else {**card, "domain": own.domain().as_json()}
             for share in options.shares:
-                network = tuning.mixed(base, tuned, share)
-                note(folder.name, str(count), share, figures(network, card, samples, options.device), minutes)
+                made = tuning.mixed(base, tuned, share), described
+                note(folder.name, str(count), share, figures(made, loaded, samples, options.device), minutes)
                 for other, kept in general.items():
-                    report = figures(network, card, kept, options.device)
+                    report = figures(made, loaded, kept, options.device)
                     note(other, f"{folder.name} {count}", share, report, minutes)
     return rows
 
@@ -137,6 +136,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--keep", type=float, default=Effort.keep)
     parser.add_argument("--rate", type=float, default=Effort.rate)
+    parser.add_argument("--everywhere", action="store_true", help="answer for images of any kind")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--json", type=Path)

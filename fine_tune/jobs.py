@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,9 @@ from fine_tune.tuning import Effort
 from model import checkpoint
 from model.checkpoint import CheckpointError
 from model.datasets import Sample
-from model.engine import create_engine
-from model.predictor import Predictor
+from model.engine import Engine, create_engine
 from model.registry import Registry, Version
+from model.specialist import Loaded, assemble
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,12 @@ class Setup:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded version."""
+    """A version, loaded; `general` answers for images that are not of its domain, see `model.specialist`."""
 
     version: Version
     network: nn.Module
     card: dict[str, Any]
+    general: Loaded | None = None
 
 
 def fine_tune(project: int, source: Source, setup: Setup, report: Report, force: bool = False) -> Outcome:
@@ -113,14 +115,16 @@ def _attempt(project: int, samples: Samples, setup: Setup, report: Report, force
         tuned = _train(base, parent, samples, setup, report)
     except FloatingPointError as error:
         return Outcome("refused", f"training failed: {error}", "", counts, {}, samples.problems)
-    network, card = _candidate(base, parent, tuned, setup, report)
+    card = _card(base, parent, setup, samples)
+    network, metrics = _candidate(base, parent, tuned, card, setup, report)
     if network is None:
         reason = "the tuned model forgets the general case, even close to the base model"
-        return Outcome("refused", reason, "", counts, card, samples.problems)
-    verdict, figures = _judge(parent, network, samples, setup, report)
-    metrics = {**card, **figures, "gate": verdict.as_json()}
+        return Outcome("refused", reason, "", counts, metrics, samples.problems)
+    candidate = dataclasses.replace(parent, network=network, card=card, general=(base.network, base.card))
+    verdict, figures = _judge(parent, candidate, samples, setup, report)
+    metrics |= {**figures, "gate": verdict.as_json()}
     report("writing the version", 1.0)
-    version = setup.registry.add(line, network, _card(parent, setup, samples, metrics))
+    version = setup.registry.add(line, network, {**card, "metrics": metrics})
     if verdict.promoted or force:
         setup.registry.promote(version)
     setup.registry.prune(line, setup.keep)
@@ -137,7 +141,9 @@ def _models(registry: Registry, line: str, problems: list[str]) -> tuple[Model, 
     if current is None:
         return base, base
     try:
-        return base, Model(current, *checkpoint.load(current.path))
+        network, card = checkpoint.load(current.path)
+        found = registry.general(card)
+        return base, Model(current, network, card, checkpoint.load(found.path) if found else None)
     except CheckpointError as error:
         problems.append(f"{current.name} is passed over, training starts from {version.name}: {error}")
         return base, base
@@ -158,9 +164,10 @@ def _train(base: Model, parent: Model, samples: Samples, setup: Setup, report: R
 
 
 def _candidate(
-    base: Model, parent: Model, tuned: nn.Module, setup: Setup, report: Report
+    base: Model, parent: Model, tuned: nn.Module, card: dict[str, Any], setup: Setup, report: Report
 ) -> tuple[nn.Module | None, dict[str, Any]]:
-    """The tuned network, moved towards the base as far as the general set demands; None where that is in vain."""
+    """The tuned network, moved towards the base as far as the general set demands, None where that is in vain;
+    and the figures."""
     anchor = base if _alike(base, parent) else parent
     total, done = len(setup.general) * len(gate.CLICKERS), 0
 
@@ -169,19 +176,20 @@ def _candidate(
         done += 1
         report("judging on the general set", min(done / (2 * total), 1.0))
 
-    before = _measure(anchor, anchor.network, setup.general, setup, on_object)
-    card: dict[str, Any] = {"general": {"before": before.as_json()}}
+    before = _measure(base, setup.general, setup, on_object)
+    figures: dict[str, Any] = {"general": {"before": before.as_json()}}
     for share in SHARES:
         network = tuning.mixed(anchor.network, tuned, share)
-        after = _measure(parent, network, setup.general, setup, on_object)
-        card["general"]["after"], card["share"] = after.as_json(), share
+        candidate = dataclasses.replace(parent, network=network, card=card, general=(base.network, base.card))
+        after = _measure(candidate, setup.general, setup, on_object)
+        figures["general"]["after"], figures["share"] = after.as_json(), share
         if gate.keeps_general(before, after, setup.limits):
-            return network, card
-    return None, card
+            return network, figures
+    return None, figures
 
 
 def _judge(
-    parent: Model, network: nn.Module, samples: Samples, setup: Setup, report: Report
+    parent: Model, candidate: Model, samples: Samples, setup: Setup, report: Report
 ) -> tuple[Verdict, dict[str, Any]]:
     judged = samples.judged(setup.limits.objects)
     if not judged:
@@ -193,16 +201,18 @@ def _judge(
         done += 1
         report("judging on held-out images", done / total)
 
-    before = _measure(parent, parent.network, judged, setup, on_object)
-    after = _measure(parent, network, judged, setup, on_object)
+    before = _measure(parent, judged, setup, on_object)
+    after = _measure(candidate, judged, setup, on_object)
     return gate.judge(before, after, setup.limits), {"before": before.as_json(), "after": after.as_json()}
 
 
 def _measure(
-    model: Model, network: nn.Module, samples: Sequence[Sample], setup: Setup, on_object: Callable[[], None]
+    model: Model, samples: Sequence[Sample], setup: Setup, on_object: Callable[[], None]
 ) -> Measured:
-    engine = create_engine(network, model.card["size"], setup.device, None, setup.threads)
-    predictor = Predictor(engine, model.card["encoding"]["name"], model.card["encoding"]["radius"])
+    def engine(network: nn.Module, size: int) -> Engine:
+        return create_engine(network, size, setup.device, None, setup.threads)
+
+    predictor = assemble((model.network, model.card), model.general, engine)
     return gate.measure(predictor, samples, setup.limits.clicks, on_object)
 
 
@@ -210,12 +220,14 @@ def _alike(one: Model, other: Model) -> bool:
     return one.card["architecture"] == other.card["architecture"]
 
 
-def _card(parent: Model, setup: Setup, samples: Samples, metrics: dict[str, Any]) -> dict[str, Any]:
+def _card(base: Model, parent: Model, setup: Setup, samples: Samples) -> dict[str, Any]:
     recipe = setup.effort.recipe(samples.count()["train_objects"], parent.card["size"])
     described = {key: parent.card[key] for key in ("architecture", "encoding", "size")}
     return {
         **described,
         "parent": parent.version.name,
+        "general": base.version.name,
+        "domain": samples.domain().as_json(),
         "training": {
             **samples.count(),
             "images": sorted(kept.digest for kept in samples.train),
@@ -226,5 +238,4 @@ def _card(parent: Model, setup: Setup, samples: Samples, metrics: dict[str, Any]
             "rate": recipe.rate,
             "accepted": setup.accept,
         },
-        "metrics": metrics,
     }

@@ -13,6 +13,7 @@ import numpy as np
 
 from fine_tune.objects import Scene, augment
 from model import datasets
+from model.domain import Domain, describe
 
 MAX_SIDE = 1280  # pixels; larger images are shrunk
 MIN_AREA = 40  # pixels after shrinking; smaller objects cannot be told from a slip of the hand
@@ -102,6 +103,10 @@ class Samples:
         """A random object of the train part, image first, randomly flipped, cropped and recoloured."""
         kept = self.train[rng.integers(len(self.train))]
         return augment(kept.scene(int(rng.integers(len(kept.masks)))), rng)
+
+    def domain(self) -> Domain:
+        """The kind of images of the train part, which must have some."""
+        return Domain.of([describe(kept.scene(0).image) for kept in self.train])
 
     def count(self) -> dict[str, int]:
         """Images and objects of either part."""

@@ -15,6 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
     from model.datasets import Sample
     from model.predictor import Predictor
@@ -159,23 +160,35 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     from backend.batching import Flipped
     from backend.settings import Settings
     from model import checkpoint
+    from model.checkpoint import CheckpointError
     from model.engine import Engine, create_engine
-    from model.predictor import Predictor
+    from model.registry import Registry
+    from model.specialist import assemble
 
     cv2.setNumThreads(options["threads"])
     torch.set_num_threads(options["threads"])
     home = Settings.from_env().home
     name, folder = _find(model, home)
-    network, card = checkpoint.load(folder)
-    size = options["size"] or card["size"]
+    own, devices = checkpoint.load(folder), list[str]()
+    base = Registry(home).general(own[1])
+
+    def engine(network: nn.Module, size: int) -> Engine:
+        made = create_engine(
+            network, options["size"] or size, options["device"], home / "engines", options["threads"]
+        )
+        devices.append(made.device)
+        return Flipped(made) if options["flip"] else made
+
     try:
-        engine: Engine = create_engine(network, size, options["device"], home / "engines", options["threads"])
+        predictor = assemble(own, checkpoint.load(base.path) if base else None, engine)
+    except CheckpointError:
+        raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    engine = Flipped(engine) if options["flip"] else engine
-    predictor = Predictor(engine, card["encoding"]["name"], card["encoding"]["radius"])
-    identity = {"model": name, "sha256": card["sha256"], "size": size, "flip": options["flip"]}
-    return Subject(name, identity, engine.device, predictor)
+    size = options["size"] or own[1]["size"]
+    identity = {"model": name, "sha256": own[1]["sha256"], "size": size, "flip": options["flip"]}
+    identity |= {"general": base.name} if base else {}
+    return Subject(name, identity, devices[0], predictor)
 
 
 def _find(model: str | None, home: Path) -> tuple[str, Path]:

@@ -88,6 +88,9 @@ def show(version: str, as_json: bool) -> None:
     click.echo(f"{found.name}: {parameters / 1e6:.1f} million parameters, weights intact\n{found.path}")
     for line in describe(card):
         click.echo(line)
+    if "domain" in card:
+        click.echo(f"answers for images like those it learned from; {card['general']} answers for others")
+        card["domain"] = card["domain"] | {"exemplars": len(card["domain"]["exemplars"])}
     Console().print_json(json.dumps(card))
 
 

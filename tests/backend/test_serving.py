@@ -10,8 +10,10 @@ import pytest
 from backend.serving import NotReady, Served, Serving, load
 from backend.settings import Settings
 from model.clicks import Click
+from model.domain import Domain, describe
 from model.registry import Registry, Version
-from tests.backend.models import add
+from tests.backend.models import CARD, add, network
+from tests.model.test_domain import dots, stripes
 
 
 @pytest.fixture
@@ -156,6 +158,17 @@ def test_only_so_many_models_stay_loaded_and_base_always_does(
     assert sum(1 if loaded else -1 for _, loaded in changes) == 2
     assert serving.take(1, 60).version.startswith("project-1-")  # it comes back when it is asked for
     serving.stop()
+
+
+def test_a_fine_tuned_version_leaves_foreign_images_to_its_base(registry: Registry) -> None:
+    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
+    base, (own, foreign) = add(registry), (dots(0), stripes(0))
+    card = {**CARD, "general": base.name, "domain": Domain.of([describe(own)]).as_json()}
+    version = registry.add("project-7", network(1), card)
+    tuned, general = load(version, settings).predictor, load(base, settings).predictor
+    clicks = [Click(60, 70)]
+    assert (tuned.predict(foreign, clicks) == general.predict(foreign, clicks)).all()
+    assert (tuned.predict(own, clicks) != general.predict(own, clicks)).any()
 
 
 def test_flipping_changes_the_answer_and_not_its_form(registry: Registry) -> None:

@@ -16,6 +16,7 @@ from fine_tune.ledger import Ledger
 from fine_tune.samples import Example, SourceError
 from fine_tune.tuning import Effort
 from model import checkpoint
+from model.domain import Domain
 from model.registry import Registry
 from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
 from tests.backend.redis_server import RedisServer
@@ -72,6 +73,10 @@ def test_a_model_that_learned_is_promoted(learned):
     assert len(after["clickers"]["classic"]["curve"]) == 4
     assert card["metrics"]["gate"]["objects"] == outcome.counts["held_out_objects"]
     assert card["parent"].startswith("base-1-")
+    assert registry.general(card).name == card["general"] == card["parent"]
+    domain = Domain.from_json(card["domain"])
+    assert all(domain.covers(example.image) for example in Shapes(COUNT).examples(set(range(100)), print))
+    assert not domain.covers(np.full((90, 90, 3), 200, np.uint8))
     assert not set(card["training"]["images"]) & set(card["training"]["held_out"])
 
 

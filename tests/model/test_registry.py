@@ -123,6 +123,16 @@ def test_find(store: Registry, net: torch.nn.Module) -> None:
         store.find("../etc")
 
 
+def test_the_base_that_a_card_names_is_found_or_missed(
+    store: Registry, net: torch.nn.Module, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = store.add("base", net, CARD)
+    assert store.general({**CARD, "general": base.name}) == base
+    assert store.general(CARD) is None and not caplog.records
+    assert store.general({**CARD, "general": "base-7-00000000"}) is None
+    assert "has to answer for all images" in caplog.text
+
+
 @pytest.mark.parametrize("line", ["", "..", "project-", "project-x", "base/1", "other"])
 def test_lines_have_fixed_names(line: str, store: Registry, net: torch.nn.Module) -> None:
     with pytest.raises(RegistryError, match="use base or project-<id>"):
