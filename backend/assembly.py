@@ -8,6 +8,7 @@ from backend.events import Events
 from backend.images import ImageStore
 from backend.labelstudio import LabelStudio
 from backend.metrics import Metrics
+from backend.policy import policy
 from backend.recent import Memory
 from backend.refresh import Refresh
 from backend.review import Review
@@ -18,7 +19,6 @@ from backend.settings import Settings
 from backend.store import Store
 from backend.trace import Tracer
 from backend.turn import Parts
-from backend.worker_job import policy
 from model.registry import Registry
 
 

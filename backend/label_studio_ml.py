@@ -15,10 +15,10 @@ import redis
 from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
+from backend.policy import policy
 from backend.result import prediction
 from backend.settings import Settings
 from backend.store import Store
-from backend.worker_job import policy
 from fine_tune.ledger import Ledger
 from fine_tune.trigger import Trigger
 

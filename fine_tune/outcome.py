@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fine_tune.trigger import PREFIX
+from fine_tune.turn import PREFIX
 
 KEPT = 10
 

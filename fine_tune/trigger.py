@@ -2,6 +2,8 @@
 
 A project has at most one waiting job and one that runs. Whatever asks for training while one waits or runs is
 covered by the waiting one: a job looks at Label Studio when it begins, so it sees everything that came before.
+Annotations that come while a job runs ask for nothing by themselves, because that job may be learning them: they are
+counted when it ends.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from fine_tune.ledger import Ledger
+from fine_tune.turn import PREFIX, held
 
-PREFIX = "clickmask:fine-tune:"
 QUEUE = "clickmask"
 TASK = "backend.worker_job.run"  # by name: it is imported where it runs
 WAITING = ("queued", "scheduled", "deferred")
@@ -70,13 +72,17 @@ class Trigger:
             return None
         if action == "START_TRAINING":
             return self.request(number, "asked for in Label Studio")
-        if not (action.startswith(("ANNOTATION_", "REVIEW_"))):
+        if not (action.startswith(("ANNOTATION_", "REVIEW_"))) or self.running(number):
             return None
-        fresh = len(self._ledger.fresh(number, self.policy.accept))
+        return self.count(number)
+
+    def count(self, project: int) -> Job | None:
+        """Enqueue a job if enough annotations are new, for when the pause is over; None where they are not."""
+        fresh = len(self._ledger.fresh(project, self.policy.accept))
         if fresh < self.policy.new:
             return None
-        delay = self.last_end(number) + self.policy.pause_s - time.time()
-        return self.request(number, f"{fresh} new annotations", delay_s=max(delay, 0.0))
+        delay = self.last_end(project) + self.policy.pause_s - time.time()
+        return self.request(project, f"{fresh} new annotations", delay_s=max(delay, 0.0))
 
     def request(self, project: int, why: str, delay_s: float = 0.0, force: bool = False) -> Job:
         """Return the waiting job of a project, enqueueing one where there is none.
@@ -120,9 +126,17 @@ class Trigger:
 
     def waiting(self, project: int) -> Job | None:
         """The job of a project that has not begun, if there is one."""
-        identity = self._redis.get(_waiting(project))
-        job = None if identity is None else self.job(identity.decode())
+        job = self._latest(project)
         return job if job is not None and job.get_status() in WAITING else None
+
+    def running(self, project: int) -> bool:
+        """Whether the project is being fine-tuned, by a worker or by a command, or its job is just starting."""
+        job = self._latest(project)
+        return held(self._redis, project) or (job is not None and job.get_status() == "started")
+
+    def _latest(self, project: int) -> Job | None:
+        identity = self._redis.get(_waiting(project))
+        return None if identity is None else self.job(identity.decode())
 
     def job(self, identity: str) -> Job | None:
         """A job by its id; None where Redis no longer knows it."""

@@ -9,8 +9,7 @@ from typing import Any
 
 import redis
 
-from fine_tune.trigger import PREFIX
-
+PREFIX = "clickmask:fine-tune:"
 LIFE_S = 30.0  # a killed process blocks its project for so long at most
 
 
@@ -27,7 +26,7 @@ def turn(client: Any, project: int, life_s: float = LIFE_S) -> Iterator[None]:
     Raises:
         Taken: another process has it.
     """
-    lock = client.lock(f"{PREFIX}{project}:turn", timeout=life_s, thread_local=False)
+    lock = client.lock(_key(project), timeout=life_s, thread_local=False)
     if not lock.acquire(blocking=False):
         raise Taken(f"project {project} is being fine-tuned by another worker")
     over = threading.Event()
@@ -50,3 +49,12 @@ def turn(client: Any, project: int, life_s: float = LIFE_S) -> Iterator[None]:
         thread.join(life_s)
         with suppress(redis.RedisError, redis.exceptions.LockError):  # it runs out by itself
             lock.release()
+
+
+def held(client: Any, project: int) -> bool:
+    """Whether some process fine-tunes the project now."""
+    return bool(client.exists(_key(project)))
+
+
+def _key(project: int) -> str:
+    return f"{PREFIX}{project}:turn"

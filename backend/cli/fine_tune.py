@@ -67,7 +67,7 @@ def connect(settings: Settings) -> Any:
 
 
 def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
-    from backend.worker_job import ProjectSource
+    from backend.source import ProjectSource
     from fine_tune.ledger import Ledger
 
     ledger = Ledger(client)
@@ -82,7 +82,7 @@ def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
 
 
 def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
-    from backend.worker_job import policy
+    from backend.policy import policy
     from fine_tune.trigger import Trigger
 
     job = Trigger(client, policy(settings)).request(project, "asked for on the command line", force=force)
@@ -93,19 +93,15 @@ def _run(project: int, settings: Settings, client: Any, force: bool, as_json: bo
     from rich.console import Console
     from rich.progress import Progress
 
-    from backend.worker_job import ProjectSource, setup
-    from fine_tune.jobs import fine_tune
-    from fine_tune.outcome import remember
-    from fine_tune.turn import turn
+    from backend.worker_job import learn
 
-    with Progress(console=Console(stderr=True)) as bar, turn(client, project):
+    with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=1.0)
 
         def report(phase: str, share: float, **facts: Any) -> None:
             bar.update(task, description=phase, completed=share)
 
-        outcome = fine_tune(project, ProjectSource(project, settings), setup(settings, client), report, force)
-        remember(client, project, outcome)
+        outcome = learn(project, settings, client, report, force)
     _say(outcome.as_json(), f"{outcome.status}: {outcome.version} {outcome.reason}", as_json)
     if outcome.status in ("kept back", "refused"):
         raise click.exceptions.Exit(3)

@@ -79,8 +79,8 @@ def cancel(job_id: str) -> None:
 
 def _trigger() -> Any:
     from backend.cli.fine_tune import connect
+    from backend.policy import policy
     from backend.settings import Settings, SettingsError
-    from backend.worker_job import policy
     from fine_tune.trigger import Trigger
 
     try:

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Web:
     """Serves `routes`: path without query -> function(handler) that sends the answer. Records requests."""
 
-    def __init__(self, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.routes: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         outer = self
@@ -37,7 +37,7 @@ class Web:
             def handle_error(self, request: object, client_address: object) -> None:
                 """Clients that hang up are what some tests are about."""
 
-        self._server = Server((address, 0), Handler)
+        self._server = Server((address, port), Handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port

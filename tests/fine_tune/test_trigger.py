@@ -8,6 +8,7 @@ from rq.job import Job
 
 from fine_tune.ledger import Ledger
 from fine_tune.trigger import Policy, Trigger
+from fine_tune.turn import turn
 from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
 from tests.backend.redis_server import RedisServer
 
@@ -66,6 +67,22 @@ def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, tri
     assert sooner is not None and sooner.id == job.id, "the button pulls it forward"
     assert trigger.queue.get_job_ids() == [job.id]
     assert trigger.queue.scheduled_job_registry.get_job_ids() == []
+
+
+def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
+    redis_server: RedisServer,  # noqa: F811
+    trigger: Trigger,
+):
+    with turn(redis_server.client(), 3):
+        for number in (1, 2, 3):
+            assert arrive(redis_server, trigger, number) is None
+        asked = trigger.consider("START_TRAINING", {"project": {"id": 3}})
+        assert asked is not None, "a person gets a job at once"
+        assert trigger.cancel(asked.id) == "cancelled"
+    trigger.mark_end(3)
+    counted = trigger.count(3)
+    assert counted is not None and counted.get_status() == "scheduled"
+    assert "3 new annotations" in str(counted.description)
 
 
 def test_triggers_at_once_make_one_job(redis_server: RedisServer):  # noqa: F811

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from backend.cli import main
 from fine_tune.ledger import Ledger
-from fine_tune.trigger import Trigger
+from fine_tune.trigger import Policy, Trigger
 from tests.backend.annotated_project import PROJECT, annotated
 from tests.backend.redis_server import RedisServer
 from tests.backend.web import Web
@@ -57,6 +57,29 @@ def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
     watched = run("jobs", "watch", identity)
     assert watched.exit_code == 1
     assert "canceled" in watched.output
+
+
+def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_server: RedisServer) -> None:
+    ledger = Ledger(redis_server.client())
+    trigger = Trigger(redis_server.client(), Policy(new=1))
+    assert run("fine-tune", str(PROJECT), "--sync").exit_code == 0
+    ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
+    answer = run("fine-tune", str(PROJECT), "--now")
+    assert answer.exit_code == 0
+    assert "skipped" in answer.output
+    new = {"id": 99, "task": 9, "updated_at": "2026-02", "result_count": 1}
+    body = {"annotation": new, "project": {"id": PROJECT}}
+    ledger.record("ANNOTATION_CREATED", body)
+    job = trigger.consider("ANNOTATION_CREATED", body)
+    assert job is not None and job.get_status() == "scheduled", "not right after it"
+
+
+def test_the_pause_counts_from_a_training_that_failed(project: Web, redis_server: RedisServer) -> None:
+    project.close()
+    answer = run("fine-tune", str(PROJECT), "--now")
+    assert answer.exit_code == 1
+    assert "cannot be reached" in answer.output
+    assert Trigger(redis_server.client()).last_end(PROJECT) > 0
 
 
 def test_jobs_that_are_not_there_are_named(project: Web) -> None:
