@@ -19,6 +19,7 @@ from backend.logs import request_id
 from backend.serving import NotReady
 from backend.settings import Settings
 from backend.slots import Busy
+from fine_tune.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,10 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
     @app.post("/setup")
     def setup() -> Response:
         # Label Studio waits 3 s at most, and asks with every page: nothing here may wait.
-        return jsonify(model_version=service.version_of(_project(_json().get("project"))))
+        project = _project(_json().get("project"))
+        if project is not None:  # it is compared with Label Studio even if no webhook ever arrives
+            backend.store.later(lambda client: Ledger(client).meet(project))
+        return jsonify(model_version=service.version_of(project))
 
     @app.get("/versions")
     def versions() -> Response:

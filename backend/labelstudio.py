@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -187,6 +188,14 @@ class LabelStudio:
         """All tasks that carry annotations, with the full results of each."""
         path = f"/api/projects/{project}/export"
         return self.call("GET", path, params={"exportType": "JSON"}, timeout=EXPORT_TIMEOUT_S)
+
+    def state(self, project: int) -> str:
+        """A text that becomes another one whenever an annotation of the project comes, changes or goes."""
+        number = self.project(project)["total_annotations_number"]
+        query = json.dumps({"ordering": ["-tasks:updated_at"]})
+        params = {"project": project, "page": 1, "page_size": 1, "query": query, **AS_STORED}
+        newest = [task["updated_at"] for task in self.call("GET", "/api/tasks", params=params)["tasks"]]
+        return f"{number} {newest}"
 
     def create_annotation(self, task: int, result: list[Record], **fields: Any) -> Record:
         """Add an annotation to a task."""

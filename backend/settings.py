@@ -130,6 +130,8 @@ class Settings:
     train_after: int = _variable("CLICKMASK_TRAIN_AFTER", _number(int, 1, 1 << 20), 20)
     train_pause_s: float = _variable("CLICKMASK_TRAIN_PAUSE_S", _number(float, 0, 1e7), 600.0)
     train_timeout_s: int = _variable("CLICKMASK_TRAIN_TIMEOUT_S", _number(int, 60, 1 << 20), 7200)
+    # How often projects are compared with Label Studio, to find what webhooks missed; 0 = only before training.
+    sync_s: int = _variable("CLICKMASK_SYNC_S", _number(int, 0, 1 << 20), 600)
     # Bounds of one training; 0 steps chooses by the number of objects.
     train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", _number(float, 0.01, 1e4), 4.0)
     train_steps: int = _variable("CLICKMASK_TRAIN_STEPS", _number(int, 0, 1 << 20), 0)

@@ -14,6 +14,7 @@ from typing import Any
 from fine_tune.acceptance import accepts, facts
 
 PREFIX = "clickmask:ledger:"
+PROJECTS = f"{PREFIX}projects"
 
 # Writes an annotation's record unless one is there that is as recent. One script, so that events which arrive
 # together by several processes cannot overtake each other. Times of Label Studio are ISO 8601 in UTC, of one
@@ -104,10 +105,15 @@ class Ledger:
         gone = sum(self._forget(project, number) for number in known - listed.keys())
         return newer, gone
 
+    def meet(self, project: int) -> None:
+        """Remember that a project uses clickmask, though nothing of its annotations has been heard yet."""
+        self._redis.sadd(PROJECTS, project)
+
     def projects(self) -> list[int]:
-        """Return the ids of all projects with a record."""
+        """Return the ids of all projects with a record, and of those that were met."""
         keys = self._redis.scan_iter(match=f"{PREFIX}*:annotations")
-        return sorted(int(key.decode().split(":")[-2]) for key in keys)
+        recorded = {int(key.decode().split(":")[-2]) for key in keys}
+        return sorted(recorded | {int(number) for number in self._redis.smembers(PROJECTS)})
 
     def _noted(self, body: dict[str, Any]) -> int:
         annotation = body.get("annotation")

@@ -8,16 +8,11 @@ import click
 @click.command("worker")
 @click.option("--burst", is_flag=True, help="End when no job is waiting.")
 def command(burst: bool) -> None:
-    """Run fine-tuning jobs; start as many workers as there are GPUs.
-
-    Jobs run in spawned processes, since CUDA does not survive a fork.
-    """
+    """Run fine-tuning jobs; start as many workers as there are GPUs."""
     import redis
-    from rq.serializers import JSONSerializer
-    from rq.worker import SpawnWorker
 
     from backend.settings import Settings, SettingsError
-    from fine_tune.trigger import QUEUE
+    from backend.worker import Worker
 
     try:
         settings = Settings.from_env()
@@ -34,9 +29,5 @@ def command(burst: bool) -> None:
     except redis.RedisError as error:
         shown = settings.masked()["CLICKMASK_REDIS_URL"]
         raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
-    # An idle worker looks every half a minute whether jobs that wait for their time have lost their scheduler with a
-    # killed worker; the defaults would let them wait for ten minutes.
-    worker = SpawnWorker(
-        [QUEUE], connection=connection, serializer=JSONSerializer, worker_ttl=45, maintenance_interval=20
-    )
+    worker = Worker.of(settings, connection)
     worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)

@@ -25,9 +25,17 @@ def annotated(count: int) -> Web:
         scene = shape_scene(np.random.default_rng(number))
         web.routes[f"/data/upload/3/{number}.png"] = answers(200, png(scene.image))
         tasks.append(task(number, scene.truth))
-    web.routes["/api/projects/3/export"] = answers(200, json.dumps(tasks).encode())
-    web.routes["/api/projects/3/"] = answers(200, json.dumps({"id": 3, "label_config": CONFIG}).encode())
+    export(web, tasks)
     return web
+
+
+def export(web: Web, tasks: list[dict[str, Any]]) -> None:
+    """Have the project consist of these tasks, each with one annotation."""
+    newest = sorted(({"updated_at": each["annotations"][0]["updated_at"]} for each in tasks), key=str)[-1:]
+    record = {"id": PROJECT, "label_config": CONFIG, "total_annotations_number": len(tasks)}
+    web.routes["/api/projects/3/export"] = answers(200, json.dumps(tasks).encode())
+    web.routes["/api/projects/3/"] = answers(200, json.dumps(record).encode())
+    web.routes["/api/tasks"] = answers(200, json.dumps({"tasks": newest, "total": len(tasks)}).encode())
 
 
 def task(number: int, mask: np.ndarray) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.settings import Settings
+from fine_tune.ledger import Ledger
 from model.registry import Registry
 from tests.backend.bodies import CONFIG, keypoint, predict
 from tests.backend.models import add
@@ -319,8 +320,6 @@ def test_an_unexpected_error_shows_the_last_mask_or_a_number_to_look_up(
 def test_webhooks_are_taken_and_recorded(
     images: ImageServer, tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    from fine_tune.ledger import Ledger
-
     with running(settings_for(tmp_path, images, redis_url=redis_server.url), wait=False) as app:
         client, annotation = app.test_client(), {"id": 5, "task": 9, "updated_at": "2026-01-01T00:00:00Z"}
         body = {"action": "ANNOTATION_CREATED", "annotation": annotation, "project": {"id": 3}}
@@ -331,6 +330,15 @@ def test_webhooks_are_taken_and_recorded(
         backend_of(app).events.flush()
         assert list(Ledger(redis_server.client()).annotations(3)) == [5]
         assert client.get("/ready").json["redis"] == "up"
+
+
+def test_a_project_is_known_from_its_setup_on(
+    images: ImageServer, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    with running(settings_for(tmp_path, images, redis_url=redis_server.url), wait=False) as app:
+        assert app.test_client().post("/setup", json={"project": "3.1"}).status_code == 200
+        backend_of(app).store.flush()
+    assert Ledger(redis_server.client()).projects() == [3]
 
 
 def test_training_cannot_be_asked_for_without_redis(client: FlaskClient) -> None:

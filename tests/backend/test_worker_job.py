@@ -8,29 +8,29 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
+from click.testing import CliRunner
 from rq.job import Job
 
+from backend.cli import main
 from backend.embedded import EmbeddedRedis
 from backend.settings import Settings
-from backend.worker_job import ProjectSource
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import outcomes
-from fine_tune.samples import SourceError
 from fine_tune.trigger import Trigger
 from model.registry import Registry
 from tests.backend.annotated_project import PROJECT, annotated
 from tests.backend.redis_server import RedisServer
 from tests.backend.web import Web, answers
+from tests.backend.world import backend_of, running
 from tests.fine_tune.projects import base, general_set
-from tests.fine_tune.shapes import shape_scene
 
 ROOT = Path(__file__).parents[2]
 COUNT = 8
@@ -230,24 +230,69 @@ def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
     assert result is not None and result["status"] == "promoted"
 
 
-def test_annotations_are_read_as_label_studio_exports_them(project: Web, tmp_path: Path):
-    source = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=project.url))
-    listed = source.annotations()
-    assert [a["id"] for a in listed] == list(range(1, COUNT + 1))
-    problems: list[str] = []
-    del project.routes["/data/upload/3/2.png"]
-    examples = list(source.examples({1, 2, 3}, problems.append))
-    assert len(examples) == 2
-    assert "task 2" in problems[0]
-    scene = shape_scene(np.random.default_rng(1))
-    assert np.array_equal(examples[0].image, scene.image)
-    (mask,) = examples[0].masks
-    assert np.array_equal(mask, scene.truth)
+def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: Place, project: Web):
+    image = "/data/upload/3/6.png"
+    there = dict(project.routes)
+    project.routes[image] = lambda _: project.close()
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work()
+    place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    assert "cannot be reached" in place.meta(job)["problem"]
+    assert f"GET {image}" in [f"{method} {path}" for method, path, _ in project.requests]
+    assert place.registry.versions("project-3") == []
+    assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
+    back = Web(port=project.port)
+    back.routes.update(there)
+    try:
+        result = place.end_of(job).return_value()
+        assert result is not None and result["status"] == "promoted"
+        assert result["counts"]["train_images"] + result["counts"]["held_out_images"] == COUNT
+        again = place.end_of(place.trigger.request(PROJECT, "test")).return_value()
+        assert again is not None and again["status"] == "skipped"
+    finally:
+        back.close()
 
 
-def test_a_label_studio_that_is_away_is_named(tmp_path: Path):
-    web = Web()
-    web.close()
-    source = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=web.url))
-    with pytest.raises(SourceError, match="cannot be reached"):
-        source.annotations()
+def test_an_idle_worker_finds_what_the_webhooks_missed(place: Place, project: Web):
+    Ledger(place.server.client()).meet(PROJECT)
+    place.work(CLICKMASK_TRAIN_AFTER=str(COUNT))
+    (job,) = place.wait("a job", place.trigger.jobs)
+    assert job.meta["why"] == f"{COUNT} new annotations"
+
+
+def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
+    place: Place, project: Web, monkeypatch: pytest.MonkeyPatch
+):
+    gate = threading.Event()
+    # Nothing to train on: this is about who runs, not about what is learned.
+    nothing = answers(200, b"[]")
+    project.routes["/api/projects/3/export"] = lambda handler: (gate.wait(PATIENCE_S), nothing(handler))[1]
+    first = place.trigger.request(PROJECT, "test")
+    place.work()
+    place.wait("the first job", lambda: any("export" in path for path in project.paths()))
+    eager = {"CLICKMASK_TRAIN_AFTER": "1", "CLICKMASK_TRAIN_PAUSE_S": "0"}
+    for name, value in {**place.environment, **eager}.items():
+        monkeypatch.setenv(name, value)
+    with running(Settings.from_env(), wait=False) as app:
+        client = app.test_client()
+        for number in (1, 2, 3):
+            annotation = {"id": number, "task": number, "updated_at": "2026-02-01", "result_count": 1}
+            body = {"action": "ANNOTATION_UPDATED", "annotation": annotation, "project": {"id": PROJECT}}
+            assert client.post("/webhook", json=body).status_code == 202
+        backend_of(app).events.flush()
+        assert [job.id for job in place.trigger.jobs()] == [first.id], "it may be learning them already"
+        for _ in range(2):
+            body = {"action": "START_TRAINING", "project": {"id": PROJECT}}
+            assert client.post("/webhook", json=body).status_code == 202
+            assert client.post("/train", json={"project": str(PROJECT)}).status_code == 202
+        backend_of(app).events.flush()
+    asked = CliRunner().invoke(main, ["fine-tune", str(PROJECT)])
+    assert asked.exit_code == 0, asked.output
+    follow = place.trigger.waiting(PROJECT)
+    assert follow is not None and follow.id in asked.output
+    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+    gate.set()
+    place.end_of(follow)
+    statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
+    assert statuses == ["skipped", "refused"], "nothing was new after the first one"
+    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}

@@ -146,3 +146,6 @@ def test_a_review_counts_without_a_change_of_the_annotation(ledger: Ledger) -> N
 def test_projects_are_listed(ledger: Ledger) -> None:
     ledger.record("ANNOTATION_CREATED", saved(7))
     assert ledger.projects() == [3]
+    for number in (12, 3, 12):
+        ledger.meet(number)
+    assert ledger.projects() == [3, 12]
