@@ -4,25 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+from rq import Worker
 from rq.job import Job
+from rq.registry import ScheduledJobRegistry
+
+NO_WORKER = "no worker runs: start `clickmask worker`, or everything with `clickmask up`"
 
 
 def row(job: Job) -> dict[str, Any]:
     """What there is to know about a job: id, project, status, why, phase, share (0..1), step, loss, eta_s, created
-    (ISO 8601) and result, one sentence."""
+    (ISO 8601) and result, one sentence on what became of it or what it waits for."""
     status = str(job.get_status().value)
     meta = job.meta
     values = {key: meta.get(key) for key in ("project", "why", "phase", "share", "step", "loss", "eta_s")}
+    if status == "started" and values["phase"] == "waiting":
+        values["phase"] = "starting"
     created = job.created_at.isoformat(timespec="seconds") if job.created_at else ""
     return {"id": job.id, "status": status, "created": created, **values, "result": _result(job, status)}
 
 
 def _result(job: Job, status: str) -> str:
+    if status == "queued":
+        return "" if Worker.count(connection=job.connection) else NO_WORKER
+    if status == "scheduled":
+        return _until(job)
     if status == "finished":
         outcome = job.return_value()
-        return "waits for its turn" if outcome is None else f"{outcome['status']}: {outcome['reason']}"
+        if outcome is None:
+            return "another worker was training the project, so a later job took its place"
+        return f"{outcome['status']}: {outcome['reason']}"
     if status != "failed":
         return ""
     latest = job.latest_result()
     text = (latest.exc_string if latest is not None else "") or "the worker died"
-    return text.strip().splitlines()[-1]
+    return str(job.meta.get("problem") or text.strip().splitlines()[-1])
+
+
+def _until(job: Job) -> str:
+    registry = ScheduledJobRegistry(job.origin, connection=job.connection)
+    try:
+        time = registry.get_scheduled_time(job).isoformat(timespec="seconds")
+    except KeyError:  # its time has come meanwhile
+        return ""
+    problem = job.meta.get("problem")
+    return f"is tried again at {time}: {problem}" if problem else f"begins at {time}, when the pause is over"

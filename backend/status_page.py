@@ -47,6 +47,7 @@ def render(backend: Backend) -> str:
         projects=projects,
         jobs=jobs,
         refused=backend.metrics.recent_refusals(),
+        train_after=backend.settings.train_after,
         width=WIDTH,
         height=HEIGHT,
         now=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -82,11 +82,13 @@ def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
 
 
 def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
+    from backend.jobs_view import row
     from backend.policy import policy
     from fine_tune.trigger import Trigger
 
     job = Trigger(client, policy(settings)).request(project, "asked for on the command line", force=force)
-    _say({"job": job.id}, f"job {job.id} waits for a worker; watch it with `clickmask jobs watch`", as_json)
+    problem = row(job)["result"] or "watch it with `clickmask jobs watch`"
+    _say({"job": job.id}, f"job {job.id} waits for a worker; {problem}", as_json)
 
 
 def _run(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
@@ -102,7 +104,8 @@ def _run(project: int, settings: Settings, client: Any, force: bool, as_json: bo
             bar.update(task, description=phase, completed=share)
 
         outcome = learn(project, settings, client, report, force)
-    _say(outcome.as_json(), f"{outcome.status}: {outcome.version} {outcome.reason}", as_json)
+    parts = (outcome.status, outcome.version, outcome.reason)
+    _say(outcome.as_json(), ": ".join(filter(None, parts)), as_json)
     if outcome.status in ("kept back", "refused"):
         raise click.exceptions.Exit(3)
 

@@ -59,10 +59,11 @@ def watch(job_id: str | None) -> None:
             values: dict[str, Any] = {"status": "gone", "result": ""} if job is None else row(job)
             if values["status"] not in ("queued", "scheduled", "deferred", "started"):
                 break
-            phase = values["phase"] if values["status"] == "started" else values["status"]
+            waits = ": ".join(filter(None, (values["status"], values["result"])))
+            phase = values["phase"] if values["status"] == "started" else waits
             bar.update(shown, description=str(phase), completed=values["share"] or 0.0, more=_more(values))
             time.sleep(0.5)
-    click.echo(f"{identity} {values['status']}: {values['result']}")
+    click.echo(f"{identity} {': '.join(filter(None, (values['status'], values['result'])))}")
     if values["status"] != "finished":
         raise click.exceptions.Exit(1)
 
