@@ -47,4 +47,4 @@ def _until(job: Job) -> str:
     except KeyError:  # its time has come meanwhile
         return ""
     problem = job.meta.get("problem")
-    return f"is tried again at {time}: {problem}" if problem else f"begins at {time}, when the pause is over"
+    return f"is tried again at {time}: {problem}" if problem else f"begins at {time}"
