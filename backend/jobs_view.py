@@ -30,9 +30,7 @@ def _result(job: Job, status: str) -> str:
         return _until(job)
     if status == "finished":
         outcome = job.return_value()
-        if outcome is None:
-            return "another worker was training the project, so a later job took its place"
-        return f"{outcome['status']}: {outcome['reason']}"
+        return "" if outcome is None else f"{outcome['status']}: {outcome['reason']}"
     if status != "failed":
         return ""
     latest = job.latest_result()

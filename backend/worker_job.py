@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from rq import get_current_job
+from rq import Retry, get_current_job
 from rq.job import Job
 
 from backend.policy import policy
@@ -27,13 +27,13 @@ from model.registry import Registry
 logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
-AGAIN_S = 15.0
+TURN = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other one needs
 
 
-def run(project: int, force: bool = False) -> dict[str, Any] | None:
+def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     """Fine-tune a project; called by RQ, which keeps what is returned (`Outcome.as_json`).
 
-    None means that another worker has the project's turn, and the job waits for it.
+    Where another worker has the project's turn, RQ is told to call again.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings, job = Settings.from_env(), get_current_job()
@@ -41,12 +41,11 @@ def run(project: int, force: bool = False) -> dict[str, Any] | None:
     trigger = Trigger(job.connection, policy(settings))
     try:
         outcome = learn(project, settings, job.connection, Reporter(job, trigger.cancelled), force)
-    except Taken:
-        trigger.request(project, "waits for its turn", AGAIN_S, force)
-        return None
     except Exception as error:
         job.meta["problem"] = str(error) or type(error).__name__
         job.save_meta()  # RQ keeps no reason for a job that it tries again
+        if isinstance(error, Taken):
+            return TURN
         raise
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
     return outcome.as_json()
