@@ -35,7 +35,8 @@ from tests.fine_tune.projects import base, general_set
 
 ROOT = Path(__file__).parents[2]
 COUNT = 8
-PATIENCE_S = 600.0  # that something never happens; on a busy machine everything takes long
+PATIENCE_S = 600.0  # on a busy machine everything takes long
+pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
 
 
 @pytest.fixture
