@@ -48,20 +48,34 @@ class Kind:
     extra: Range = (0, 1)
     undo: float = 0.3
     burst: Range = (1, 1)
-    seconds: Range = (0.7, 5.0)
+    seconds: Range = (0.3, 10.0)
     repair: float = 0.08
     share: int = 1
 
 
 SEEN: dict[str, Kind] = {
-    "careful": Kind(tolerance=(0.005, 0.02), patience=(10, 18), undo=0.6, seconds=(1.0, 6.0), share=2),
+    "careful": Kind(tolerance=(0.005, 0.02), patience=(10, 18), undo=0.6, share=2),
     "average": Kind(tolerance=(0.02, 0.08), patience=(4, 10), bored=(0.0, 0.1)),
-    "hasty": Kind(tolerance=(0.05, 0.4), patience=(1, 4), bored=(0.1, 0.5), undo=0.05, seconds=(0.4, 3.0)),
+    "hasty": Kind(tolerance=(0.05, 0.4), patience=(1, 4), bored=(0.1, 0.5), undo=0.05),
     "shaky": Kind(tolerance=(0.02, 0.1), jitter=(0.1, 0.5), patience=(3, 12)),
     "mistaken": Kind(slip=0.2, stray=0.15, patience=(3, 12), undo=0.15),
     "blind": Kind(blind=0.8, tolerance=(0.03, 0.3), patience=(3, 10)),
     "misled": Kind(misled=0.7, tolerance=(0.02, 0.1)),
     "busy": Kind(tolerance=(0.005, 0.05), extra=(2, 6), patience=(10, 20), jitter=(0.0, 0.15)),
+    # Any mixture of habits, so that no few of them stand for a person.
+    "anyone": Kind(
+        tolerance=(0.003, 0.5),
+        patience=(1, 18),
+        bored=(0.0, 0.3),
+        jitter=(0.0, 0.3),
+        slip=0.05,
+        stray=0.08,
+        blind=0.1,
+        edges=(0.0, 0.7),
+        extra=(0, 4),
+        undo=0.4,
+        share=4,
+    ),
 }
 UNSEEN: dict[str, Kind] = {
     # Clicks along outlines, as people do who learned with polygons.

@@ -56,11 +56,14 @@ def step_from(entry: Mapping[str, object]) -> Step:
 def simulate(
     subjects: Iterable[Subject], kinds: Mapping[str, Kind], predictor: Predictor, seed: int
 ) -> Iterator[Record]:
-    """Annotate every subject once, by the kinds in turn, those with a larger share more often."""
+    """Annotate every subject once, by a kind drawn at random, those with a larger share more often.
+
+    Not by the kinds in turn: over a set that is gone through again, an object would always meet the same kind.
+    """
     rng = np.random.default_rng(seed)
     names = [name for name, kind in kinds.items() for _ in range(kind.share)]
-    for index, subject in enumerate(subjects):
-        kind = names[index % len(names)]
+    for subject in subjects:
+        kind = names[rng.integers(len(names))]
         yield Record(kind, subject.name, annotate(Annotator.draw(kinds[kind], rng), subject, predictor, rng))
 
 

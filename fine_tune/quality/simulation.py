@@ -11,6 +11,7 @@ import numpy as np
 from fine_tune.quality.annotators import Annotator
 from fine_tune.quality.steps import Step, measure
 from model.clicks import Click
+from model.mask import clean
 from model.predictor import Predictor
 
 
@@ -54,24 +55,25 @@ class Annotation:
 
 @dataclass
 class _Hand:
-    """The annotation in progress: clicks in force, and the map after each."""
+    """The annotation in progress: clicks in force, the map after each, and the mask that is shown for it."""
 
     subject: Subject
     goal: np.ndarray
     clicks: list[Click]
-    maps: list[np.ndarray]
+    maps: list[np.ndarray] = field(default_factory=list)
+    masks: list[np.ndarray] = field(default_factory=list)
     undone: int = 0
 
     @property
     def mask(self) -> np.ndarray:
-        return self.maps[-1] >= 128 if self.maps else np.zeros_like(self.goal)
+        return self.masks[-1] if self.masks else np.zeros_like(self.goal)
 
 
 def annotate(
     annotator: Annotator, subject: Subject, predictor: Predictor, rng: np.random.Generator
 ) -> Annotation:
     """Let an annotator annotate a subject from nothing to the accepted mask."""
-    hand = _Hand(subject, _goal(annotator, subject, rng), [], [])
+    hand = _Hand(subject, _goal(annotator, subject, rng), [])
     result, extra = Annotation(), annotator.extra
     while len(result.steps) < annotator.patience or not result.steps:
         click = _next(annotator, hand, rng)
@@ -96,6 +98,7 @@ def _place(hand: _Hand, click: Click, seconds: float, predictor: Predictor, resu
     before = hand.maps[-1] if hand.maps else None
     after = predictor.predict(hand.subject.image, hand.clicks, before)
     hand.maps.append(after)
+    hand.masks.append(clean(after, hand.clicks))
     side = float(np.sqrt(after.size))
     result.steps.append(
         Step(
@@ -108,18 +111,17 @@ def _place(hand: _Hand, click: Click, seconds: float, predictor: Predictor, resu
             effect=measure(before, after, hand.clicks),
         )
     )
-    result.ious.append(hand.subject.iou(after >= 128))
+    result.ious.append(hand.subject.iou(hand.mask))
     hand.undone = 0
 
 
 def _take_back(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> None:
     """Undo the last click where it made the mask worse; the stale answer is gone with the next click."""
-    if len(hand.maps) < 2 or rng.random() >= annotator.kind.undo:
+    if len(hand.masks) < 2 or rng.random() >= annotator.kind.undo:
         return
-    worse = (hand.maps[-1] >= 128) ^ hand.goal
-    if worse.sum() > 1.1 * ((hand.maps[-2] >= 128) ^ hand.goal).sum():
-        hand.clicks.pop()
-        hand.maps.pop()
+    if (hand.masks[-1] ^ hand.goal).sum() > 1.1 * (hand.masks[-2] ^ hand.goal).sum():
+        for taken in (hand.clicks, hand.maps, hand.masks):
+            taken.pop()
         hand.undone += 1
 
 
