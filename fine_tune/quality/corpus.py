@@ -15,6 +15,8 @@ from fine_tune.quality.simulation import Annotation, Subject, annotate
 from fine_tune.quality.steps import Effect, Step
 from model.predictor import Predictor
 
+BAD = 0.85  # an IoU below this is a mask to review
+
 
 @dataclass(frozen=True)
 class Record:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fine_tune.quality.corpus import Record
-from fine_tune.quality.report import BAD, MEASURES, OURS, Measure, curve
+from fine_tune.quality.corpus import BAD, Record
+from fine_tune.quality.report import MEASURES, OURS, Measure, curve
 
 
 def table(rows: Mapping[str, Mapping[str, Measure]]) -> str:

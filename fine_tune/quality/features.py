@@ -27,6 +27,11 @@ STEP_NAMES = (
     "weakest",
     "parts",
     "roughness",
+    "sure",
+    "tenth",
+    "stable",
+    "solid",
+    "around",
 )
 WHOLE_NAMES = (
     "clicks",
@@ -50,6 +55,15 @@ WHOLE_NAMES = (
     "area",
     "first area ratio",
     "edited",
+    "last sure",
+    "last tenth",
+    "last stable",
+    "last solid",
+    "last around",
+    "mean sure",
+    "mean tenth",
+    "mean stable",
+    "mean around",
 )
 
 
@@ -75,6 +89,11 @@ def step_rows(steps: Sequence[Step]) -> np.ndarray:
                 effect.weakest,
                 np.log1p(effect.parts),
                 np.log1p(effect.roughness),
+                effect.sure,
+                effect.tenth,
+                effect.stable,
+                effect.solid,
+                effect.around,
             )
         )
     return np.array(rows, np.float32).reshape(-1, len(STEP_NAMES))
@@ -114,6 +133,15 @@ def whole_row(steps: Sequence[Step], edited: float = 0.0) -> np.ndarray:
             np.sqrt(last.area),
             np.log((last.area + 1e-4) / (effects[0].area + 1e-4)),
             edited,
+            last.sure,
+            last.tenth,
+            last.stable,
+            last.solid,
+            last.around,
+            np.mean([effect.sure for effect in effects]),
+            np.mean([effect.tenth for effect in effects]),
+            np.mean([effect.stable for effect in effects]),
+            np.mean([effect.around for effect in effects]),
         ),
         np.float32,
     )

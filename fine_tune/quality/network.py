@@ -1,7 +1,8 @@
-"""From steps to a predicted IoU: a few small recurrent networks over the clicks, averaged.
+"""From steps to a predicted IoU: a few small recurrent networks over the clicks, and boosted trees beside them.
 
-Each reads the steps with a GRU and joins its last state to the features of the whole annotation; it answers with
-a Beta distribution of the IoU. Where the members disagree the prediction is less certain.
+Each network reads the steps with a GRU and joins its last state to the features of the whole annotation; it answers
+with a Beta distribution of the IoU. The trees read the features of the whole only, and err elsewhere: their answer
+weighs as much as that of all networks. Where they disagree the prediction is less certain.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from fine_tune.quality.features import STEP_NAMES, WHOLE_NAMES, step_rows, whole_row
 from fine_tune.quality.steps import Step
+from fine_tune.quality.trees import Trees
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "quality.safetensors"
 MAX_STEPS = 40  # of a longer annotation the last ones count
@@ -82,11 +84,12 @@ class Member(nn.Module):
 
 
 class QualityModel(nn.Module):
-    """The members and the scale of their features."""
+    """The members, the scale of their features, and the trees."""
 
-    def __init__(self, members: int = 4, hidden: int = 24) -> None:
+    def __init__(self, members: int = 4, hidden: int = 24, trees: int = 400) -> None:
         super().__init__()
-        self.shape = {"members": members, "hidden": hidden}
+        self.shape = {"members": members, "hidden": hidden, "trees": trees}
+        self.trees = Trees(trees)
         self.members = nn.ModuleList(Member(hidden) for _ in range(members))
         for name, size in (("steps", len(STEP_NAMES)), ("whole", len(WHOLE_NAMES))):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
@@ -116,18 +119,26 @@ class QualityModel(nn.Module):
         """
         if not traces:
             return []
+        means, concentrations, trees = self.opinions(Batch.of(traces))
+        mean = (means.mean(0) + trees) / 2
+        spread = ((means - mean) ** 2).mean(0) / 2 + (trees - mean) ** 2 / 2
+        variance = (means * (1 - means) / (concentrations + 1)).mean(0) + spread
+        return [Quality(float(m), float(v)) for m, v in zip(mean, variance.sqrt(), strict=True)]
+
+    @torch.inference_mode()
+    def opinions(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Means and concentrations of the M members, MxB float64, and the trees' answers, B float64."""
         self.eval()
-        batch = self.standardised(Batch.of(traces))
-        answers = [member(batch.steps, batch.lengths, batch.whole) for member in self.members]
-        mean, concentration = (torch.stack(parts).double() for parts in zip(*answers, strict=True))
-        variance = (mean * (1 - mean) / (concentration + 1)).mean(0) + mean.var(0, correction=0)
-        return [Quality(float(m), float(v)) for m, v in zip(mean.mean(0), variance.sqrt(), strict=True)]
+        scaled = self.standardised(batch)
+        answers = [member(scaled.steps, scaled.lengths, scaled.whole) for member in self.members]
+        means, concentrations = (torch.stack(parts).double() for parts in zip(*answers, strict=True))
+        return means, concentrations, self.trees(batch.whole).double().clamp(0, 1)
 
     def save(self, path: Path, card: dict[str, object]) -> None:
         """Write weights and card (what it was trained on, what it reached) into one file."""
         tensors = {name: value.detach().contiguous() for name, value in self.state_dict().items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path, {"shape": json.dumps(self.shape), "card": json.dumps(card)})
+        path.write_bytes(save(tensors, {"shape": json.dumps(self.shape), "card": json.dumps(card)}))
 
     @staticmethod
     def load(path: Path = WEIGHTS) -> QualityModel:

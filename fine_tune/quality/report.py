@@ -12,12 +12,11 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.ensemble import GradientBoostingRegressor
 
-from fine_tune.quality.corpus import Record
+from fine_tune.quality.corpus import BAD, Record
 from fine_tune.quality.features import WHOLE_NAMES, whole_row
-from fine_tune.quality.network import QualityModel
+from fine_tune.quality.network import Batch, QualityModel
 from fine_tune.quality.training import examples
 
-BAD = 0.85  # an IoU below this is a mask to review
 REVIEWED = 0.2  # of the annotations
 FEW = 0.15  # bad masks in a project of good annotators
 OURS = "clickmask"
@@ -98,8 +97,11 @@ def score_all(
     ious = np.array([r.annotation.iou for r in train])
     rng = np.random.default_rng(seed)
     noise = rng.permutation(len(test)) * 1e-9  # equal scores in random order
+    means, _, trees = model.opinions(Batch.of([r.trace for r in test]))
     scores = {
         OURS: np.array([quality.iou for quality in model.predict([r.trace for r in test])]),
+        "its networks alone": means.mean(0).numpy(),
+        "its trees alone": trees.numpy(),
         "gradient boosting": boosting(train, seed).predict(new),
     }
     simple = {"model confidence": "last expected", "last change": "last change", "number of clicks": "clicks"}

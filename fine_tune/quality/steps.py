@@ -16,6 +16,7 @@ from model.mask import THRESHOLD
 
 MEASURED_SIDE = 512  # pixels; maps are thinned out to about this side before they are measured
 UNDECIDED = (64, 192)  # map values between which the model is unsure: probabilities 0.25 to 0.75
+FRAME = 0.15  # width of the surroundings of a mask that are looked at, in sqrt(its area)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Effect:
         weakest: lowest agreement of the mask's map with any click in force, 0..1.
         parts: connected parts of the mask.
         roughness: perimeter over that of a disk of the same area; 1 for a disk.
+        sure: mean probability of the mask's pixels, 0.5..1; 0 for an empty mask, as the next three.
+        tenth: a tenth of the mask's pixels have at most this probability, 0.5..1.
+        stable: IoU of the masks at thresholds 0.25 and 0.75, 0..1.
+        solid: area over that of the convex hull, 0..1.
+        around: mean probability of the pixels around the mask, 0..0.5.
     """
 
     area: float
@@ -45,6 +51,11 @@ class Effect:
     weakest: float
     parts: int
     roughness: float
+    sure: float
+    tenth: float
+    stable: float
+    solid: float
+    around: float
 
 
 @dataclass(frozen=True)
@@ -81,21 +92,26 @@ def measure(before: np.ndarray | None, after: np.ndarray, clicks: Sequence[Click
     old = np.zeros_like(new) if before is None else shrunk(before)[0]
     was, now = old >= THRESHOLD, new >= THRESHOLD
     area_was, area, union = (int(np.count_nonzero(m)) for m in (was, now, was | now))
-    inside = float(new[now].sum(dtype=np.int64)) / 255
-    outside = float(new.sum(dtype=np.int64)) / 255 - inside
-    undecided = int(np.count_nonzero((new >= UNDECIDED[0]) & (new < UNDECIDED[1])))
-    parts, roughness = _shape(now, area)
+    parts, roughness, solid = _shape(now, area)
+    counts = cv2.calcHist([new], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    total, inside = (float(counts[low:] @ np.arange(low, 256)) / 255 for low in (0, THRESHOLD))
+    undecided, likely = int(counts[slice(*UNDECIDED)].sum()), int(counts[UNDECIDED[0] :].sum())
     return Effect(
         area=area / now.size,
         change=1 - float(np.count_nonzero(was & now)) / union if union else 0.0,
         growth=(area - area_was) / max(area, area_was, 1),
         surprise=1 - _agreement(old, clicks[-1]) if clicks else 0.0,
         depth=_depth(was, clicks[-1]) if clicks and area_was else 0.0,
-        expected=inside / (area + outside) if area else 0.0,
+        expected=inside / (area + total - inside) if area else 0.0,
         undecided=undecided / max(area, 1),
         weakest=min((_agreement(new, click) for click in clicks), default=1.0),
         parts=parts,
         roughness=roughness,
+        sure=inside / max(area, 1),
+        tenth=_tenth(counts, area) if area else 0.0,
+        stable=(likely - undecided) / likely if area else 0.0,
+        solid=solid,
+        around=_around(new, now, area),
     )
 
 
@@ -122,11 +138,31 @@ def _depth(mask: np.ndarray, click: Click) -> float:
     return (distance if inside else -distance) / float(np.sqrt(np.count_nonzero(mask)))
 
 
-def _shape(mask: np.ndarray, area: int) -> tuple[int, float]:
-    """Number of parts, and roughness."""
+def _shape(mask: np.ndarray, area: int) -> tuple[int, float, float]:
+    """Number of parts, roughness and solidity."""
     if not area:
-        return 0, 0.0
+        return 0, 0.0, 0.0
     contours, hierarchy = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     perimeter = sum(cv2.arcLength(contour, True) for contour in contours)
     parts = int(np.count_nonzero(hierarchy[0, :, 3] < 0))
-    return parts, perimeter / (2 * float(np.sqrt(np.pi * area)))
+    # Contours run through the middle of pixels: half a perimeter, and one pixel, lie outside of them.
+    hull = cv2.convexHull(np.concatenate(contours))
+    around = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+    return parts, perimeter / (2 * float(np.sqrt(np.pi * area))), area / around
+
+
+def _tenth(counts: np.ndarray, area: int) -> float:
+    """The probability that a tenth of the mask's pixels do not exceed, from the numbers of pixels by map value."""
+    return (THRESHOLD + int(np.searchsorted(np.cumsum(counts[THRESHOLD:]), 0.1 * area))) / 255
+
+
+def _around(values: np.ndarray, mask: np.ndarray, area: int) -> float:
+    """Mean probability in a frame around the mask, of every second pixel both ways."""
+    if not area:
+        return 0.0
+    values, mask = values[::2, ::2], np.ascontiguousarray(mask[::2, ::2])
+    side = 2 * max(round(FRAME * float(np.sqrt(area)) / 2), 1) + 1
+    # A sum over a square takes as long for a large one as for a small one, which dilating does not.
+    covered = cv2.boxFilter(mask.view(np.uint8), cv2.CV_32F, (side, side), normalize=False)
+    frame = (covered > 0.5) & ~mask
+    return float(values[frame].mean()) / 255 if frame.any() else 0.0

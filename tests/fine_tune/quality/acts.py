@@ -44,6 +44,11 @@ def effect(**values: float) -> Effect:
         "weakest": 0.9,
         "parts": 1,
         "roughness": 1.2,
+        "sure": 0.95,
+        "tenth": 0.8,
+        "stable": 0.9,
+        "solid": 0.95,
+        "around": 0.1,
     }
     return Effect(**{**usual, **values})  # type: ignore[arg-type]
 
@@ -68,7 +73,13 @@ def record(iou: float, name: str, rng: np.random.Generator) -> Record:
             True,
             i + 1,
             0,
-            effect(change=1.0 if i == 0 else 0.7 * doubt, expected=1 - doubt, undecided=doubt),
+            effect(
+                change=1.0 if i == 0 else 0.7 * doubt,
+                expected=1 - doubt,
+                undecided=doubt,
+                sure=1 - doubt / 2,
+                stable=1 - doubt,
+            ),
         )
         for i in range(count)
     ]

@@ -30,6 +30,11 @@ anything = st.builds(
         weakest=share,
         parts=st.integers(0, 10_000),
         roughness=st.floats(0, 1000),
+        sure=share,
+        tenth=share,
+        stable=share,
+        solid=share,
+        around=share,
     ),
 )
 

@@ -111,18 +111,8 @@ def test_training_and_reporting(tmp_path, monkeypatch):
         lines = [record.to_json() for record in records(80, seed)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
     out = tmp_path / "quality.safetensors"
-    run(
-        "train",
-        tmp_path / "train.jsonl",
-        "--out",
-        out,
-        "--clicks-from",
-        "shapes",
-        "--members",
-        1,
-        "--epochs",
-        3,
-    )
+    named = ("--out", out, "--clicks-from", "shapes", "--members", 1, "--epochs", 3)
+    run("train", tmp_path / "train.jsonl", *named)
     assert card(out)["click model"] == "shapes"
     files = (tmp_path / "train.jsonl", tmp_path / "unseen.jsonl")
     printed = run("report", *files, "--weights", out, "--picture", tmp_path / "q.png")

@@ -63,11 +63,41 @@ def test_parts_and_roughness():
     assert measure(None, disk * np.uint8(255), [Click(30, 30)]).roughness == pytest.approx(1, abs=0.08)
 
 
+def test_how_sure_the_model_is_inside_and_around():
+    values = square(40, 10, 30, 255)
+    values[10:14, 10:30] = 150  # a fifth of the mask
+    values[6:10, 10:30] = 100  # not the mask, but not nothing either
+    effect = measure(None, values, [Click(20, 25)])
+    assert effect.sure == pytest.approx((0.8 * 255 + 0.2 * 150) / 255)
+    assert effect.tenth == pytest.approx(150 / 255)
+    assert effect.stable == pytest.approx(320 / 480)  # 0.75 and more, of 0.25 and more
+    assert 0 < effect.around < 100 / 255
+    assert measure(None, square(40, 10, 30), [Click(20, 25)]).around == 0
+
+
+def test_solidity_is_the_share_of_the_convex_hull():
+    assert measure(None, square(40, 10, 30), [Click(20, 25)]).solid == pytest.approx(1)
+    corner = square(40, 10, 30)
+    corner[10:20, 10:20] = 0  # an L of three quarters; its hull is the square less half a quarter
+    assert measure(None, corner, [Click(25, 25)]).solid == pytest.approx(0.75 / 0.875, abs=0.05)
+
+
 def test_large_images_measure_like_small_ones():
     small, large = square(100, 20, 60), square(2000, 400, 1200)
     one = measure(small // 2, small, [Click(30, 50)])
     two = measure(large // 2, large, [Click(600, 1000)])
-    for name in ("area", "change", "surprise", "expected", "parts"):
+    for name in (
+        "area",
+        "change",
+        "surprise",
+        "expected",
+        "parts",
+        "sure",
+        "tenth",
+        "stable",
+        "solid",
+        "around",
+    ):
         assert getattr(one, name) == pytest.approx(getattr(two, name), abs=0.01)
 
 
@@ -75,3 +105,4 @@ def test_an_empty_answer_has_measures():
     nothing = np.zeros((10, 10), np.uint8)
     effect = measure(nothing, nothing, [])
     assert (effect.area, effect.change, effect.parts, effect.expected) == (0, 0, 0, 0)
+    assert (effect.sure, effect.tenth, effect.stable, effect.solid, effect.around) == (0, 0, 0, 0, 0)
