@@ -27,7 +27,8 @@ SET_WEIGHTS = {
     "wild_animals": 0.04,
 }
 OTHER_WEIGHT = 0.008
-PASTE_SHARE = 0.3  # of all scenes
+PASTE_SHARE = 0.35  # of all scenes
+TWIN_SHARE = 0.4  # of those: a copy of the object itself, which only the click tells apart
 
 
 class ObjectSampler:
@@ -47,7 +48,7 @@ class ObjectSampler:
         """A random scene to train on: sometimes with a second object pasted in, always augmented."""
         scene = self.draw(rng)
         if rng.random() < PASTE_SHARE:
-            scene = paste(scene, self.draw(rng), rng)
+            scene = paste(scene, scene if rng.random() < TWIN_SHARE else self.draw(rng), rng)
         return augment(scene, rng)
 
     def draw(self, rng: np.random.Generator) -> Scene:
@@ -97,19 +98,16 @@ def _choose(ids: np.ndarray, group: str, rng: np.random.Generator) -> np.ndarray
         return _touching_union(ids, one, rng) if chance < 0.6 else ids == one
     if group == "ccp_clothing" and chance < 0.45:
         return (ids > 0) & (ids != IGNORE) if chance < 0.15 else _component(ids == one, rng)
-    if chance < 0.12:
-        two = present[rng.integers(len(present))]
-        return (ids == one) | (ids == two)
-    return ids == one
+    return _touching_union(ids, one, rng, 1) if chance < 0.12 else ids == one
 
 
-def _touching_union(ids: np.ndarray, start: int, rng: np.random.Generator) -> np.ndarray:
-    """A region grown by one to four of its neighbours: whole objects are unions of a segmentation's regions."""
+def _touching_union(ids: np.ndarray, start: int, rng: np.random.Generator, most: int = 4) -> np.ndarray:
+    """A region grown by one to `most` of its neighbours: whole objects are unions of a segmentation's regions."""
     mask = ids == start
     kernel = np.ones((3, 3), np.uint8)
-    for _ in range(int(rng.integers(1, 5))):
+    for _ in range(int(rng.integers(1, most + 1))):
         ring = (cv2.dilate(mask.view(np.uint8), kernel) > 0) & ~mask
-        around = ids[ring]
+        around = ids[ring & (ids > 0) & (ids != IGNORE)]
         if not around.size:
             break
         mask = mask | (ids == around[rng.integers(around.size)])  # long borders are drawn more often

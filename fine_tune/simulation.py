@@ -93,8 +93,7 @@ def answer(annotation: Annotation, probability: np.ndarray, rng: np.random.Gener
     assert window is not None, "answer follows step"
     first = len(annotation.clicks) == 1 and not annotation.look_again and not annotation.previous.any()
     annotation.previous = window.paste(quantise(probability), annotation.previous)
-    nearer = zoom.around(annotation.previous, annotation.clicks, window.size)
-    annotation.look_again = first and nearer.side < 0.75 * window.side and rng.random() < 0.5
+    annotation.look_again = first and rng.random() < 0.4
     if annotation.look_again:
         return True
     done = len(annotation.clicks) >= MAX_CLICKS or rng.random() > CONTINUE

@@ -1,5 +1,6 @@
 """Which objects are trained on, and how they are augmented."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -29,6 +30,20 @@ def test_sets_are_drawn_by_weight(items):
     cats = {item.image for item in items if item.group == "cats"}
     decoded = [i.decode()[0].tobytes() for i in items if i.image in cats]
     assert all(sampler.draw(rng).image.tobytes() in decoded for _ in range(20))
+
+
+@pytest.mark.parametrize(("gap", "together"), [(20, False), (0, True)])
+def test_two_objects_are_meant_together_only_where_they_touch(tmp_path, gap, together):
+    folder = write_set(tmp_path / "cats", side=160)
+    ids = np.zeros((160, 160), np.uint8)
+    ids[40:100, 20:60] = 1
+    ids[40:100, 60 + gap : 120] = 2
+    for mask in (folder / "masks").iterdir():
+        cv2.imwrite(str(mask), ids)
+    pack([folder], tmp_path / "b.zip")
+    sampler, rng = ObjectSampler(read(tmp_path / "b.zip")), np.random.default_rng(0)
+    whole = np.count_nonzero(ids)
+    assert any(np.count_nonzero(sampler.draw(rng).truth) == whole for _ in range(60)) == together
 
 
 def test_nothing_to_train_on_is_said():
@@ -73,3 +88,15 @@ def test_a_pasted_object_is_in_image_and_truth_or_takes_from_the_truth():
         else:
             np.testing.assert_array_equal(mixed.truth, pasted)
     assert seen == {True, False}
+
+
+def test_of_an_object_and_its_twin_one_is_meant():
+    scene = shape_scene(np.random.default_rng(1), 160)
+    scene.image[:] = 30
+    scene.image[scene.truth] = 220
+    for seed in range(10):
+        mixed = paste(scene, scene, np.random.default_rng(seed))
+        bright = (mixed.image > 128).all(2)
+        assert bright[mixed.truth].mean() > 0.9  # the twin's edge is blended
+        if cv2.connectedComponents(bright.view(np.uint8))[0] == 3:
+            assert mixed.truth[bright].mean() < 0.9
