@@ -28,6 +28,7 @@ SET_WEIGHTS = {
 }
 OTHER_WEIGHT = 0.008
 PASTE_SHARE = 0.35  # of all scenes
+MOST_PASTED = 4  # copies
 TWIN_SHARE = 0.4  # of those: a copy of the object itself, which only the click tells apart
 
 
@@ -45,10 +46,12 @@ class ObjectSampler:
         self._names, self._share = list(self._groups), share / share.sum()
 
     def varied(self, rng: np.random.Generator) -> Scene:
-        """A random scene to train on: sometimes with a second object pasted in, always augmented."""
+        """A random scene to train on: sometimes with others pasted in, always augmented."""
         scene = self.draw(rng)
         if rng.random() < PASTE_SHARE:
-            scene = paste(scene, scene if rng.random() < TWIN_SHARE else self.draw(rng), rng)
+            other = scene if rng.random() < TWIN_SHARE else self.draw(rng)
+            for _ in range(int(rng.integers(1, MOST_PASTED + 1))):
+                scene = paste(scene, other, rng)
         return augment(scene, rng)
 
     def draw(self, rng: np.random.Generator) -> Scene:
@@ -72,7 +75,7 @@ def paste(scene: Scene, other: Scene, rng: np.random.Generator) -> Scene:
     assert box is not None, "the sampler draws no empty truth"
     x0, y0, x1, y1 = box
     height, width = scene.truth.shape
-    share = rng.uniform(0.25, 0.6)  # of the image's sides
+    share = rng.uniform(0.15, 0.6)  # of the image's sides
     scale = min(share * height / (y1 - y0), share * width / (x1 - x0))
     size = (max(round((x1 - x0) * scale), 1), max(round((y1 - y0) * scale), 1))
     cut = cv2.resize(other.truth[y0:y1, x0:x1].view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0

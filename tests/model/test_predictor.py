@@ -70,10 +70,22 @@ def test_the_answer_lands_where_the_click_was(image):
     assert 15 < cols.max() - cols.min() < 30  # radius 6 of 64 input pixels is about 11 of 120 image pixels
 
 
-def test_a_small_first_answer_is_looked_at_again_nearer(image):
+@pytest.mark.parametrize(("refine", "looks"), [(True, 2), (False, 1)])
+def test_a_first_answer_is_looked_at_again(image, refine, looks):
     engine = Painter()
-    Predictor(engine, refine=True).predict(image, [Click(60.0, 45.0)])
-    assert engine.calls == 2
+    Predictor(engine, refine=refine).predict(image, [Click(60.0, 45.0)])
+    assert engine.calls == looks
+
+
+@pytest.mark.parametrize(("one_piece", "marked"), [(True, False), (False, True)])
+def test_a_first_click_means_one_piece_unless_objects_have_many(image, one_piece, marked):
+    class Twins(Painter):
+        def run(self, image, guide):
+            return np.maximum(super().run(image, guide), super().run(image, guide)[:, ::-1, ::-1])
+
+    result = Predictor(Twins(), one_piece=one_piece).predict(image, [Click(30.0, 20.0)])
+    assert result[20, 30] >= 128
+    assert (result[60:, 80:] >= 128).any() == marked
 
 
 def test_a_later_click_is_looked_at_once(image):
