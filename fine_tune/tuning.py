@@ -59,6 +59,7 @@ class Effort:
             minutes=self.minutes,
             batch=self.batch,
             sizes=sizes,
+            warmup=max(min(40, steps // 4), 1),
             rate=self.rate,
             backbone_share=0.5,
             ema=0.99,

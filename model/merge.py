@@ -11,7 +11,7 @@ from model.clicks import Click
 from model.mask import THRESHOLD
 from model.zoom import object_box
 
-DOUBTFUL = 100  # of a map: outside the mask for every reader, and for the network's next look still a possibility
+DOUBTFUL = 100  # of a map: outside the mask, and still a possibility for the network's next look
 REACH = 0.05  # of the changed region's diagonal: how far from a change a click may lie and still mean it
 
 
@@ -24,8 +24,8 @@ def attached(previous: np.ndarray | None, current: np.ndarray, clicks: Sequence[
         clicks: all clicks of the object.
 
     Returns:
-        HxW uint8: `current`, at most `DOUBTFUL` in parts of its mask (connected at corners) that have no positive click
-        and no pixel of the previous mask; `current` as it is where that would leave nothing.
+        HxW uint8: `current`, at most `DOUBTFUL` in parts of its mask (connected at corners) that have no positive
+        click and no pixel of the previous mask; `current` as it is where that would leave nothing.
     """
     mask = current >= THRESHOLD
     outlines, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
