@@ -114,9 +114,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             tuned, steps = learn(base, card, own, options)
             print(f"{folder.name}, {count} images: {steps} steps", file=sys.stderr, flush=True)
             minutes = (time.monotonic() - started) / 60
-            described = {**card, "one_piece": own.one_piece()}
-            if not options.everywhere:
-                described["domain"] = own.domain().as_json()
+            described = card if options.everywhere else {**card, "domain": own.domain().as_json()}
             for share in options.shares:
                 made = tuning.mixed(base, tuned, share), described
                 note(folder.name, str(count), share, figures(made, loaded, samples, options.device), minutes)

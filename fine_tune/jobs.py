@@ -228,7 +228,6 @@ def _card(base: Model, parent: Model, setup: Setup, samples: Samples) -> dict[st
         "parent": parent.version.name,
         "general": base.version.name,
         "domain": samples.domain().as_json(),
-        "one_piece": samples.one_piece(),
         "training": {
             **samples.count(),
             "images": sorted(kept.digest for kept in samples.train),

@@ -108,11 +108,6 @@ class Samples:
         """The kind of images of the train part, which must have some."""
         return Domain.of([describe(kept.scene(0).image) for kept in self.train])
 
-    def one_piece(self) -> bool:
-        """Whether most objects of the train part are connected; cracks with gaps, say, are not."""
-        counts = [_is_connected(kept.scene(0).truth) for kept in self.train]
-        return 2 * sum(counts) >= len(counts)
-
     def count(self) -> dict[str, int]:
         """Images and objects of either part."""
         return {
@@ -139,12 +134,6 @@ class Samples:
 def is_held_out(digest: str) -> bool:
     """Whether an image is for judging only: a stable share of all images, whatever else the project has."""
     return int(hashlib.sha256(f"held-out {digest}".encode()).hexdigest()[:8], 16) % HELD_OUT == 0
-
-
-def _is_connected(mask: np.ndarray) -> bool:
-    """Whether at most a tenth of an HxW bool mask lies outside its largest part."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    return bool(stats[1:, cv2.CC_STAT_AREA].max() >= 0.9 * np.count_nonzero(mask))
 
 
 def _load(kept: Kept, index: int) -> datasets.Scene:

@@ -1,8 +1,10 @@
-"""What of a new answer is taken over: early on, the parts that were clicked; later, the change that was asked for."""
+"""Progressive merge: a late click changes the part it points at and nothing else.
+
+After FocalClick (arXiv 2204.02574): of all differences between the previous mask and the new one, only the
+connected region at the click is taken over.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -11,40 +13,11 @@ from model.clicks import Click
 from model.mask import THRESHOLD
 from model.zoom import object_box
 
-DOUBTFUL = 100  # of a map: outside the mask, and still a possibility for the network's next look
 REACH = 0.05  # of the changed region's diagonal: how far from a change a click may lie and still mean it
-
-
-def attached(previous: np.ndarray | None, current: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
-    """Leave out parts that nobody asked for: of several like objects, a click means the one under it.
-
-    Args:
-        previous: HxW uint8 map before the last click, or None.
-        current: HxW uint8 map after it.
-        clicks: all clicks of the object.
-
-    Returns:
-        HxW uint8: `current`, at most `DOUBTFUL` in parts of its mask (connected at corners) that have no positive
-        click and no pixel of the previous mask; `current` as it is where that would leave nothing.
-    """
-    mask = current >= THRESHOLD
-    outlines, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if len(outlines) < 2:  # far cheaper to see than to label
-        return current
-    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
-    asked = {int(labels[click.pixel(*mask.shape)]) for click in clicks if click.positive}
-    if previous is not None:
-        asked.update(np.unique(labels[previous >= THRESHOLD]).tolist())
-    if not asked - {0}:
-        return current
-    return np.where(np.isin(labels, [0, *asked]), current, np.minimum(current, DOUBTFUL))
 
 
 def progressive(previous: np.ndarray, current: np.ndarray, click: Click) -> np.ndarray:
     """Take over from `current` only what the last click asks for.
-
-    After FocalClick (arXiv 2204.02574): of all differences between the previous mask and the new one, only the
-    connected region at the click is taken over.
 
     Args:
         previous, current: HxW uint8 maps before and after the click.

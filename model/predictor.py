@@ -15,7 +15,7 @@ from model import zoom
 from model.clicks import Click
 from model.encoding import encode
 from model.engine import Engine
-from model.merge import attached, progressive
+from model.merge import progressive
 
 BOX_LEVEL = 128  # of a map inside a box: undecided
 
@@ -71,7 +71,6 @@ class Predictor:
             IoU after one click is 0.02 to 0.03 higher for it (docs/training.md).
         merge_from: from this click on, and for every click on an initial mask, a click changes only the part it
             points at (`model.merge`), so that a late click cannot spoil a finished part.
-        one_piece: objects are connected: before `merge_from`, parts that nobody clicked are left out.
     """
 
     def __init__(
@@ -81,10 +80,9 @@ class Predictor:
         radius: float = 5.0,
         refine: bool = True,
         merge_from: int = 3,
-        one_piece: bool = True,
     ) -> None:
         self.engine, self.encoding, self.radius = engine, encoding, radius
-        self.refine, self.merge_from, self.one_piece = refine, merge_from, one_piece
+        self.refine, self.merge_from = refine, merge_from
 
     def predict(
         self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
@@ -106,11 +104,13 @@ class Predictor:
         return [self._merged(r, m) for r, m in zip(requests, maps, strict=True)]
 
     def _merged(self, request: Request, current: np.ndarray) -> np.ndarray:
-        previous, clicks = request.previous, request.clicks
-        on_mask = previous is not None and len(clicks) == 1 and previous.max() > BOX_LEVEL
-        if previous is not None and clicks and (on_mask or len(clicks) >= self.merge_from):
-            return progressive(previous, current, clicks[-1])
-        return attached(previous, current, clicks) if self.one_piece else current
+        previous, count = request.previous, len(request.clicks)
+        if previous is None or count == 0:
+            return current
+        on_mask = count == 1 and previous.max() > BOX_LEVEL
+        if count < self.merge_from and not on_mask:
+            return current
+        return progressive(previous, current, request.clicks[-1])
 
     def _look_again(self, requests: Sequence[Request], maps: list[np.ndarray]) -> None:
         """Replace, in place, the maps of first clicks by what the network makes of them in a closer window."""

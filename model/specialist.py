@@ -30,7 +30,7 @@ class Specialist(Predictor):
     """
 
     def __init__(self, own: Predictor, general: Predictor, domain: Domain) -> None:
-        super().__init__(own.engine, own.encoding, own.radius, own.refine, own.merge_from, own.one_piece)
+        super().__init__(own.engine, own.encoding, own.radius, own.refine, own.merge_from)
         self.general, self.domain = general, domain
         self._known: dict[int, tuple[weakref.ref[np.ndarray], bool]] = {}
 
@@ -74,10 +74,4 @@ def assemble(own: Loaded, general: Loaded | None, engine: Callable[[nn.Module, i
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     network, card = loaded
-    encoding = card["encoding"]
-    return Predictor(
-        engine(network, card["size"]),
-        encoding["name"],
-        encoding["radius"],
-        one_piece=card.get("one_piece", True),
-    )
+    return Predictor(engine(network, card["size"]), card["encoding"]["name"], card["encoding"]["radius"])

@@ -80,14 +80,3 @@ def test_only_the_train_part_is_drawn():
     scene = samples.draw(np.random.default_rng(0))
     assert scene.image.shape[0] > 9
     assert scene.truth.any()
-
-
-def test_objects_of_many_pieces_are_noticed():
-    image, (name,) = np.zeros((100, 100, 3), np.uint8), names(False, 1)
-    whole, split = np.zeros((100, 100), bool), np.zeros((100, 100), bool)
-    whole[20:60, 20:60] = True
-    split[20:60, 10:40] = split[20:60, 60:90] = True
-    for masks, expected in (([whole], True), ([split], False)):
-        samples = Samples()
-        samples.add(Example(name, image, masks))
-        assert samples.one_piece() is expected

@@ -1,9 +1,9 @@
-"""What is taken over of a new answer, on hand-made masks."""
+"""Progressive merge on hand-made masks."""
 
 import numpy as np
 
 from model.clicks import Click
-from model.merge import DOUBTFUL, attached, progressive
+from model.merge import progressive
 
 
 def maps() -> tuple[np.ndarray, np.ndarray]:
@@ -15,31 +15,6 @@ def maps() -> tuple[np.ndarray, np.ndarray]:
     after[10:30, 70:90] = 240  # new on the right
     after[70:90, 70:90] = 230  # new below
     return before, after
-
-
-def test_of_several_parts_the_clicked_one_stays_and_the_others_are_doubted():
-    _, after = maps()
-    expected = np.minimum(after, DOUBTFUL)
-    expected[10:30, 70:90] = 240
-    result = attached(None, after, [Click(80.0, 20.0), Click(20.0, 20.0, positive=False)])
-    np.testing.assert_array_equal(result, expected)
-
-
-def test_parts_of_the_mask_before_stay():
-    before, after = maps()
-    result = attached(before, after, [Click(80.0, 80.0)])
-    assert (result >= 128).sum() == (after >= 128).sum() - 20 * 20
-    assert result[20, 80] == DOUBTFUL
-
-
-def test_a_click_beside_every_part_drops_none():
-    _, after = maps()
-    assert attached(None, after, [Click(60.0, 95.0)]) is after
-
-
-def test_what_is_one_part_is_taken_as_it_is():
-    before, _ = maps()
-    assert attached(None, before, [Click(60.0, 95.0)]) is before
 
 
 def test_only_the_change_at_the_click_is_taken_over():

@@ -77,17 +77,6 @@ def test_a_first_answer_is_looked_at_again(image, refine, looks):
     assert engine.calls == looks
 
 
-@pytest.mark.parametrize(("one_piece", "marked"), [(True, False), (False, True)])
-def test_a_first_click_means_one_piece_unless_objects_have_many(image, one_piece, marked):
-    class Twins(Painter):
-        def run(self, image, guide):
-            return np.maximum(super().run(image, guide), super().run(image, guide)[:, ::-1, ::-1])
-
-    result = Predictor(Twins(), one_piece=one_piece).predict(image, [Click(30.0, 20.0)])
-    assert result[20, 30] >= 128
-    assert (result[60:, 80:] >= 128).any() == marked
-
-
 def test_a_later_click_is_looked_at_once(image):
     engine = Painter()
     Predictor(engine, refine=True).predict(image, [Click(60.0, 45.0)], np.zeros((90, 120), np.uint8))

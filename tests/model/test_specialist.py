@@ -51,8 +51,3 @@ def test_without_a_base_or_a_domain_a_version_answers_for_everything():
     domain = Domain.of([describe(dots(0))])
     assert type(made(loaded(0, domain=domain.as_json()), None)) is Predictor
     assert type(made(loaded(0), loaded(1))) is Predictor
-
-
-def test_a_version_for_objects_of_many_pieces_looks_for_many():
-    assert made(loaded(0), None).one_piece
-    assert not made(loaded(0, one_piece=False), None).one_piece
