@@ -43,8 +43,8 @@ class Effort:
     minutes: float = 4.0
     steps: int | None = None
     batch: int = 8
-    rate: float = 1e-4
-    keep: float = 2.0
+    rate: float = 3e-4
+    keep: float = 1.0
     rehearsal: float = 0.3
     accelerator: str = "auto"
     devices: int | str = 1

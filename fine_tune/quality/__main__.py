@@ -70,7 +70,7 @@ def _predictor(weights: Path, device: str) -> Predictor:
 @click.option("--out", type=FILE, default=network.WEIGHTS, show_default=False)
 @click.option("--clicks-from", required=True, help="Name of the click model the annotations were made with.")
 @click.option("--members", default=4, show_default=True)
-@click.option("--epochs", default=30, show_default=True)
+@click.option("--epochs", default=25, show_default=True)
 def train(records: Path, out: Path, clicks_from: str, members: int, epochs: int) -> None:
     """Fit the predictor to RECORDS, a file that `simulate` made, and write it."""
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from fine_tune.quality.simulation import prefixes
 
 PREFIX_WEIGHT = 0.3  # of a beginning of an annotation, beside a finished one
 ERROR_WEIGHT = 20.0  # of the absolute error of the mean, beside the likelihood of the concentration
-BAD_WEIGHT = 4.0  # of telling good masks from bad ones
+BAD_WEIGHT = 8.0  # of telling good masks from bad ones
 STEEPNESS = 12.0  # of the curve that turns a mean IoU into the chance of a good mask
 MARGIN = 0.005  # IoUs of exactly 0 and 1 have no likelihood under a Beta distribution
 
@@ -35,7 +35,7 @@ def examples(records: Sequence[Record]) -> tuple[list[Trace], Tensor, Tensor]:
 
 
 def fit(
-    records: Sequence[Record], members: int = 4, epochs: int = 30, trees: int = 400, seed: int = 0
+    records: Sequence[Record], members: int = 4, epochs: int = 25, trees: int = 400, seed: int = 0
 ) -> QualityModel:
     """Train a model; every member starts elsewhere and sees other images. Needs scikit-learn.
 
