@@ -27,7 +27,7 @@ SET_WEIGHTS = {
     "wild_animals": 0.04,
 }
 OTHER_WEIGHT = 0.008
-PASTE_SHARE = 0.35  # of all scenes
+PASTE_SHARE = 0.25  # of all scenes
 MOST_PASTED = 4  # copies
 TWIN_SHARE = 0.4  # of those: a copy of the object itself, which only the click tells apart
 

@@ -18,8 +18,8 @@ from model import zoom
 from model.clicks import Click
 from model.predictor import box_prior, guide_for, quantise
 
-MAX_CLICKS = 12
-CONTINUE = 0.72  # chance of another click: about three and a half steps an annotation
+MAX_CLICKS = 16
+CONTINUE = 0.78  # chance of another click: about four and a half steps an annotation
 GOOD_ENOUGH = 0.97  # IoU at which an annotator stops
 
 

@@ -41,7 +41,9 @@ def test_the_service_records_the_steps_of_the_simulation(
     with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
         service = backend_of(app)
         predictor = service.serving.take(None, 60).predictor
-        for seed in range(3):
+        for seed in range(12):
+            if seed >= 3 and _tells(made):
+                break
             rng, image = np.random.default_rng(seed), picture(width, height, seed)
             truth = image[..., 0] > 128
             subject = Subject(str(seed), image, truth, np.zeros_like(truth))
@@ -52,11 +54,16 @@ def test_the_service_records_the_steps_of_the_simulation(
                 assert regions(app.test_client(), predict(*shown, id=seed, data={"image": name}))
         service.store.flush()
         recorded = [trace.steps() for trace in traced(Tracer(service.store, 90).read(3))]
-    assert any(step.undone for steps in made for step in steps)
-    assert any(not step.positive for steps in made for step in steps)
+    assert _tells(made)
     assert len(recorded) == len(made)
     for simulated, seen in zip(made, recorded, strict=True):
         _compare(simulated, seen)
+
+
+def _tells(made: list[list[Step]]) -> bool:
+    """Whether clicks of both signs were made, and some taken back."""
+    steps = [step for one in made for step in one]
+    return any(step.undone for step in steps) and any(not step.positive for step in steps)
 
 
 def _shown(steps: list[Step], width: int, height: int) -> Iterator[list[dict[str, Any]]]:
