@@ -27,12 +27,12 @@ def progressive(previous: np.ndarray, current: np.ndarray, click: Click) -> np.n
         HxW uint8: `current` near the click and where both agree on the mask, `previous` in far-off changes;
         `current` as it is where no change lies at the click.
     """
-    changed = (previous >= THRESHOLD) != (current >= THRESHOLD)
+    changed = (previous ^ current) >= THRESHOLD  # the threshold is the highest bit
     box = object_box(changed)
     if box is None:
         return current
     x0, y0, x1, y1 = box
-    _, labels = cv2.connectedComponents(
+    count, labels = cv2.connectedComponents(
         np.ascontiguousarray(changed[y0:y1, x0:x1]).view(np.uint8), connectivity=8
     )
     row, column = click.pixel(*previous.shape)
@@ -41,7 +41,9 @@ def progressive(previous: np.ndarray, current: np.ndarray, click: Click) -> np.n
         return current
     result = current.copy()
     part = result[y0:y1, x0:x1]
-    rejected = (labels > 0) & ~np.isin(labels, meant)
+    foreign = np.ones(count, bool)
+    foreign[0], foreign[meant] = False, False
+    rejected = foreign[labels]
     part[rejected] = previous[y0:y1, x0:x1][rejected]
     return result
 

@@ -7,6 +7,7 @@ Zoom-in as in RITM (arXiv 2102.06583), with a square window of fixed input size 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from model.clicks import Click
 
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
 EXPANSION = 1.4
+SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
 MIN_SIDE_SHARE = 1 / 3  # of the input side: more than threefold magnification shows only blur
 
 
@@ -56,10 +58,12 @@ class Window:
         out = np.empty((self.size, self.size, *array.shape[2:]), array.dtype)
         out[:] = fill
         shape = (to_cols.stop - to_cols.start, to_rows.stop - to_rows.start)
+        part = array[rows, cols]
         if interpolation is None:
-            shrinks = rows.stop - rows.start > 1.2 * shape[1]
+            shrinks = part.shape[0] > 1.2 * shape[1]
+            part = _halved(part, shape) if shrinks else part
             interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        out[to_rows, to_cols] = cv2.resize(array[rows, cols], shape, interpolation=interpolation)
+        out[to_rows, to_cols] = cv2.resize(part, shape, interpolation=interpolation)
         return out
 
     def paste(self, values: np.ndarray, onto: np.ndarray) -> np.ndarray:
@@ -79,6 +83,17 @@ class Window:
         return Click(x, to_rows.start + (click.y - rows.start) * fy, click.positive)
 
 
+def _halved(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Halve even sides while they stay well above `shape` (width, height): means of areas, too, at which OpenCV is
+    several times as fast as at fractions. What is left is a quarter or more, so that no pixel counts much more than
+    its neighbour."""
+    while min(array.shape[1] / shape[0], array.shape[0] / shape[1]) >= 2.5:
+        if array.shape[0] % 2 or array.shape[1] % 2:
+            break
+        array = cv2.resize(array, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return array
+
+
 def _place(centre: float, side: int, limit: int) -> int:
     """Start of a window on one axis: inside the image if it fits, else with equal margins."""
     if side >= limit:
@@ -89,7 +104,8 @@ def _place(centre: float, side: int, limit: int) -> int:
 def square(centre_x: float, centre_y: float, side: float, shape: tuple[int, int], size: int) -> Window:
     """The window of about `side` pixels around a point, shifted into the image where it fits."""
     height, width = shape
-    whole = min(max(round(side), 1), max(height, width))
+    step = SIDE_STEP if side >= 2 * size else 1
+    whole = min(math.ceil(max(round(side), 1) / step) * step, max(height, width))
     return Window(_place(centre_x, whole, width), _place(centre_y, whole, height), whole, height, width, size)
 
 

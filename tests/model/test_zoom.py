@@ -1,5 +1,6 @@
 """Zoom-in geometry: round trips to a fraction of a pixel."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -53,6 +54,17 @@ def test_paste_undoes_crop_and_touches_nothing_outside(side):
 def test_a_window_is_moved_into_the_image_where_it_fits():
     window = zoom.square(5, 395, 100, (400, 500), 256)
     assert (window.x0, window.y0) == (0, 300)
+
+
+@pytest.mark.parametrize("side", [600, 1111, 1540])
+def test_a_large_window_shows_the_mean_of_areas(side):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    pixels = cv2.resize(noise, (1600, 1600), interpolation=cv2.INTER_CUBIC)
+    window = zoom.square(800, 800, side, (1600, 1600), 256)
+    rows, cols, *_ = window.inside()
+    assert side <= window.side < side + 8
+    wanted = cv2.resize(pixels[rows, cols].astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.abs(window.crop(pixels) - wanted).mean() < 2.5  # levels; neighbours in the noise are 85 apart
 
 
 def test_padding_outside_the_image_has_the_given_colour():
