@@ -139,6 +139,8 @@ class OpenVINOEngine:
         converted = _converted(core, network, size, cache_dir)
         # float32: bfloat16 would differ visibly from torch, and between machines
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        # pinned threads of several processes would all sit on the first cores, however many there are
+        settings["ENABLE_CPU_PINNING"] = False
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         if cache_dir is not None:

@@ -1,5 +1,9 @@
 """The engines compute one function."""
 
+import os
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +53,22 @@ def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, 
     np.testing.assert_array_equal(engine.run(*batch), cold)
     alone = np.concatenate([engine.run(i[None], g[None]) for i, g in zip(*batch, strict=True)])
     np.testing.assert_array_equal(alone, cold)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell where threads run")
+def test_openvino_leaves_it_to_the_system_where_a_thread_runs(network, batch):
+    pytest.importorskip("openvino")
+    engine = create_engine(network, SIZE, "openvino", threads=1)
+    busy = threading.Thread(target=lambda: [engine.run(*batch) for _ in range(10)])
+    busy.start()
+    seen = set()
+    while busy.is_alive() and busy.native_id is not None:
+        try:
+            seen.add(frozenset(os.sched_getaffinity(busy.native_id)))
+            time.sleep(0.001)
+        except ProcessLookupError:  # it ended between the two lines
+            break
+    assert seen == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path):
