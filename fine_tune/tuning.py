@@ -43,7 +43,7 @@ class Effort:
     minutes: float = 4.0
     steps: int | None = None
     batch: int = 8
-    rate: float = 3e-4
+    rate: float = 6e-4
     keep: float = 1.0
     rehearsal: float = 0.3
     accelerator: str = "auto"
@@ -62,7 +62,7 @@ class Effort:
             warmup=max(min(40, steps // 4), 1),
             rate=self.rate,
             backbone_share=0.5,
-            ema=0.99,
+            ema=0.97,  # of some hundred steps, a longer mean would remember the first
             seed=self.seed,
         )
 

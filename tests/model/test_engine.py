@@ -55,7 +55,9 @@ def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, 
     np.testing.assert_array_equal(alone, cold)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell where threads run")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="this system does not tell where threads run"
+)
 def test_openvino_leaves_it_to_the_system_where_a_thread_runs(network, batch):
     pytest.importorskip("openvino")
     engine = create_engine(network, SIZE, "openvino", threads=1)
