@@ -78,7 +78,7 @@ def test_around_holds_object_and_clicks_and_keeps_a_smallest_side():
     previous = np.zeros((1000, 1000), np.uint8)
     previous[500:520, 500:520] = 200
     window = zoom.around(previous, [Click(510.0, 510.0)], 300)
-    assert window.side == 100  # no more than threefold magnification
+    assert window.side == 75  # no more than fourfold magnification
     window = zoom.around(previous, [Click(510.0, 510.0), Click(900.0, 510.0)], 300)
     mapped = window.to_input(Click(900.0, 510.0))
     assert 0 < mapped.x < 300
