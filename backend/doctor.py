@@ -64,17 +64,21 @@ def _model(settings: Settings) -> Iterator[Finding]:
     import torch
 
     from backend.serving import load
-    from model.registry import Registry
+    from model.registry import PACKAGED, Registry
 
     if not torch.cuda.is_available() and importlib.util.find_spec("openvino") is None:
         yield Finding(WARN, "engine", "no GPU and no OpenVINO: clicks are slow; pip install openvino")
+    registry = Registry(settings.home)
     try:
-        version = Registry(settings.home).ensure_base()
-        served = load(version, settings)
+        served = load(registry.ensure_base(), settings)
+        newer = registry.new_default()
     except (ValueError, OSError) as error:
         yield Finding(FAIL, "model", f"{error}; `clickmask models list` shows what there is")
         return
     yield Finding(OK, "model", f"{served.version} on {served.device}, from {settings.home}")
+    if newer is not None:
+        text = f"the installed package brings other weights ({newer}): `clickmask models import {PACKAGED} --promote`"
+        yield Finding(WARN, "model", text + " serves them")
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

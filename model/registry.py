@@ -195,6 +195,11 @@ class Registry:
                 shutil.rmtree(hidden, ignore_errors=True)
         return current
 
+    def new_default(self) -> str | None:
+        """The hash8 of the packaged weights where `base` does not have them, as after an upgrade; else None."""
+        hash8 = str(checkpoint.read_card(PACKAGED)["sha256"])[:8]
+        return None if any(version.hash8 == hash8 for version in self.versions(BASE)) else hash8
+
     def _folder(self, line: str) -> Path:
         if not _LINE.fullmatch(line):
             raise RegistryError(f"{line!r} is no line of models: use base or project-<id>")

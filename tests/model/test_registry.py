@@ -204,6 +204,20 @@ def test_the_first_start_installs_the_packaged_weights(
     assert store.ensure_base() == other  # what people chose stays
 
 
+def test_packaged_weights_that_an_upgrade_brought_are_named(
+    store: Registry, net: torch.nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path / "packaged")
+    checkpoint.save(tmp_path / "packaged", net, CARD)
+    served = store.ensure_base()
+    assert store.new_default() is None
+    (tmp_path / "packaged").rename(tmp_path / "old")
+    sha256 = checkpoint.save(tmp_path / "packaged", network(1), CARD)["sha256"]
+    assert store.ensure_base() == served and store.new_default() == sha256[:8]
+    store.adopt("base", tmp_path / "packaged")
+    assert store.new_default() is None
+
+
 ADDER = """
 import sys
 from pathlib import Path
