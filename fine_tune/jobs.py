@@ -222,7 +222,8 @@ def _alike(one: Model, other: Model) -> bool:
 
 def _card(base: Model, parent: Model, setup: Setup, samples: Samples) -> dict[str, Any]:
     recipe = setup.effort.recipe(samples.count()["train_objects"], parent.card["size"])
-    described = {key: parent.card[key] for key in ("architecture", "encoding", "size")}
+    keys = ("architecture", "encoding", "size", "closer")
+    described = {key: parent.card[key] for key in keys if key in parent.card}
     return {
         **described,
         "parent": parent.version.name,

@@ -8,7 +8,7 @@ that no forward pass is spent without learning, and the view is the one the pred
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,10 +16,12 @@ import numpy as np
 from fine_tune.objects import Scene
 from model import zoom
 from model.clicks import Click
+from model.merge import progressive
 from model.predictor import box_prior, guide_for, quantise
 
 MAX_CLICKS = 16
 CONTINUE = 0.78  # chance of another click: about four and a half steps an annotation
+LOOK_AGAIN = 0.4  # chance that a step repeats the click of the step before in a nearer window
 GOOD_ENOUGH = 0.97  # IoU at which an annotator stops
 
 
@@ -37,7 +39,8 @@ class Annotation:
     """One object being annotated.
 
     `previous` is the HxW uint8 map of the last answer (or how the annotation starts: box, mask, nothing);
-    `look_again` is set when the next step repeats the first click in a nearer window, as the predictor does.
+    `look_again` is set when the next step repeats the last click in a nearer window, as the predictor does:
+    around a first click's answer, or in `closer`, around what a later click changed.
     """
 
     scene: Scene
@@ -45,6 +48,7 @@ class Annotation:
     clicks: list[Click] = field(default_factory=list)
     window: zoom.Window | None = None
     look_again: bool = False
+    closer: zoom.Window | None = None
 
     def iou(self) -> float:
         """IoU of the last answer with the truth, ignored pixels left out."""
@@ -78,7 +82,8 @@ def step(annotation: Annotation, size: int, rng: np.random.Generator) -> View:
     box_start = not annotation.clicks and bool((annotation.previous == 128).any()) and rng.random() < 0.6
     if not annotation.look_again and not box_start:
         annotation.clicks.append(_next_click(annotation, rng))
-    window = zoom.around(annotation.previous, annotation.clicks, size, rng.uniform(1.15, 2.0))
+    window = annotation.closer and replace(annotation.closer, size=size)
+    window = window or zoom.around(annotation.previous, annotation.clicks, size, rng.uniform(1.15, 2.0))
     annotation.window = window = _shifted(window, rng)
     label = (window.crop(scene.truth.view(np.uint8) * 255) >= 128).astype(np.float32)
     outside = window.crop(scene.ignore.view(np.uint8), 1, cv2.INTER_NEAREST) > 0
@@ -91,13 +96,29 @@ def answer(annotation: Annotation, probability: np.ndarray, rng: np.random.Gener
     """Take the network's SxS float answer as the new previous mask; return whether the annotation goes on."""
     window = annotation.window
     assert window is not None, "answer follows step"
-    first = len(annotation.clicks) == 1 and not annotation.look_again and not annotation.previous.any()
-    annotation.previous = window.paste(quantise(probability), annotation.previous)
-    annotation.look_again = first and rng.random() < 0.4
+    before, again = annotation.previous, annotation.look_again
+    annotation.previous = window.paste(quantise(probability), before)
+    annotation.look_again, annotation.closer = False, None
+    if not again and rng.random() < LOOK_AGAIN and annotation.clicks:
+        if len(annotation.clicks) > 1:
+            _look_closer(annotation, before, window, rng)
+        else:
+            annotation.look_again = not before.any()
     if annotation.look_again:
         return True
     done = len(annotation.clicks) >= MAX_CLICKS or rng.random() > CONTINUE
     return not done and annotation.iou() < GOOD_ENOUGH
+
+
+def _look_closer(
+    annotation: Annotation, before: np.ndarray, seen: zoom.Window, rng: np.random.Generator
+) -> None:
+    """Have the next step look closer at what the last click changed, if there is more to see."""
+    click, expansion = annotation.clicks[-1], rng.uniform(1.3, 2.0)
+    merged = progressive(before, annotation.previous, click, seen)
+    annotation.closer = zoom.closer(before, merged, click, seen, expansion)
+    if annotation.closer is not None:
+        annotation.look_again, annotation.previous = True, merged
 
 
 def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:

@@ -42,7 +42,8 @@ def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str,
         folder: its parent is made where it is missing.
         network: what `build` gives for the card's architecture.
         card: at least `architecture` {name, params}, `encoding` {name, radius} and `size` (side of the square
-            input in pixels, a multiple of 32); `parent`, `training` and `metrics` by convention.
+            input in pixels, a multiple of 32); `closer` (the same for closer looks, see `Predictor`) where the
+            network was trained for them; `parent`, `training` and `metrics` by convention.
 
     Returns:
         The card as written: with `created` (ISO 8601, UTC) and `sha256` (of the weights file).
@@ -110,6 +111,8 @@ def check_card(card: Any, path: Path) -> None:
         "size": (f"a multiple of {SIZE_STEP}", _is_size),
         "sha256": ("64 hex digits", lambda v: isinstance(v, str) and len(v) == 64),
     }
+    if isinstance(card, dict) and "closer" in card:
+        demands["closer"] = demands["size"]
     if not isinstance(card, dict):
         raise CheckpointError(f"{path} holds no JSON object; write one with {', '.join(demands)}")
     for key, (wanted, is_good) in demands.items():

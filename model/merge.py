@@ -1,7 +1,7 @@
 """Progressive merge: a late click changes the part it points at and nothing else.
 
 After FocalClick (arXiv 2204.02574): of all differences between the previous mask and the new one, only the
-connected region at the click is taken over.
+connected regions near the click are taken over.
 """
 
 from __future__ import annotations
@@ -11,47 +11,50 @@ import numpy as np
 
 from model.clicks import Click
 from model.mask import THRESHOLD
-from model.zoom import object_box
+from model.zoom import Window, object_box
 
-REACH = 0.05  # of the changed region's diagonal: how far from a change a click may lie and still mean it
+# How far from a change a click may lie and still mean it: a share of the diagonal of all changes, and of the window's
+# side at least, as a click on one side of a cell says something about its whole edge.
+REACH = 0.05
+MIN_REACH = 0.1
+TAKEN = 1  # what `_take` writes over THRESHOLD
 
 
-def progressive(previous: np.ndarray, current: np.ndarray, click: Click) -> np.ndarray:
+def progressive(previous: np.ndarray, current: np.ndarray, click: Click, window: Window) -> np.ndarray:
     """Take over from `current` only what the last click asks for.
 
     Args:
         previous, current: HxW uint8 maps before and after the click.
         click: the last one.
+        window: where the maps may differ.
 
     Returns:
         HxW uint8: `current` near the click and where both agree on the mask, `previous` in far-off changes;
-        `current` as it is where no change lies at the click.
+        `current` itself where no change lies at the click.
     """
-    changed = (previous ^ current) >= THRESHOLD  # the threshold is the highest bit
-    box = object_box(changed)
-    if box is None:
-        return current
-    x0, y0, x1, y1 = box
-    count, labels = cv2.connectedComponents(
-        np.ascontiguousarray(changed[y0:y1, x0:x1]).view(np.uint8), connectivity=8
-    )
+    rows, cols, _, _ = window.inside()
+    before, after = previous[rows, cols], current[rows, cols]
+    changed = (before ^ after) & THRESHOLD  # the threshold is the highest bit
     row, column = click.pixel(*previous.shape)
-    meant = _labels_near(labels, row - y0, column - x0)
-    if not meant.size:
+    if not _take(changed, row - rows.start, column - cols.start, MIN_REACH * window.side):
         return current
     result = current.copy()
-    part = result[y0:y1, x0:x1]
-    foreign = np.ones(count, bool)
-    foreign[0], foreign[meant] = False, False
-    rejected = foreign[labels]
-    part[rejected] = previous[y0:y1, x0:x1][rejected]
+    cv2.copyTo(before, changed & THRESHOLD, result[rows, cols])
     return result
 
 
-def _labels_near(labels: np.ndarray, row: int, column: int) -> np.ndarray:
-    """Labels of the changes within reach of (row, column), which may lie outside the array."""
-    reach = max(round(REACH * float(np.hypot(*labels.shape))), 3)
-    rows = slice(max(row - reach, 0), max(row + reach + 1, 0))
-    columns = slice(max(column - reach, 0), max(column + reach + 1, 0))
-    found = np.unique(labels[rows, columns])
-    return found[found > 0]
+def _take(changed: np.ndarray, row: int, column: int, min_reach: float) -> bool:
+    """Mark, in place, the changed regions within reach of (row, column); whether there are any."""
+    box = object_box(changed)
+    if box is None:
+        return False
+    reach = round(max(REACH * float(np.hypot(box[2] - box[0], box[3] - box[1])), min_reach))
+    top, left = max(row - reach, 0), max(column - reach, 0)
+    near = changed[top : max(row + reach + 1, 0), left : max(column + reach + 1, 0)]
+    found = False
+    while True:  # filling a few regions is quicker than labelling all
+        y, x = divmod(int((near == THRESHOLD).argmax()), max(near.shape[1], 1))
+        if not near.size or near[y, x] != THRESHOLD:
+            return found
+        cv2.floodFill(changed, None, (left + x, top + y), TAKEN, flags=8)
+        found = True

@@ -7,7 +7,7 @@ process that replays the clicks answers byte for byte what a warm one answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,6 +71,8 @@ class Predictor:
             IoU after one click is 0.02 to 0.03 higher for it (docs/training.md).
         merge_from: from this click on, and for every click on an initial mask, a click changes only the part it
             points at (`model.merge`), so that a late click cannot spoil a finished part.
+        closer: runs the same network at a smaller input: after every click on a mask it looks once more, closer, at
+            what the click changed (Focus Crop of FocalClick, arXiv 2204.02574). None does without.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class Predictor:
         radius: float = 5.0,
         refine: bool = True,
         merge_from: int = 3,
+        closer: Engine | None = None,
     ) -> None:
         self.engine, self.encoding, self.radius = engine, encoding, radius
-        self.refine, self.merge_from = refine, merge_from
+        self.refine, self.merge_from, self.closer = refine, merge_from, closer
 
     def predict(
         self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
@@ -98,31 +101,55 @@ class Predictor:
         windows = [
             zoom.around(prior, r.clicks, self.engine.size) for prior, r in zip(priors, requests, strict=True)
         ]
-        maps = self._run(requests, priors, windows)
+        maps = self._run(self.engine, requests, priors, windows)
         if self.refine:
             self._look_again(requests, maps)
-        return [self._merged(r, m) for r, m in zip(requests, maps, strict=True)]
+        maps = [self._merged(r, m, w) for r, m, w in zip(requests, maps, windows, strict=True)]
+        if self.closer is not None:
+            self._look_closer(self.closer, requests, windows, maps)
+        return maps
 
-    def _merged(self, request: Request, current: np.ndarray) -> np.ndarray:
+    def _merged(self, request: Request, current: np.ndarray, window: zoom.Window) -> np.ndarray:
         previous, count = request.previous, len(request.clicks)
         if previous is None or count == 0:
             return current
         on_mask = count == 1 and previous.max() > BOX_LEVEL
         if count < self.merge_from and not on_mask:
             return current
-        return progressive(previous, current, request.clicks[-1])
+        return progressive(previous, current, request.clicks[-1], window)
 
     def _look_again(self, requests: Sequence[Request], maps: list[np.ndarray]) -> None:
         """Replace, in place, the maps of first clicks by what the network makes of them in a closer window."""
         again = [i for i, r in enumerate(requests) if r.previous is None]
         if again:
             nearer = [zoom.around(maps[i], requests[i].clicks, self.engine.size) for i in again]
-            closer = self._run([requests[i] for i in again], [maps[i] for i in again], nearer)
-            for i, refined in zip(again, closer, strict=True):
+            mended = self._run(self.engine, [requests[i] for i in again], [maps[i] for i in again], nearer)
+            for i, refined in zip(again, mended, strict=True):
                 maps[i] = refined
 
+    def _look_closer(
+        self, engine: Engine, requests: Sequence[Request], seen: list[zoom.Window], maps: list[np.ndarray]
+    ) -> None:
+        """Mend, in place, what the last click of a request changed, where a smaller window shows it larger."""
+        found = {
+            i: window
+            for i, r in enumerate(requests)
+            if r.previous is not None and r.clicks
+            if (window := zoom.closer(r.previous, maps[i], r.clicks[-1], replace(seen[i], size=engine.size)))
+        }
+        if found:
+            chosen = [requests[i] for i in found]
+            mended = self._run(engine, chosen, [maps[i] for i in found], list(found.values()))
+            for i, r, current in zip(found, chosen, mended, strict=True):
+                assert r.previous is not None, "only answers to earlier clicks are looked at"
+                maps[i] = progressive(r.previous, current, r.clicks[-1], seen[i])
+
     def _run(
-        self, requests: Sequence[Request], priors: list[np.ndarray], windows: list[zoom.Window]
+        self,
+        engine: Engine,
+        requests: Sequence[Request],
+        priors: list[np.ndarray],
+        windows: list[zoom.Window],
     ) -> list[np.ndarray]:
         images = np.stack([w.crop(r.image, zoom.PAD_COLOUR) for w, r in zip(windows, requests, strict=True)])
         guides = np.stack(
@@ -131,7 +158,7 @@ class Predictor:
                 for w, prior, r in zip(windows, priors, requests, strict=True)
             ]
         )
-        values = quantise(self.engine.run(images, guides))
+        values = quantise(engine.run(images, guides))
         return [w.paste(v, prior) for w, v, prior in zip(windows, values, priors, strict=True)]
 
 

@@ -30,7 +30,7 @@ class Specialist(Predictor):
     """
 
     def __init__(self, own: Predictor, general: Predictor, domain: Domain) -> None:
-        super().__init__(own.engine, own.encoding, own.radius, own.refine, own.merge_from)
+        super().__init__(own.engine, own.encoding, own.radius, own.refine, own.merge_from, own.closer)
         self.general, self.domain = general, domain
         self._known: dict[int, tuple[weakref.ref[np.ndarray], bool]] = {}
 
@@ -74,4 +74,7 @@ def assemble(own: Loaded, general: Loaded | None, engine: Callable[[nn.Module, i
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     network, card = loaded
-    return Predictor(engine(network, card["size"]), card["encoding"]["name"], card["encoding"]["radius"])
+    name, radius = card["encoding"]["name"], card["encoding"]["radius"]
+    main = engine(network, card["size"])
+    closer = engine(network, card["closer"]) if "closer" in card else None
+    return Predictor(main, name, radius, closer=closer)

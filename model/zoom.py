@@ -20,6 +20,11 @@ PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like a
 EXPANSION = 1.4
 SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
 MIN_SIDE_SHARE = 1 / 4  # of the input side: more than fourfold magnification shows only blur
+CLOSER_EXPANSION = 1.6
+CLOSER_SIDES = (
+    0.25,
+    0.6,
+)  # of the window's side: what a closer look shows at least, and at most to be worth it
 
 
 @dataclass(frozen=True)
@@ -133,3 +138,29 @@ def around(previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: 
     y0, y1 = min([box[1], *(c.y for c in points)]), max([box[3], *(c.y for c in points)])
     side = max(max(x1 - x0, y1 - y0) * expansion, size * MIN_SIDE_SHARE)
     return square((x0 + x1) / 2, (y0 + y1) / 2, side, shape, size)
+
+
+def closer(
+    before: np.ndarray, after: np.ndarray, click: Click, seen: Window, expansion: float = CLOSER_EXPANSION
+) -> Window | None:
+    """The window around what a click changed, for a second, closer look at it (Focus Crop, arXiv 2204.02574).
+
+    Args:
+        before, after: HxW uint8 maps, object from 128.
+        click: the click between them.
+        seen: the window in which it was answered: where the maps may differ.
+        expansion: the window's side over that of the change.
+
+    Returns:
+        A smaller window than `seen`; None where that would show the change hardly larger.
+    """
+    rows, cols, _, _ = seen.inside()
+    x, y = click.x - cols.start, click.y - rows.start
+    box = object_box((before[rows, cols] ^ after[rows, cols]) & 128) or (x, y, x, y)
+    x0, y0, x1, y1 = min(box[0], x), min(box[1], y), max(box[2], x), max(box[3], y)
+    least, most = (share * seen.side for share in CLOSER_SIDES)
+    side = max(max(x1 - x0, y1 - y0) * expansion, seen.size * MIN_SIDE_SHARE, least)
+    if side > most:
+        return None
+    centre_x, centre_y = cols.start + (x0 + x1) / 2, rows.start + (y0 + y1) / 2
+    return square(centre_x, centre_y, side, (seen.height, seen.width), seen.size)

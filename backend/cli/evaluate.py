@@ -169,13 +169,12 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     torch.set_num_threads(options["threads"])
     home = Settings.from_env().home
     name, folder = _find(model, home)
-    own, devices = checkpoint.load(folder), list[str]()
-    base = Registry(home).general(own[1])
+    loaded, card = checkpoint.load(folder)
+    own, devices = (loaded, {**card, "size": options["size"] or card["size"]}), list[str]()
+    base = Registry(home).general(card)
 
     def engine(network: nn.Module, size: int) -> Engine:
-        made = create_engine(
-            network, options["size"] or size, options["device"], home / "engines", options["threads"]
-        )
+        made = create_engine(network, size, options["device"], home / "engines", options["threads"])
         devices.append(made.device)
         return Flipped(made) if options["flip"] else made
 
@@ -185,8 +184,8 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
         raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    size = options["size"] or own[1]["size"]
-    identity = {"model": name, "sha256": own[1]["sha256"], "size": size, "flip": options["flip"]}
+    identity: dict[str, Any] = {"model": name, "flip": options["flip"]}
+    identity |= {key: own[1][key] for key in ("sha256", "size", "closer") if key in own[1]}
     identity |= {"general": base.name} if base else {}
     return Subject(name, identity, devices[0], predictor)
 

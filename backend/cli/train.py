@@ -192,9 +192,11 @@ def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list
 
     counts = {group: groups.count(group) for group in sorted(set(groups))}
     recipe = trainer.recipe
+    size = max(recipe.sizes + recipe.late_sizes)
     card = {
         **described,
-        "size": max(recipe.sizes + recipe.late_sizes),
+        "size": size,
+        "closer": max(round(size * 2 / 3 / 32), 1) * 32,
         "parent": None,
         "training": {"items": counts, "recipe": asdict(recipe), **asdict(trainer.progress)},
         "metrics": {},

@@ -16,6 +16,7 @@ from fine_tune.quality import annotators, corpus, document, network, subjects, t
 from model import checkpoint
 from model.engine import DEVICES, create_engine
 from model.predictor import Predictor
+from model.specialist import assemble
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -59,10 +60,8 @@ def simulate(
 
 
 def _predictor(weights: Path, device: str) -> Predictor:
-    loaded, card = checkpoint.load(weights)
-    encoding = card["encoding"]
-    engine = create_engine(loaded, card["size"], device, threads=1)
-    return Predictor(engine, encoding["name"], encoding["radius"])
+    loaded = checkpoint.load(weights)
+    return assemble(loaded, None, lambda network, size: create_engine(network, size, device, threads=1))
 
 
 @main.command()

@@ -88,3 +88,22 @@ def test_the_same_seed_makes_the_same_clicks():
             answer(annotation, view.guide[1] * 0.9, rng)
         clicks.append(annotation.clicks)
     assert clicks[0] == clicks[1]
+
+
+def test_what_a_later_click_changed_is_looked_at_closer_now_and_then():
+    rng, closer = np.random.default_rng(1), 0
+    for seed in range(40):
+        annotation, _ = fresh(seed)
+        goes_on = True
+        while goes_on:
+            clicks, near = len(annotation.clicks), annotation.closer
+            view = step(annotation, 96, rng)
+            if near is not None:
+                closer += 1
+                assert len(annotation.clicks) == clicks  # the same click once more
+                assert abs(annotation.window.side - near.side) <= 1
+                assert view.label.shape == (96, 96)
+            goes_on = answer(
+                annotation, 0.7 * view.label.clip(0) + 0.5 * rng.random() * rng.random((96, 96)), rng
+            )
+    assert closer > 5

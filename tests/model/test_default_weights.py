@@ -7,8 +7,9 @@ from model import checkpoint
 from model.datasets import Sample, Scene
 from model.engine import create_engine
 from model.evaluation import Rules, evaluate
-from model.predictor import Predictor, box_prior
+from model.predictor import box_prior
 from model.registry import PACKAGED
+from model.specialist import assemble
 from model.zoom import object_box
 from tests.e2e.photos import body, ground, iou, two_bodies
 
@@ -17,10 +18,7 @@ MAX_BYTES = 25 << 20
 
 @pytest.fixture(scope="module")
 def predictor():
-    network, card = checkpoint.load(PACKAGED)
-    return Predictor(
-        create_engine(network, card["size"]), card["encoding"]["name"], card["encoding"]["radius"]
-    )
+    return assemble(checkpoint.load(PACKAGED), None, create_engine)
 
 
 def bodies(seed: int) -> Scene:

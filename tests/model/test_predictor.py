@@ -38,6 +38,14 @@ class Painter:
         return np.maximum(guide[:, 0], guide[:, 1])
 
 
+class Dots(Painter):
+    """An engine that answers 1 around positive clicks and nothing else."""
+
+    def run(self, image, guide):
+        self.calls += 1
+        return guide[:, 1]
+
+
 def test_a_map_has_the_size_of_the_image(predictor, image):
     result = predictor.predict(image, CLICKS[:1])
     assert result.shape == (90, 120)
@@ -81,6 +89,25 @@ def test_a_later_click_is_looked_at_once(image):
     engine = Painter()
     Predictor(engine, refine=True).predict(image, [Click(60.0, 45.0)], np.zeros((90, 120), np.uint8))
     assert engine.calls == 1
+
+
+def test_what_a_later_click_changed_is_looked_at_closer():
+    image, mask = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400), np.uint8)
+    mask[100:300, 100:300] = 255
+    closer = Dots()
+    clicks = [Click(370.0, 200.0)]
+    result = Predictor(Painter(), closer=closer).predict(image, clicks, mask)
+    assert closer.calls == 1
+    plain = Predictor(Painter()).predict(image, clicks, mask)
+    np.testing.assert_array_equal(result[:, :300], plain[:, :300])
+    added, roughly = ((m[:, 300:] >= 128).sum() for m in (result, plain))
+    assert 0 < added < 0.5 * roughly  # a disk of as many pixels of a larger picture
+
+
+def test_a_first_click_is_not_looked_at_closer(image):
+    closer = Painter()
+    Predictor(Painter(), closer=closer).predict(image, [Click(60.0, 45.0)])
+    assert closer.calls == 0
 
 
 def test_a_box_prior_is_undecided_inside_and_needs_no_click(image):

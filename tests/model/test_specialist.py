@@ -47,6 +47,13 @@ def test_an_image_at_the_address_of_another_is_looked_at_again():
             assert same == domain.covers(image)
 
 
+def test_the_card_says_whether_clicks_are_looked_at_closer():
+    domain = Domain.of([describe(dots(0))])
+    own = loaded(0, domain=domain.as_json(), closer=32)
+    assert made(own, loaded(1)).closer.size == 32
+    assert made(loaded(0), None).closer is None
+
+
 def test_without_a_base_or_a_domain_a_version_answers_for_everything():
     domain = Domain.of([describe(dots(0))])
     assert type(made(loaded(0, domain=domain.as_json()), None)) is Predictor

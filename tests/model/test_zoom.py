@@ -94,3 +94,30 @@ def test_object_box_ends_are_exclusive():
     mask[3:5, 4:9] = True
     assert zoom.object_box(mask) == (4, 3, 9, 5)
     assert zoom.object_box(np.zeros((3, 3), bool)) is None
+
+
+def test_closer_holds_change_and_click_in_a_smaller_window():
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    after = before.copy()
+    after[100:130, 200:240] = 200
+    window = zoom.closer(before, after, Click(255.0, 110.0), seen)
+    assert (window.height, window.width, window.size) == (400, 600, 256)
+    assert window.side == 90  # a quarter of the window before: the change itself would be less
+    assert window.x0 <= 200
+    assert window.x0 + window.side >= 255
+    assert window.y0 <= 100
+    assert window.y0 + window.side >= 130
+
+
+def test_closer_is_nothing_where_it_would_show_hardly_less():
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    after = before.copy()
+    after[100:300, 200:300] = 200
+    assert zoom.closer(before, after, Click(210.0, 110.0), seen) is None
+    assert zoom.closer(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 96, 400, 600, 384)) is None
+
+
+def test_closer_without_a_change_looks_at_the_click():
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    window = zoom.closer(before, before, Click(250.0, 200.0), seen)
+    assert (window.x0 + window.side / 2, window.y0 + window.side / 2) == (250, 200)
