@@ -18,7 +18,7 @@ from fine_tune.samples import Samples, Source, SourceError
 from fine_tune.trainer import Progress, SceneSource
 from fine_tune.tuning import Effort
 from model import checkpoint
-from model.checkpoint import CheckpointError
+from model.checkpoint import LOOKS, CheckpointError
 from model.datasets import Sample
 from model.engine import Engine, create_engine
 from model.registry import Registry, Version
@@ -222,7 +222,7 @@ def _alike(one: Model, other: Model) -> bool:
 
 def _card(base: Model, parent: Model, setup: Setup, samples: Samples) -> dict[str, Any]:
     recipe = setup.effort.recipe(samples.count()["train_objects"], parent.card["size"])
-    keys = ("architecture", "encoding", "size", "closer")
+    keys = ("architecture", "encoding", "size", *LOOKS)
     described = {key: parent.card[key] for key in keys if key in parent.card}
     return {
         **described,

@@ -97,7 +97,8 @@ def answer(annotation: Annotation, probability: np.ndarray, rng: np.random.Gener
     window = annotation.window
     assert window is not None, "answer follows step"
     before, again = annotation.previous, annotation.look_again
-    annotation.previous = window.paste(quantise(probability), before)
+    annotation.previous = before.copy()
+    window.paste(quantise(probability), annotation.previous)
     annotation.look_again, annotation.closer = False, None
     if not again and rng.random() < LOOK_AGAIN and annotation.clicks:
         if len(annotation.clicks) > 1:
@@ -115,7 +116,8 @@ def _look_closer(
 ) -> None:
     """Have the next step look closer at what the last click changed, if there is more to see."""
     click, expansion = annotation.clicks[-1], rng.uniform(1.3, 2.0)
-    merged = progressive(before, annotation.previous, click, seen)
+    merged = annotation.previous.copy()
+    progressive(before, merged, click, seen)
     annotation.closer = zoom.closer(before, merged, click, seen, expansion)
     if annotation.closer is not None:
         annotation.look_again, annotation.previous = True, merged

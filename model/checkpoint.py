@@ -26,6 +26,7 @@ from model.networks import build
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
+LOOKS = ("later", "closer")  # keys of a card: input sides beside `size`
 SIZE_STEP = 32  # deepest stride of the networks
 
 
@@ -42,8 +43,8 @@ def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str,
         folder: its parent is made where it is missing.
         network: what `build` gives for the card's architecture.
         card: at least `architecture` {name, params}, `encoding` {name, radius} and `size` (side of the square
-            input in pixels, a multiple of 32); `closer` (the same for closer looks, see `Predictor`) where the
-            network was trained for them; `parent`, `training` and `metrics` by convention.
+            input in pixels, a multiple of 32); `later` and `closer` (the same for those looks of `Predictor`) where
+            the network was trained for them; `parent`, `training` and `metrics` by convention.
 
     Returns:
         The card as written: with `created` (ISO 8601, UTC) and `sha256` (of the weights file).
@@ -111,8 +112,7 @@ def check_card(card: Any, path: Path) -> None:
         "size": (f"a multiple of {SIZE_STEP}", _is_size),
         "sha256": ("64 hex digits", lambda v: isinstance(v, str) and len(v) == 64),
     }
-    if isinstance(card, dict) and "closer" in card:
-        demands["closer"] = demands["size"]
+    demands |= {key: demands["size"] for key in LOOKS if isinstance(card, dict) and key in card}
     if not isinstance(card, dict):
         raise CheckpointError(f"{path} holds no JSON object; write one with {', '.join(demands)}")
     for key, (wanted, is_good) in demands.items():

@@ -16,31 +16,28 @@ from model.zoom import Window, object_box
 # How far from a change a click may lie and still mean it: a share of the diagonal of all changes, and of the window's
 # side at least, as a click on one side of a cell says something about its whole edge.
 REACH = 0.05
-MIN_REACH = 0.1
+MIN_REACH = 0.15
 TAKEN = 1  # what `_take` writes over THRESHOLD
 
 
-def progressive(previous: np.ndarray, current: np.ndarray, click: Click, window: Window) -> np.ndarray:
-    """Take over from `current` only what the last click asks for.
+def progressive(previous: np.ndarray, current: np.ndarray, click: Click, window: Window) -> None:
+    """Take over from `current` only what the last click asks for, in place.
+
+    What lies near the click and where both agree on the mask stays; far-off changes are undone. Where no change lies
+    at the click, everything stays.
 
     Args:
         previous, current: HxW uint8 maps before and after the click.
         click: the last one.
         window: where the maps may differ.
-
-    Returns:
-        HxW uint8: `current` near the click and where both agree on the mask, `previous` in far-off changes;
-        `current` itself where no change lies at the click.
     """
     rows, cols, _, _ = window.inside()
     before, after = previous[rows, cols], current[rows, cols]
-    changed = (before ^ after) & THRESHOLD  # the threshold is the highest bit
+    changed = before ^ after
+    changed &= THRESHOLD  # the threshold is the highest bit
     row, column = click.pixel(*previous.shape)
-    if not _take(changed, row - rows.start, column - cols.start, MIN_REACH * window.side):
-        return current
-    result = current.copy()
-    cv2.copyTo(before, changed & THRESHOLD, result[rows, cols])
-    return result
+    if _take(changed, row - rows.start, column - cols.start, MIN_REACH * window.side):
+        after[:] = cv2.copyTo(before, changed & THRESHOLD, after)
 
 
 def _take(changed: np.ndarray, row: int, column: int, min_reach: float) -> bool:
@@ -51,10 +48,8 @@ def _take(changed: np.ndarray, row: int, column: int, min_reach: float) -> bool:
     reach = round(max(REACH * float(np.hypot(box[2] - box[0], box[3] - box[1])), min_reach))
     top, left = max(row - reach, 0), max(column - reach, 0)
     near = changed[top : max(row + reach + 1, 0), left : max(column + reach + 1, 0)]
-    found = False
-    while True:  # filling a few regions is quicker than labelling all
-        y, x = divmod(int((near == THRESHOLD).argmax()), max(near.shape[1], 1))
-        if not near.size or near[y, x] != THRESHOLD:
-            return found
-        cv2.floodFill(changed, None, (left + x, top + y), TAKEN, flags=8)
-        found = True
+    if not near.any():
+        return False
+    near[:] = THRESHOLD  # joins all that it touches, so that one filling finds them
+    cv2.floodFill(changed, None, (left, top), TAKEN, flags=8)
+    return True

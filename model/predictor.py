@@ -34,6 +34,20 @@ class Request:
     clicks: Sequence[Click]
     previous: np.ndarray | None = None
 
+    @property
+    def corrects(self) -> bool:
+        """Whether a click corrects a map that is there."""
+        return self.previous is not None and bool(self.clicks)
+
+
+@dataclass(eq=False)
+class _Look:
+    """A request on its way: its map so far, HxW uint8 and its own, and the window that is looked into."""
+
+    request: Request
+    map: np.ndarray
+    window: zoom.Window
+
 
 def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
     """The initial map for a box x0, y0, x1, y1 in pixels: 128 inside (undecided), 0 outside; HxW uint8."""
@@ -71,8 +85,10 @@ class Predictor:
             IoU after one click is 0.02 to 0.03 higher for it (docs/training.md).
         merge_from: from this click on, and for every click on an initial mask, a click changes only the part it
             points at (`model.merge`), so that a late click cannot spoil a finished part.
-        closer: runs the same network at a smaller input: after every click on a mask it looks once more, closer, at
-            what the click changed (Focus Crop of FocalClick, arXiv 2204.02574). None does without.
+        later: runs the same network for clicks on a mask, at a smaller input, as they are looked at closer, too; None
+            for `engine`.
+        closer: runs it once more for such a click, at a still smaller input: closer, at what the click changed
+            (Focus Crop of FocalClick, arXiv 2204.02574). None does without.
     """
 
     def __init__(
@@ -82,10 +98,12 @@ class Predictor:
         radius: float = 5.0,
         refine: bool = True,
         merge_from: int = 3,
+        later: Engine | None = None,
         closer: Engine | None = None,
     ) -> None:
         self.engine, self.encoding, self.radius = engine, encoding, radius
-        self.refine, self.merge_from, self.closer = refine, merge_from, closer
+        self.refine, self.merge_from = refine, merge_from
+        self.later, self.closer = later or engine, closer
 
     def predict(
         self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
@@ -94,78 +112,67 @@ class Predictor:
         return self.predict_many([Request(image, clicks, previous)])[0]
 
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        """Answer several independent requests in one pass of the network."""
-        if not requests:
-            return []
-        priors = [_prior(r) for r in requests]
-        windows = [
-            zoom.around(prior, r.clicks, self.engine.size) for prior, r in zip(priors, requests, strict=True)
-        ]
-        maps = self._run(self.engine, requests, priors, windows)
+        """Answer several independent requests, those that are looked at alike in one pass of the network."""
+        looks = [self._look(request) for request in requests]
+        self._run(self.engine, [look for look in looks if not look.request.corrects])
+        self._run(self.later, [look for look in looks if look.request.corrects])
         if self.refine:
-            self._look_again(requests, maps)
-        maps = [self._merged(r, m, w) for r, m, w in zip(requests, maps, windows, strict=True)]
+            self._look_again([look for look in looks if look.request.previous is None])
+        for look in looks:
+            self._merge(look)
         if self.closer is not None:
-            self._look_closer(self.closer, requests, windows, maps)
-        return maps
+            self._look_closer(self.closer, [look for look in looks if look.request.corrects])
+        return [look.map for look in looks]
 
-    def _merged(self, request: Request, current: np.ndarray, window: zoom.Window) -> np.ndarray:
-        previous, count = request.previous, len(request.clicks)
-        if previous is None or count == 0:
-            return current
-        on_mask = count == 1 and previous.max() > BOX_LEVEL
-        if count < self.merge_from and not on_mask:
-            return current
-        return progressive(previous, current, request.clicks[-1], window)
+    def _look(self, request: Request) -> _Look:
+        shape, previous = request.image.shape[:2], request.previous
+        own = np.zeros(shape, np.uint8) if previous is None else previous.copy()
+        engine = self.later if request.corrects else self.engine
+        return _Look(request, own, zoom.around(own, request.clicks, engine.size))
 
-    def _look_again(self, requests: Sequence[Request], maps: list[np.ndarray]) -> None:
-        """Replace, in place, the maps of first clicks by what the network makes of them in a closer window."""
-        again = [i for i, r in enumerate(requests) if r.previous is None]
-        if again:
-            nearer = [zoom.around(maps[i], requests[i].clicks, self.engine.size) for i in again]
-            mended = self._run(self.engine, [requests[i] for i in again], [maps[i] for i in again], nearer)
-            for i, refined in zip(again, mended, strict=True):
-                maps[i] = refined
+    def _look_again(self, looks: list[_Look]) -> None:
+        """Let the network mend its answer to a first click, in a closer window."""
+        for look in looks:
+            look.window = zoom.around(look.map, look.request.clicks, self.engine.size)
+        self._run(self.engine, looks)
 
-    def _look_closer(
-        self, engine: Engine, requests: Sequence[Request], seen: list[zoom.Window], maps: list[np.ndarray]
-    ) -> None:
-        """Mend, in place, what the last click of a request changed, where a smaller window shows it larger."""
-        found = {
-            i: window
-            for i, r in enumerate(requests)
-            if r.previous is not None and r.clicks
-            if (window := zoom.closer(r.previous, maps[i], r.clicks[-1], replace(seen[i], size=engine.size)))
-        }
-        if found:
-            chosen = [requests[i] for i in found]
-            mended = self._run(engine, chosen, [maps[i] for i in found], list(found.values()))
-            for i, r, current in zip(found, chosen, mended, strict=True):
-                assert r.previous is not None, "only answers to earlier clicks are looked at"
-                maps[i] = progressive(r.previous, current, r.clicks[-1], seen[i])
+    def _merge(self, look: _Look) -> None:
+        previous, clicks = look.request.previous, look.request.clicks
+        if previous is None or not clicks:
+            return
+        on_mask = len(clicks) == 1 and previous.max() > BOX_LEVEL
+        if len(clicks) >= self.merge_from or on_mask:
+            progressive(previous, look.map, clicks[-1], look.window)
 
-    def _run(
-        self,
-        engine: Engine,
-        requests: Sequence[Request],
-        priors: list[np.ndarray],
-        windows: list[zoom.Window],
-    ) -> list[np.ndarray]:
-        images = np.stack([w.crop(r.image, zoom.PAD_COLOUR) for w, r in zip(windows, requests, strict=True)])
+    def _look_closer(self, engine: Engine, looks: list[_Look]) -> None:
+        """Let the network mend what the last click changed, where a smaller window shows it larger."""
+        nearer, seen = list[_Look](), list[zoom.Window]()
+        for look in looks:
+            wide, previous = replace(look.window, size=engine.size), look.request.previous
+            assert previous is not None, "only masks are corrected"
+            window = zoom.closer(previous, look.map, look.request.clicks[-1], wide)
+            if window is not None:
+                look.window = window
+                nearer.append(look)
+                seen.append(wide)
+        self._run(engine, nearer)
+        for look, wide in zip(nearer, seen, strict=True):
+            assert look.request.previous is not None, "only masks are corrected"
+            progressive(look.request.previous, look.map, look.request.clicks[-1], wide)
+
+    def _run(self, engine: Engine, looks: list[_Look]) -> None:
+        """Write the network's answers into the maps."""
+        if not looks:
+            return
+        images = np.stack([look.window.crop(look.request.image, zoom.PAD_COLOUR) for look in looks])
         guides = np.stack(
             [
-                guide_for(w, prior, r.clicks, self.encoding, self.radius)
-                for w, prior, r in zip(windows, priors, requests, strict=True)
+                guide_for(look.window, look.map, look.request.clicks, self.encoding, self.radius)
+                for look in looks
             ]
         )
-        values = quantise(engine.run(images, guides))
-        return [w.paste(v, prior) for w, v, prior in zip(windows, values, priors, strict=True)]
-
-
-def _prior(request: Request) -> np.ndarray:
-    if request.previous is not None:
-        return request.previous
-    return np.zeros(request.image.shape[:2], np.uint8)
+        for look, values in zip(looks, quantise(engine.run(images, guides)), strict=True):
+            look.window.paste(values, look.map)
 
 
 def replay(

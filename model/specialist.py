@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from model.checkpoint import LOOKS
 from model.domain import Domain
 from model.engine import Engine
 from model.predictor import Predictor, Request
@@ -30,7 +31,9 @@ class Specialist(Predictor):
     """
 
     def __init__(self, own: Predictor, general: Predictor, domain: Domain) -> None:
-        super().__init__(own.engine, own.encoding, own.radius, own.refine, own.merge_from, own.closer)
+        super().__init__(
+            own.engine, own.encoding, own.radius, own.refine, own.merge_from, own.later, own.closer
+        )
         self.general, self.domain = general, domain
         self._known: dict[int, tuple[weakref.ref[np.ndarray], bool]] = {}
 
@@ -75,6 +78,6 @@ def assemble(own: Loaded, general: Loaded | None, engine: Callable[[nn.Module, i
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     network, card = loaded
     name, radius = card["encoding"]["name"], card["encoding"]["radius"]
-    main = engine(network, card["size"])
-    closer = engine(network, card["closer"]) if "closer" in card else None
-    return Predictor(main, name, radius, closer=closer)
+    first = engine(network, card["size"])
+    later, closer = (engine(network, card[key]) if key in card else None for key in LOOKS)
+    return Predictor(first, name, radius, later=later, closer=closer)

@@ -71,13 +71,11 @@ class Window:
         out[to_rows, to_cols] = cv2.resize(part, shape, interpolation=interpolation)
         return out
 
-    def paste(self, values: np.ndarray, onto: np.ndarray) -> np.ndarray:
-        """Return a copy of `onto` (HxW uint8) with the input-sized `values` (SxS uint8) in the window's place."""
+    def paste(self, values: np.ndarray, onto: np.ndarray) -> None:
+        """Put the input-sized `values` (SxS uint8) into the window's place in `onto` (HxW uint8)."""
         rows, cols, to_rows, to_cols = self.inside()
         shape = (cols.stop - cols.start, rows.stop - rows.start)
-        out = onto.copy()
-        out[rows, cols] = cv2.resize(values[to_rows, to_cols], shape, interpolation=cv2.INTER_LINEAR)
-        return out
+        onto[rows, cols] = cv2.resize(values[to_rows, to_cols], shape, interpolation=cv2.INTER_LINEAR)
 
     def to_input(self, click: Click) -> Click:
         """Map a click from image to input coordinates; exact for what `crop` shows."""
@@ -125,12 +123,22 @@ def object_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
     return (x, y, x + width, y + height) if width else None
 
 
+def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
+    """As `object_box` of `previous >= 128`, without writing a mask as large as the image."""
+    rows = np.flatnonzero(previous.max(1) >= 128)
+    if not rows.size:
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    cols = np.flatnonzero(previous[top:bottom].max(0) >= 128)
+    return int(cols[0]), top, int(cols[-1]) + 1, bottom
+
+
 def around(previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION) -> Window:
     """The window around the object so far: previous mask (HxW uint8 map, object from 128), positive clicks and
     the last click. The whole image where the previous mask is empty.
     """
     shape = (previous.shape[0], previous.shape[1])
-    box = object_box(previous >= 128)
+    box = _box_of_map(previous)
     if box is None:
         return whole(shape, size)
     points = [c for c in clicks if c.positive] + list(clicks[-1:])

@@ -160,7 +160,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     from backend.batching import Flipped
     from backend.settings import Settings
     from model import checkpoint
-    from model.checkpoint import CheckpointError
+    from model.checkpoint import LOOKS, CheckpointError
     from model.engine import Engine, create_engine
     from model.registry import Registry
     from model.specialist import assemble
@@ -185,7 +185,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     identity: dict[str, Any] = {"model": name, "flip": options["flip"]}
-    identity |= {key: own[1][key] for key in ("sha256", "size", "closer") if key in own[1]}
+    identity |= {key: own[1][key] for key in ("sha256", "size", *LOOKS) if key in own[1]}
     identity |= {"general": base.name} if base else {}
     return Subject(name, identity, devices[0], predictor)
 

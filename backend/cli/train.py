@@ -196,7 +196,9 @@ def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list
     card = {
         **described,
         "size": size,
-        "closer": max(round(size * 2 / 3 / 32), 1) * 32,
+        **{
+            key: max(round(size * share / 32), 1) * 32 for key, share in (("later", 5 / 6), ("closer", 2 / 3))
+        },
         "parent": None,
         "training": {"items": counts, "recipe": asdict(recipe), **asdict(trainer.progress)},
         "metrics": {},

@@ -1,5 +1,6 @@
 """Simulated annotators."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -103,7 +104,7 @@ def test_what_a_later_click_changed_is_looked_at_closer_now_and_then():
                 assert len(annotation.clicks) == clicks  # the same click once more
                 assert abs(annotation.window.side - near.side) <= 1
                 assert view.label.shape == (96, 96)
-            goes_on = answer(
-                annotation, 0.7 * view.label.clip(0) + 0.5 * rng.random() * rng.random((96, 96)), rng
-            )
+            slip = np.zeros((96, 96), np.uint8)
+            cv2.circle(slip, rng.integers(20, 76, 2).tolist(), 7, 1, -1)
+            goes_on = answer(annotation, np.where(slip, 1 - view.label, view.label).clip(0, 1), rng)
     assert closer > 5

@@ -143,7 +143,8 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "architecture is 'lite0-fpn'; it must",
     ),
     "size": (lambda f: _vouch(f, size=100), "size is 100; it must be a multiple of 32"),
-    "closer": (lambda f: _vouch(f, closer=0), "closer is 0; it must be a multiple of 32"),
+    "later": (lambda f: _vouch(f, later=0), "later is 0; it must be a multiple of 32"),
+    "closer": (lambda f: _vouch(f, closer="256"), "closer is '256'; it must be a multiple of 32"),
     "encoding": (
         lambda f: _vouch(f, encoding={"name": "star", "radius": 5}),
         "encoding is .*must be an object with a name .disk, ",

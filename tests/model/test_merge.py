@@ -2,11 +2,18 @@
 
 import numpy as np
 
+from model import merge
 from model.clicks import Click
-from model.merge import progressive
 from model.zoom import Window, whole
 
 WHOLE = whole((500, 500), 256)
+
+
+def progressive(before: np.ndarray, after: np.ndarray, click: Click, window: Window) -> np.ndarray:
+    """A merged copy of `after`."""
+    result = after.copy()
+    merge.progressive(before, result, click, window)
+    return result
 
 
 def maps() -> tuple[np.ndarray, np.ndarray]:

@@ -91,6 +91,16 @@ def test_a_later_click_is_looked_at_once(image):
     assert engine.calls == 1
 
 
+def test_clicks_on_a_mask_are_looked_at_by_the_engine_for_them(image):
+    first, later = Painter(), Painter()
+    predictor = Predictor(first, refine=False, later=later)
+    mask = np.full((90, 120), 200, np.uint8)
+    predictor.predict_many(
+        [Request(image, CLICKS[:1]), Request(image, CLICKS[:2], mask), Request(image, [], mask)]
+    )
+    assert (first.calls, later.calls) == (1, 1)
+
+
 def test_what_a_later_click_changed_is_looked_at_closer():
     image, mask = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400), np.uint8)
     mask[100:300, 100:300] = 255

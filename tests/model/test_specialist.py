@@ -47,11 +47,12 @@ def test_an_image_at_the_address_of_another_is_looked_at_again():
             assert same == domain.covers(image)
 
 
-def test_the_card_says_whether_clicks_are_looked_at_closer():
+def test_the_card_says_at_which_size_later_clicks_are_looked_at():
     domain = Domain.of([describe(dots(0))])
-    own = loaded(0, domain=domain.as_json(), closer=32)
-    assert made(own, loaded(1)).closer.size == 32
-    assert made(loaded(0), None).closer is None
+    predictor = made(loaded(0, domain=domain.as_json(), later=96, closer=32), loaded(1))
+    assert (predictor.engine.size, predictor.later.size, predictor.closer.size) == (64, 96, 32)
+    assert predictor.general.later is predictor.general.engine
+    assert predictor.general.closer is None
 
 
 def test_without_a_base_or_a_domain_a_version_answers_for_everything():

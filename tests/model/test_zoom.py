@@ -42,7 +42,8 @@ def test_paste_undoes_crop_and_touches_nothing_outside(side):
     smooth = (127.5 + 60 * np.sin(xx / 40) + 60 * np.cos(yy / 50)).astype(np.uint8)
     window = zoom.square(200, 150, side, (height, width), 256)
     onto = np.full((height, width), 7, np.uint8)
-    back = window.paste(window.crop(smooth), onto)
+    back = onto.copy()
+    window.paste(window.crop(smooth), back)
     rows, cols, *_ = window.inside()
     assert np.abs(back[rows, cols].astype(int) - smooth[rows, cols]).max() <= 6
     untouched = np.ones((height, width), bool)
