@@ -229,15 +229,21 @@ class Trainer:
         return torch.sigmoid(logits.detach()[:, 0].float()).cpu().numpy()
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss and the main logits of one batch; fine-tuning adds its own terms here."""
+        """The loss and the main logits of one batch; fine-tuning has terms of its own."""
+        logits, auxiliary = self.forward(image, guide)
+        return self.distance(logits, auxiliary, label), logits
+
+    def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Main and auxiliary logits; None where the network has no auxiliary head."""
         if not hasattr(self._plain, "forward_train"):
-            logits = self.network(image, guide)
-            return normalized_focal_loss(logits, label), logits
-        logits, auxiliary = self.network.forward_train(image, guide)
+            return self.network(image, guide), None
+        main, auxiliary = self.network.forward_train(image, guide)
+        return main, auxiliary
+
+    def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
+        """The loss of answers against the truth."""
         loss = normalized_focal_loss(logits, label)
-        if auxiliary is not None:
-            loss = loss + 0.4 * binary_cross_entropy(auxiliary, label)
-        return loss, logits
+        return loss if auxiliary is None else loss + 0.4 * binary_cross_entropy(auxiliary, label)
 
     def _set_rate(self) -> None:
         """Linear warm-up, under a cosine down to 1 % of the peak."""

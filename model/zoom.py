@@ -19,7 +19,7 @@ from model.clicks import Click
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
 EXPANSION = 1.4
 SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
-MIN_SIDE_SHARE = 1 / 4  # of the input side: more than fourfold magnification shows only blur
+MIN_SIDE_SHARE = 1 / 8  # of the input side: more than eightfold magnification shows only blur
 CLOSER_EXPANSION = 1.6
 CLOSER_SIDES = (
     0.25,

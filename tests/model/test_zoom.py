@@ -79,7 +79,7 @@ def test_around_holds_object_and_clicks_and_keeps_a_smallest_side():
     previous = np.zeros((1000, 1000), np.uint8)
     previous[500:520, 500:520] = 200
     window = zoom.around(previous, [Click(510.0, 510.0)], 300)
-    assert window.side == 75  # no more than fourfold magnification
+    assert window.side == 38  # no more than eightfold magnification
     window = zoom.around(previous, [Click(510.0, 510.0), Click(900.0, 510.0)], 300)
     mapped = window.to_input(Click(900.0, 510.0))
     assert 0 < mapped.x < 300
@@ -115,7 +115,7 @@ def test_closer_is_nothing_where_it_would_show_hardly_less():
     after = before.copy()
     after[100:300, 200:300] = 200
     assert zoom.closer(before, after, Click(210.0, 110.0), seen) is None
-    assert zoom.closer(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 96, 400, 600, 384)) is None
+    assert zoom.closer(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 72, 400, 600, 384)) is None
 
 
 def test_closer_without_a_change_looks_at_the_click():
