@@ -19,12 +19,10 @@ from model.clicks import Click
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
 EXPANSION = 1.4
 SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
-MIN_SIDE_SHARE = 1 / 8  # of the input side: more than eightfold magnification shows only blur
+MIN_SIDE_SHARE = 1 / 8  # of the input side: small objects are magnified eightfold at most
 CLOSER_EXPANSION = 1.6
-CLOSER_SIDES = (
-    0.25,
-    0.6,
-)  # of the window's side: what a closer look shows at least, and at most to be worth it
+# Of the window's side: what a closer look shows at least, and at most to be worth it.
+CLOSER_SIDES = (0.25, 0.6)
 
 
 @dataclass(frozen=True)
