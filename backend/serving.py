@@ -60,7 +60,9 @@ def load(version: Version, settings: Settings) -> Served:
     base = Registry(settings.home).general(own[1])
 
     def engine(network: nn.Module, size: int) -> Engine:
-        made = create_engine(network, size, settings.device, settings.home / "engines", settings.threads)
+        made = create_engine(
+            network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
+        )
         batch = settings.batch_size if made.device.startswith("cuda") else 1
         engines.append(Gathered(Flipped(made) if settings.flip else made, batch))
         engines[-1].run(np.zeros((1, size, size, 3), np.uint8), np.zeros((1, 3, size, size), np.float32))

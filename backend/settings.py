@@ -101,6 +101,8 @@ class Settings:
     web_threads: int = _variable("CLICKMASK_WEB_THREADS", _number(int, 1, 256), 32)
 
     device: str = _variable("CLICKMASK_DEVICE", _choice("auto", "cpu", "cuda", "openvino"), "auto")
+    # auto: bfloat16 where the hardware computes in it; float32: the same answers on every CPU.
+    precision: str = _variable("CLICKMASK_PRECISION", _choice("auto", "float32"), "auto")
     # Threads of one network pass on CPU; 0 = all cores.
     threads: int = _variable("CLICKMASK_THREADS", _number(int, 0, 256), 0)
     flip: bool = _variable("CLICKMASK_FLIP", _flag, False)

@@ -100,6 +100,7 @@ def setup(settings: Settings, client: Any) -> Setup:
         keep=settings.keep_versions,
         device=settings.device,
         threads=settings.threads,
+        precision=settings.precision,
         replay=replay,
         general=general.samples() if chosen is None else read_folder(Path(chosen), max_objects=40),
     )

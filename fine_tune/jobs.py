@@ -43,7 +43,7 @@ class Setup:
         accept: which annotations count, see `acceptance.RULES`.
         effort, limits: of training and of the gate.
         keep: versions kept per project.
-        device, threads: of the gate's predictors, see `create_engine`.
+        device, threads, precision: of the gate's predictors, see `create_engine`.
         replay: further scenes to train on, or None.
         general: the fixed general set.
     """
@@ -56,6 +56,7 @@ class Setup:
     keep: int = 5
     device: str = "auto"
     threads: int = 0
+    precision: str = "auto"
     replay: SceneSource | None = None
     general: Sequence[Sample] = field(default_factory=general.samples)
 
@@ -210,7 +211,7 @@ def _measure(
     model: Model, samples: Sequence[Sample], setup: Setup, on_object: Callable[[], None]
 ) -> Measured:
     def engine(network: nn.Module, size: int) -> Engine:
-        return create_engine(network, size, setup.device, None, setup.threads)
+        return create_engine(network, size, setup.device, None, setup.threads, setup.precision)
 
     predictor = assemble((model.network, model.card), model.general, engine)
     return gate.measure(predictor, samples, setup.limits.clicks, on_object)

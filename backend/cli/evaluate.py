@@ -70,6 +70,13 @@ PICTURE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--batch", type=click.IntRange(1), default=16, show_default=True, help="Objects per network pass."
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32"]),
+    default="float32",
+    show_default=True,
+    help="auto computes as the server does, in bfloat16 where the hardware can.",
+)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 @click.option(
     "--resume",
@@ -174,7 +181,8 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     base = Registry(home).general(card)
 
     def engine(network: nn.Module, size: int) -> Engine:
-        made = create_engine(network, size, options["device"], home / "engines", options["threads"])
+        how = (options["device"], home / "engines", options["threads"], options["precision"])
+        made = create_engine(network, size, *how)
         devices.append(made.device)
         return Flipped(made) if options["flip"] else made
 
@@ -184,7 +192,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
         raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    identity: dict[str, Any] = {"model": name, "flip": options["flip"]}
+    identity: dict[str, Any] = {"model": name, "flip": options["flip"], "precision": options["precision"]}
     identity |= {key: own[1][key] for key in ("sha256", "size", *LOOKS) if key in own[1]}
     identity |= {"general": base.name} if base else {}
     return Subject(name, identity, devices[0], predictor)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.engine import CudaEngine, TorchEngine, create_engine
+from model.engine import PRECISIONS, CudaEngine, TorchEngine, create_engine
 from model.networks import build
 
 SIZE = 128  # at 64 pixels the coarsest level has 2x2 places, and OpenVINO is not exact to the last bit there
 TOLERANCE = 2e-4  # of a probability; masks of both engines agree except where p is this near to 0.5
+HALF_TOLERANCE = 0.05  # of bfloat16, whose numbers have eight significant bits
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +46,24 @@ def test_openvino_agrees_with_torch(network, batch):
     assert np.abs(result - expected).max() < TOLERANCE
 
 
-def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, tmp_path):
+def test_openvino_in_the_precision_of_the_cpu_agrees_with_torch(network, batch):
     pytest.importorskip("openvino")
-    cold = create_engine(network, SIZE, "openvino", tmp_path).run(*batch)
+    expected = TorchEngine(network, SIZE).run(*batch)
+    result = create_engine(network, SIZE, "openvino", precision="auto").run(*batch)
+    assert np.abs(result - expected).max() < HALF_TOLERANCE
+
+
+def test_a_precision_is_part_of_the_name_of_an_engine(network):
+    pytest.importorskip("openvino")
+    assert create_engine(network, SIZE, "openvino").device == "cpu (OpenVINO, f32)"
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, tmp_path, precision):
+    pytest.importorskip("openvino")
+    cold = create_engine(network, SIZE, "openvino", tmp_path, precision=precision).run(*batch)
     assert list(tmp_path.glob("*.xml")), "the converted model was not cached"
-    engine = create_engine(network, SIZE, "openvino", tmp_path)
+    engine = create_engine(network, SIZE, "openvino", tmp_path, precision=precision)
     np.testing.assert_array_equal(engine.run(*batch), cold)
     alone = np.concatenate([engine.run(i[None], g[None]) for i, g in zip(*batch, strict=True)])
     np.testing.assert_array_equal(alone, cold)
@@ -85,18 +99,24 @@ def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: CudaEngine is not tested here")
-def test_cuda_agrees_with_torch(network, batch):
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 5e-3), ("auto", HALF_TOLERANCE)])
+def test_cuda_agrees_with_torch(network, batch, precision, tolerance):
     expected = TorchEngine(network, SIZE).run(*batch)
-    engine = CudaEngine(network, SIZE)
+    engine = CudaEngine(network, SIZE, precision=precision)
     result = engine.run(*batch)
     network.cpu()
-    assert np.abs(result - expected).max() < 0.05  # bfloat16
+    assert np.abs(result - expected).max() < tolerance  # cuDNN multiplies float32 in TF32
     np.testing.assert_array_equal(engine.run(*batch), result)
 
 
 @pytest.mark.parametrize(
-    ("size", "device", "message"), [(100, "cpu", "multiple of 32"), (64, "tpu", "'tpu'")]
+    ("size", "device", "precision", "message"),
+    [
+        (100, "cpu", "auto", "multiple of 32"),
+        (64, "tpu", "auto", "'tpu'"),
+        (64, "cpu", "int8", "precision 'int8'"),
+    ],
 )
-def test_wrong_arguments_are_named(network, size, device, message):
+def test_wrong_arguments_are_named(network, size, device, precision, message):
     with pytest.raises(ValueError, match=message):
-        create_engine(network, size, device)
+        create_engine(network, size, device, precision=precision)
