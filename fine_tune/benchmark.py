@@ -20,8 +20,8 @@ from torch import nn
 
 from fine_tune import tuning
 from fine_tune.gate import THRESHOLD
+from fine_tune.recipe import Progress
 from fine_tune.samples import Example, Samples, is_held_out
-from fine_tune.trainer import Progress
 from fine_tune.tuning import Effort
 from model import checkpoint
 from model.datasets import Sample, read_folder, spread

@@ -14,8 +14,9 @@ from fine_tune import gate, general, tuning
 from fine_tune.gate import Limits, Measured, Verdict
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import Outcome
+from fine_tune.recipe import Progress
 from fine_tune.samples import Samples, Source, SourceError
-from fine_tune.trainer import Progress, SceneSource
+from fine_tune.trainer import SceneSource
 from fine_tune.tuning import Effort
 from model import checkpoint
 from model.checkpoint import LOOKS, CheckpointError

@@ -6,10 +6,10 @@ import csv
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,58 +20,9 @@ from torch import Tensor, nn
 from fine_tune import simulation
 from fine_tune.losses import binary_cross_entropy, normalized_focal_loss
 from fine_tune.objects import Scene
+from fine_tune.recipe import Progress, Recipe
 
 SceneSource = Callable[[np.random.Generator], Scene]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        steps, minutes: the length; whichever is given ends the run, and the learning rate follows it.
-        batch: annotations in progress at once, per device.
-        sizes: network input sides, one drawn per batch; several make the model robust to scale.
-        late_sizes: those of the last 40 % of the run, () for the same: large inputs are dear, and little of them
-            is enough.
-        warmup: steps until the rate has its peak; the first steps of AdamW move every weight by the full rate.
-        rate: peak learning rate of new layers; the pretrained backbone learns at `backbone_share` of it.
-        ema: decay of the averaged weights, which are the result.
-        groups: batches being prepared or computed at once; 2 keep a device busy while clicks are simulated.
-        workers: threads that simulate clicks, per device.
-    """
-
-    steps: int | None = None
-    minutes: float | None = None
-    batch: int = 16
-    sizes: tuple[int, ...] = (256, 256, 320)
-    late_sizes: tuple[int, ...] = ()
-    warmup: int = 200
-    rate: float = 1e-3
-    backbone_share: float = 0.2
-    weight_decay: float = 1e-2
-    ema: float = 0.998
-    groups: int = 2
-    workers: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not (self.steps or self.minutes):
-            raise ValueError("a recipe needs a length: give steps or minutes")
-        sizes = self.sizes + self.late_sizes
-        if any(size % 32 for size in sizes):
-            raise ValueError(f"sizes {sizes}: every input side must be a multiple of 32")
-
-
-@dataclass
-class Progress:
-    """Where a run stands; `share` is 0..1 of its planned length, `loss` a running mean."""
-
-    step: int = 0
-    seconds: float = 0.0
-    loss: float = 0.0
-    iou: float = 0.0
-    share: float = 0.0
 
 
 class Group:
@@ -90,11 +41,14 @@ class Group:
         return simulation.step(annotation, size, rng)
 
     def views(self, size: int, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor, Tensor]:
-        """Image Bx3xSxS float in 0..1, guide Bx3xSxS, label Bx1xSxS for the next click of every annotation."""
+        """Image Bx3xSxS uint8, guide Bx3xSxS, label Bx1xSxS for the next click of every annotation.
+
+        No arithmetic in torch: in this thread it would start a second team of threads that fight for the cores.
+        """
         views = list(pool.map(lambda place: self._view(place, size), range(len(self._rngs))))
         image = torch.from_numpy(np.stack([v.image for v in views])).permute(0, 3, 1, 2)
         guide = torch.from_numpy(np.stack([v.guide for v in views]))
-        return image.float() / 255, guide, torch.from_numpy(np.stack([v.label for v in views]))[:, None]
+        return image, guide, torch.from_numpy(np.stack([v.label for v in views]))[:, None]
 
     def take(self, probabilities: np.ndarray, pool: ThreadPoolExecutor) -> float:
         """Hand out the answers (BxSxS); finished annotations make room for new ones. Returns the mean IoU."""
@@ -150,8 +104,9 @@ class Trainer:
         devices: int | str = 1,
     ) -> None:
         self.recipe, self.folder, self.progress = recipe, folder, Progress()
-        precision = "bf16-mixed" if accelerator != "mps" else "32-true"
-        self.fabric = _fabric_class()(accelerator=accelerator, devices=devices, precision=precision)
+        self.fabric = _fabric_class()(
+            accelerator=accelerator, devices=devices, precision=_precision(accelerator)
+        )
         self.fabric.launch()
         self.averaged = deepcopy(network).eval()
         self._plain = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -213,6 +168,7 @@ class Trainer:
             t.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
             for t in (image, guide, label)
         )
+        image = image.float() / 255
         self._set_rate()
         self.network.train()
         freeze_statistics(self._plain)
@@ -237,8 +193,9 @@ class Trainer:
         """Main and auxiliary logits; None where the network has no auxiliary head."""
         if not hasattr(self._plain, "forward_train"):
             return self.network(image, guide), None
-        main, auxiliary = self.network.forward_train(image, guide)
-        return main, auxiliary
+        with self.fabric.autocast():  # on one device Fabric calls other methods than forward() without it
+            main, auxiliary = self.network.forward_train(image, guide)
+        return main.float(), auxiliary.float()
 
     def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
         """The loss of answers against the truth."""
@@ -310,6 +267,14 @@ def _open(path: Path):  # type: ignore[no-untyped-def]
     from safetensors import safe_open
 
     return safe_open(path, "pt")
+
+
+def _precision(accelerator: str) -> str:
+    """bfloat16 where the hardware computes in it: a CPU that emulates it is slower than in float32."""
+    if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
+        return "bf16-mixed"
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
+    return "bf16-mixed" if accelerator != "mps" and capabilities.get("avx512_bf16") else "32-true"
 
 
 def _fabric_class():  # type: ignore[no-untyped-def]

@@ -137,7 +137,8 @@ def _trainer(network: nn.Module, items: list[Any], out: Path, options: dict[str,
     import cv2
 
     from fine_tune.objects import ObjectSampler
-    from fine_tune.trainer import Recipe, Trainer
+    from fine_tune.recipe import Recipe
+    from fine_tune.trainer import Trainer
 
     cv2.setNumThreads(1)  # clicks are simulated beside the network: more threads would only fight for cores
     sampler = ObjectSampler(items)

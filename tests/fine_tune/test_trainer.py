@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fine_tune import simulation
-from fine_tune.trainer import Recipe, Trainer, parameter_groups
+from fine_tune.recipe import Recipe
+from fine_tune.trainer import Trainer, parameter_groups
 from model.engine import TorchEngine
 from model.networks import build
 from model.predictor import Predictor
@@ -44,6 +45,16 @@ def test_a_short_run_learns_to_segment_shapes(network):
     after = first_click_iou(trainer.averaged)
     assert after > before + 0.3
     assert after > 0.7
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_network_computes_in_what_the_cpu_computes_in(network, monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native}, raising=False)
+    trainer = Trainer(network, shape_scene, RECIPE, accelerator="cpu")
+    seen = []
+    network.head.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    next(trainer.run())
+    assert seen == [torch.bfloat16 if native else torch.float32]
 
 
 def test_a_killed_run_goes_on_where_it_was_saved(network, tmp_path):

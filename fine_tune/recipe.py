@@ -1,0 +1,55 @@
+"""How a run is trained, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        steps, minutes: the length; whichever is given ends the run, and the learning rate follows it.
+        batch: annotations in progress at once, per device.
+        sizes: network input sides, one drawn per batch; several make the model robust to scale.
+        late_sizes: those of the last 40 % of the run, () for the same: large inputs are dear, and little of them
+            is enough.
+        warmup: steps until the rate has its peak; the first steps of AdamW move every weight by the full rate.
+        rate: peak learning rate of new layers; the pretrained backbone learns at `backbone_share` of it.
+        ema: decay of the averaged weights, which are the result.
+        groups: batches being prepared or computed at once; 2 keep a device busy while clicks are simulated.
+        workers: threads that simulate clicks, per device.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    batch: int = 16
+    sizes: tuple[int, ...] = (256, 256, 320)
+    late_sizes: tuple[int, ...] = ()
+    warmup: int = 200
+    rate: float = 1e-3
+    backbone_share: float = 0.2
+    weight_decay: float = 1e-2
+    ema: float = 0.998
+    groups: int = 2
+    workers: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.steps or self.minutes):
+            raise ValueError("a recipe needs a length: give steps or minutes")
+        sizes = self.sizes + self.late_sizes
+        if any(size % 32 for size in sizes):
+            raise ValueError(f"sizes {sizes}: every input side must be a multiple of 32")
+
+
+@dataclass
+class Progress:
+    """Where a run stands; `share` is 0..1 of its planned length, `loss` a running mean."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+    iou: float = 0.0
+    share: float = 0.0
