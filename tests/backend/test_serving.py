@@ -171,6 +171,12 @@ def test_a_fine_tuned_version_leaves_foreign_images_to_its_base(registry: Regist
     assert (tuned.predict(own, clicks) != general.predict(own, clicks)).any()
 
 
+def test_the_precision_is_a_setting(registry: Registry) -> None:
+    pytest.importorskip("openvino")
+    settings = Settings(home=registry.root.parent, device="openvino", threads=1, precision="float32")
+    assert load(add(registry), settings).device == "cpu (OpenVINO, f32)"
+
+
 def test_flipping_changes_the_answer_and_not_its_form(registry: Registry) -> None:
     version = add(registry)
     settings = Settings(home=registry.root.parent, device="cpu", threads=1)

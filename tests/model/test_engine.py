@@ -53,11 +53,6 @@ def test_openvino_in_the_precision_of_the_cpu_agrees_with_torch(network, batch):
     assert np.abs(result - expected).max() < HALF_TOLERANCE
 
 
-def test_a_precision_is_part_of_the_name_of_an_engine(network):
-    pytest.importorskip("openvino")
-    assert create_engine(network, SIZE, "openvino").device == "cpu (OpenVINO, f32)"
-
-
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, tmp_path, precision):
     pytest.importorskip("openvino")
