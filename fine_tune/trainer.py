@@ -270,7 +270,7 @@ def _open(path: Path):  # type: ignore[no-untyped-def]
 
 
 def _precision(accelerator: str) -> str:
-    """bfloat16 where the hardware computes in it: a CPU that emulates it is slower than in float32."""
+    """bfloat16 where the hardware computes in it; CPUs that would emulate it keep float32."""
     if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
         return "bf16-mixed"
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
