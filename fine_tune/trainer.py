@@ -126,7 +126,7 @@ class Trainer:
 
     def run(self) -> Iterator[Progress]:
         """Train to the end of the recipe; yields after every step. Stop iterating to stop training."""
-        saved = started = time.monotonic() - 0.0
+        saved = started = time.monotonic()
         before = self.progress.seconds
         with ThreadPoolExecutor(self.recipe.workers) as pool, ThreadPoolExecutor(len(self._groups)) as ahead:
             sizes = [self._size() for _ in self._groups]
