@@ -1,8 +1,9 @@
 """Masks as Label Studio polygons and back.
 
-A polygon is a list of [x, y] in percent of the image. A Label Studio polygon is one ring, so a hole is joined to the
-outline around it by a bridge, a pair of coinciding edges in opposite directions, which every filling rule fills with
-the hole left open.
+A polygon is a list of [x, y] in percent of the image. A Label Studio polygon is one ring, and an object one polygon:
+a region of its own for every part would stay in the annotation when a correction takes that part away. So a hole is
+joined to the outline around it, and a part to the others, by a bridge, a pair of coinciding edges in opposite
+directions, which every filling rule fills as if it were not there.
 """
 
 from __future__ import annotations
@@ -17,29 +18,31 @@ _SPECK = 0.0005
 # A polygon may leave the outline by no more than this share of a part's area per pixel of its outline, so that
 # small and thin parts are not simplified away: at most 4 % of the area even if it were off everywhere.
 _SLACK = 0.04
-# Points of a ring among which a bridge to a hole is looked for.
+# Points of a ring among which a bridge to another is looked for.
 _MOST_POINTS = 1000
 # Edges times rows that a polygon may have beyond the number of pixels: bounds the memory for a hostile one.
 _MOST_CROSSINGS = 1_000_000
 
 
-def from_mask(mask: np.ndarray, tolerance: float = 1.0) -> list[list[list[float]]]:
-    """Return one polygon for every part of a mask, the largest first; specks are left out.
+def from_mask(mask: np.ndarray, tolerance: float = 1.0) -> list[list[float]]:
+    """Return a mask as one polygon; specks are left out.
 
     Args:
         mask: HxW bool.
         tolerance: how far, in pixels, a polygon may run from the outline; less for small parts.
 
     Returns:
-        Polygons of at least three [x, y] points, percent of the width and height.
+        At least three [x, y] points, percent of the width and height; none for an empty mask.
     """
     height, width = mask.shape
     scale = np.array([width, height]) / 100
-    polygons = []
+    rings = []
     for outline, *holes in _parts(mask):
-        ring = _join(_simplify(outline, tolerance), [_simplify(hole, tolerance) for hole in holes])
-        polygons.append(np.round(ring / scale, 4).tolist())
-    return polygons
+        rings.append(_join(_simplify(outline, tolerance), [_simplify(hole, tolerance) for hole in holes]))
+    if not rings:
+        return []
+    points: list[list[float]] = np.round(_join(rings[0], rings[1:]) / scale, 4).tolist()
+    return points
 
 
 def to_mask(points: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
@@ -117,21 +120,21 @@ def _simplify(ring: np.ndarray, tolerance: float) -> np.ndarray:
     return (simple if len(simple) >= 3 else ring) / 2
 
 
-def _join(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """Splice holes into an outline, each by a bridge between the two nearest points."""
-    for hole in sorted(holes, key=lambda ring: ring[:, 0].min()):
-        at, start = _nearest(outline, hole)
-        turned = np.roll(hole, -start, axis=0)
+def _join(outline: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    """Splice holes or parts into an outline, each by a bridge between the two nearest points."""
+    for other in sorted(others, key=lambda ring: ring[:, 0].min()):
+        at, start = _nearest(outline, other)
+        turned = np.roll(other, -start, axis=0)
         outline = np.concatenate([outline[: at + 1], turned, turned[:1], outline[at:]])
     return outline
 
 
-def _nearest(outline: np.ndarray, hole: np.ndarray) -> tuple[int, int]:
+def _nearest(outline: np.ndarray, other: np.ndarray) -> tuple[int, int]:
     """Return the indices of the two nearest points; of very long rings only some points are looked at."""
-    skip, skip_hole = len(outline) // _MOST_POINTS + 1, len(hole) // _MOST_POINTS + 1
-    gaps = np.square(outline[::skip, None] - hole[None, ::skip_hole]).sum(axis=2)
+    skip, skip_other = len(outline) // _MOST_POINTS + 1, len(other) // _MOST_POINTS + 1
+    gaps = np.square(outline[::skip, None] - other[None, ::skip_other]).sum(axis=2)
     at, start = np.unravel_index(gaps.argmin(), gaps.shape)
-    return int(at) * skip, int(start) * skip_hole
+    return int(at) * skip, int(start) * skip_other
 
 
 def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -146,7 +146,7 @@ class _Runs:
 
 @dataclass(frozen=True)
 class AcceptedObject:
-    """All regions of one object: more than one where an answer had several polygons, or brush and polygon."""
+    """All regions of one object: more than one where an answer had brush and polygon."""
 
     id: str
     regions: tuple[Region, ...]
@@ -201,9 +201,11 @@ def shown(task: Task) -> list[Region]:
     """Return the accepted masks that the annotator who asks can see, the most recent last.
 
     Drafts in the request are those of this annotator and hold what the editor shows. Submitted annotations count
-    only where there is no draft: those that a draft changes are outdated, and others may be somebody else's.
+    only where there is no draft: those that a draft changes are outdated, and others may be somebody else's. Skipped
+    ones show nothing.
     """
-    holders = sorted(task.drafts, key=_age) or sorted(task.annotations, key=_age)
+    submitted = [annotation for annotation in task.annotations if not annotation.get("was_cancelled")]
+    holders = sorted(task.drafts or submitted, key=_age)
     regions: dict[str, Region] = {}
     for holder in holders:
         for region in accepted(holder.get("result") or ()):

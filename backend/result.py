@@ -41,9 +41,9 @@ def to_regions(
 ) -> list[dict[str, Any]]:
     """Return the regions for one answer; an empty list for an empty mask.
 
-    The first region has the id of the region to replace, or a fresh one; where an object needs several regions
-    (polygons of several parts, brush and polygon) the others have ids derived from it. Ids are a function of the
-    prompt and the model version, so that repeating a request repeats the answer.
+    The first region has the id of the region to replace, or a fresh one; where the config has brush and polygon, the
+    other's id is derived from it. Ids are a function of the prompt and the model version, so that repeating a request
+    repeats the answer.
 
     Args:
         tolerance: of polygons, in pixels.
@@ -58,7 +58,7 @@ def to_regions(
         raise ValueError(f"the mask is {width}x{height} but the image is {prompt.width}x{prompt.height}")
     if not answer.mask.any():
         return []
-    values = [(control, value) for control in controls for value in _values(control, answer.mask, tolerance)]
+    values = [(control, _value(control, answer.mask, tolerance)) for control in controls]
     object_id = answer.region_id or fresh_id(prompt, answer.model_version)
     ids = [object_id, *(f"{object_id}-{number}" for number in range(2, len(values) + 1))]
     return [
@@ -80,10 +80,10 @@ def fresh_id(prompt: Prompt, model_version: str) -> str:
     return f"cm{hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()}"
 
 
-def _values(control: Control, mask: np.ndarray, tolerance: float) -> list[dict[str, Any]]:
+def _value(control: Control, mask: np.ndarray, tolerance: float) -> dict[str, Any]:
     if control.kind == BRUSH:
-        return [{"format": "rle", "rle": list(rle.encode(mask))}]
-    return [{"points": points, "closed": True} for points in polygon.from_mask(mask, tolerance)]
+        return {"format": "rle", "rle": list(rle.encode(mask))}
+    return {"points": polygon.from_mask(mask, tolerance), "closed": True}
 
 
 def _region(prompt: Prompt, answer: Answer, control: Control, part: dict[str, Any]) -> dict[str, Any]:

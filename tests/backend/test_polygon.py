@@ -17,8 +17,8 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return np.count_nonzero(first & second) / np.count_nonzero(first | second)
 
 
-def drawn(polygons: list[list[list[float]]], mask: np.ndarray) -> np.ndarray:
-    return np.logical_or.reduce([polygon.to_mask(points, *mask.shape) for points in polygons])
+def drawn(points: list[list[float]], mask: np.ndarray) -> np.ndarray:
+    return polygon.to_mask(points, *mask.shape)
 
 
 def disc(height: int, width: int, radius: float) -> np.ndarray:
@@ -44,42 +44,44 @@ def test_polygons_of_smooth_masks_draw_the_mask(seed: int, height: int, width: i
 @given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_without_tolerance_every_pixel_comes_back(mask: np.ndarray) -> None:
     # Below 2,000 pixels nothing is small enough to be a speck.
-    polygons = polygon.from_mask(mask, 0)
-    assert bool(polygons) == bool(mask.any())
-    if polygons:
-        assert np.array_equal(drawn(polygons, mask), mask)
-        assert min(map(len, polygons)) >= 3
+    points = polygon.from_mask(mask, 0)
+    assert bool(points) == bool(mask.any())
+    if points:
+        assert np.array_equal(drawn(points, mask), mask)
 
 
 def test_polygon_of_a_smooth_object_has_few_points() -> None:
-    (points,) = polygon.from_mask(disc(480, 640, 150))
+    points = polygon.from_mask(disc(480, 640, 150))
     assert 20 < len(points) < 80
-    (fine,) = polygon.from_mask(disc(480, 640, 150), tolerance=0.3)
+    fine = polygon.from_mask(disc(480, 640, 150), tolerance=0.3)
     assert len(fine) > 1.5 * len(points)
 
 
 def test_points_are_percent_of_the_image() -> None:
     mask = np.zeros((50, 200), bool)
     mask[10:20, 100:150] = True
-    (points,) = polygon.from_mask(mask)
+    points = polygon.from_mask(mask)
     xs, ys = np.array(points).T
     assert (xs.min(), xs.max()) == (50, 75)
     assert (ys.min(), ys.max()) == (20, 40)
 
 
-def test_parts_become_polygons_largest_first_and_specks_none() -> None:
+def test_parts_are_joined_in_one_ring_under_both_filling_rules_and_specks_left_out() -> None:
     mask = disc(300, 600, 100)
-    mask[140:160, 20:60] = True
+    mask[140:160, 20:60] = mask[20:40, 500:580] = True
     mask[5, 5] = True
-    large, small = polygon.from_mask(mask)
-    assert polygon.covers(large, mask.shape, (150, 300))
-    assert polygon.covers(small, mask.shape, (150, 40))
+    points = polygon.from_mask(mask)
+    assert iou(polygon.to_mask(points, *mask.shape), mask) > 0.98
+    assert not polygon.covers(points, mask.shape, (5, 5))
+    for x, y in ((300, 150), (40, 150), (540, 30)):
+        assert abs(winding(points, x / 6, y / 3)) == 1
+    assert winding(points, 150 / 6, 150.3 / 3) == 0  # between two parts, beside the bridge
 
 
 def test_pin_holes_are_closed() -> None:
     mask = disc(300, 300, 100)
     mask[150, 150] = False
-    (points,) = polygon.from_mask(mask)
+    points = polygon.from_mask(mask)
     assert polygon.covers(points, mask.shape, (150, 150))
 
 
@@ -94,7 +96,7 @@ def winding(points: list[list[float]], x: float, y: float) -> int:
 def test_holes_stay_open_in_one_ring_under_both_filling_rules() -> None:
     mask = disc(200, 400, 90)
     mask[80:120, 140:170] = mask[60:90, 200:240] = mask[110:130, 195:230] = False
-    (points,) = polygon.from_mask(mask)
+    points = polygon.from_mask(mask)
     assert iou(polygon.to_mask(points, *mask.shape), mask) > 0.98
     for x, y in ((155, 100), (220, 75), (210, 120)):
         assert winding(points, x / 4, y / 2) == 0
@@ -104,17 +106,15 @@ def test_holes_stay_open_in_one_ring_under_both_filling_rules() -> None:
 def test_bridge_to_a_hole_is_short() -> None:
     mask = np.ones((100, 100), bool)
     mask[10:90, 40:95] = False
-    (points,) = polygon.from_mask(mask)
+    points = polygon.from_mask(mask)
     length = np.hypot(*(np.array(points) - np.roll(points, 1, axis=0)).T).sum()
     # Both outlines, and the bridge twice: the hole is 5 pixels from the right edge, at most 12 from a corner.
     assert 400 + 270 < length < 400 + 270 + 2 * 12
 
 
-def test_island_in_a_hole_is_a_polygon_of_its_own() -> None:
+def test_island_in_a_hole_is_there() -> None:
     mask = disc(300, 300, 140) & ~disc(300, 300, 90) | disc(300, 300, 30)
-    polygons = polygon.from_mask(mask)
-    assert len(polygons) == 2
-    assert iou(drawn(polygons, mask), mask) > 0.98
+    assert iou(drawn(polygon.from_mask(mask), mask), mask) > 0.98
 
 
 def test_memory_order_does_not_matter() -> None:

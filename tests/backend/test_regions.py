@@ -30,7 +30,7 @@ def brush(number: str, mask: np.ndarray, label: str = "Cat", **more: Any) -> dic
 
 
 def shape(number: str, mask: np.ndarray) -> dict[str, Any]:
-    value = {"points": polygon.from_mask(mask)[0], "closed": True, "polygonlabels": ["Cat"]}
+    value = {"points": polygon.from_mask(mask), "closed": True, "polygonlabels": ["Cat"]}
     return {**brush(number, mask), "type": "polygonlabels", "from_name": "poly", "value": value}
 
 
@@ -175,6 +175,11 @@ def test_box_is_around_the_mask() -> None:
 
 def test_submitted_annotation_is_corrected_where_there_is_no_draft() -> None:
     assert corrected(20, 40, annotations=[draft(brush("a", box(20, 20, 60, 60)))]) == "a"
+
+
+def test_skipped_annotation_is_not_corrected() -> None:
+    skipped = draft(brush("a", box(20, 20, 60, 60)), was_cancelled=True)
+    assert corrected(20, 40, annotations=[skipped]) is None
 
 
 def test_draft_hides_the_annotation_that_it_changes() -> None:
