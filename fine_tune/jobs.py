@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from fine_tune import gate, general, tuning
+from fine_tune.acceptance import facts
 from fine_tune.gate import Limits, Measured, Verdict
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import Outcome
@@ -85,9 +86,8 @@ def fine_tune(project: int, source: Source, setup: Setup, report: Report, force:
         CheckpointError: not even the base model can be loaded.
     """
     report("comparing with Label Studio", 0.0)
-    setup.ledger.reconcile(project, source.annotations)
-    accepted = setup.ledger.accepted(project, setup.accept)
-    if not (force or setup.ledger.fresh(project, setup.accept)):
+    accepted = _accepted(project, source, setup)
+    if not (force or setup.ledger.fresh(project, setup.accept) & accepted.keys()):
         return Outcome("skipped", "no accepted annotation is new since the last job")
     samples = _gather(source, set(accepted), report)
     if samples.train:
@@ -98,6 +98,24 @@ def fine_tune(project: int, source: Source, setup: Setup, report: Report, force:
         )
     setup.ledger.mark_seen(project, accepted)
     return outcome
+
+
+def _accepted(project: int, source: Source, setup: Setup) -> dict[int, str]:
+    """Bring the ledger up to date, and return id -> updated_at of what counts, as the source has it at hand.
+
+    An annotation that is saved while Label Studio is asked is in the ledger by its webhook, but not, or not as it is
+    now, among what is trained on: it stays new.
+    """
+    listed: dict[int, str] = {}
+
+    def listing() -> list[Mapping[str, Any]]:
+        found = source.annotations()
+        listed.update({a["id"]: facts(a)["updated_at"] for a in found})
+        return found
+
+    setup.ledger.reconcile(project, listing)
+    counted = setup.ledger.accepted(project, setup.accept)
+    return {number: updated for number, updated in counted.items() if listed.get(number) == updated}
 
 
 def _gather(source: Source, accepted: set[int], report: Report) -> Samples:
@@ -112,6 +130,7 @@ def _gather(source: Source, accepted: set[int], report: Report) -> Samples:
 
 def _attempt(project: int, samples: Samples, setup: Setup, report: Report, force: bool) -> Outcome:
     line, counts = f"project-{project}", samples.count()
+    served = setup.registry.current(line)
     base, parent = _models(setup.registry, line, samples.problems)
     try:
         tuned = _train(base, parent, samples, setup, report)
@@ -127,11 +146,14 @@ def _attempt(project: int, samples: Samples, setup: Setup, report: Report, force
     metrics |= {**figures, "gate": verdict.as_json()}
     report("writing the version", 1.0)
     version = setup.registry.add(line, network, {**card, "metrics": metrics})
-    if verdict.promoted or force:
+    wanted, overtaken = verdict.promoted or force, setup.registry.current(line) != served
+    if wanted and not overtaken:
         setup.registry.promote(version)
     setup.registry.prune(line, setup.keep)
-    status = "promoted" if verdict.promoted or force else "kept back"
+    status = "promoted" if wanted and not overtaken else "kept back"
     reason = verdict.reason + (" (forced)" if force and not verdict.promoted else "")
+    if wanted and overtaken:
+        reason = f"another version was chosen while this one was trained, and not compared with it; {reason}"
     return Outcome(status, reason, version.name, counts, metrics, samples.problems)
 
 

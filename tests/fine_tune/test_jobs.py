@@ -165,6 +165,38 @@ def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer
     assert made.ledger.fresh(PROJECT, "submitted"), "they are still to be learned from"
 
 
+def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_server: RedisServer):  # noqa: F811
+    made = setup(home, redis_server)
+
+    class Meanwhile(Shapes):
+        def annotations(self) -> list:
+            found = super().annotations()
+            for number in (4, COUNT):  # one that is changed, and one that is made
+                late = {**found[4], "id": number, "updated_at": "2026-02-01T00:00:00Z"}
+                made.ledger.record("ANNOTATION_UPDATED", {"annotation": late, "project": {"id": PROJECT}})
+            return found
+
+    fine_tune(PROJECT, Meanwhile(COUNT), made, quiet)
+    assert made.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
+
+
+def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: RedisServer):  # noqa: F811
+    registry = Registry(home)
+    served = registry.current(LINE)
+    assert served is not None
+    other = registry.adopt(LINE, registry.versions("base")[0].path)
+
+    def choose(phase: str, share: float, **facts: object) -> None:
+        if phase == "training":
+            registry.promote(other)
+
+    outcome = fine_tune(PROJECT, Shapes(COUNT), setup(home, redis_server), choose, force=True)
+    assert outcome.status == "kept back"
+    assert "another version was chosen" in outcome.reason
+    assert registry.current(LINE) == other
+    assert registry.find(outcome.version), "it can be promoted by hand"
+
+
 def test_a_source_that_fails_changes_nothing(home: Path, redis_server: RedisServer):  # noqa: F811
     class Failing(Shapes):
         def examples(self, chosen, on_problem) -> Iterator[Example]:
