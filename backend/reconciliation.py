@@ -68,6 +68,7 @@ def compare_all(settings: Settings, client: Any) -> None:
             compare(project, settings, studio, client)
         except (LabelStudioError, SourceError) as error:
             logger.warning("project %d is not compared: %s", project, error)
+            continue  # a job could not read it either
         # Also where nothing has changed: a server may have died between an event's record and its job.
         if not trigger.running(project):
             trigger.count(project)

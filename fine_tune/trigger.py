@@ -159,7 +159,8 @@ class Trigger:
         identities = dict.fromkeys(
             [*queue.get_job_ids(), *(i for r in registries for i in r.get_job_ids(cleanup=False))]
         )
-        found = [job for job in map(self.job, identities) if job is not None and "project" in job.meta]
+        jobs = Job.fetch_many(identities, connection=self._redis, serializer=JSONSerializer)
+        found = [job for job in jobs if job is not None and "project" in job.meta]
         return sorted(found, key=lambda job: job.created_at, reverse=True)
 
     def cancel(self, identity: str) -> str:
@@ -170,13 +171,14 @@ class Trigger:
         """
         job = self.job(identity)
         status = "unknown" if job is None else str(job.get_status().value)
-        if job is not None and status in WAITING:
-            job.cancel()
-            return "cancelled"
-        if status != "started":
+        if job is None or status not in (*WAITING, "started"):
             raise ValueError(f"job {identity!r} is {status}: only a job that waits or runs can be cancelled")
+        # Also for one that waits: a worker may just have taken it out of the queue.
         self._redis.set(f"{PREFIX}cancel:{identity}", 1, ex=self.policy.timeout_s)
-        return "cancelling"
+        if status == "started":
+            return "cancelling"
+        job.cancel()
+        return "cancelled"
 
     def cancelled(self, identity: str) -> bool:
         """Whether a running job has been asked to end."""

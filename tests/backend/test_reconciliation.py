@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def test_a_project_whose_webhooks_never_arrive_is_compared_and_a_lost_one_is_pas
     compare_all(settings, client)
     assert sorted(ledger.annotations(PROJECT)) == [1, 2, 3]
     assert "project 2 is not compared" in caplog.text
+    Ledger(client).record("ANNOTATION_CREATED", {"annotation": {"id": 1}, "project": {"id": 2}})
+    compare_all(dataclasses.replace(settings, train_after=1), client)  # a job could not read it either
     assert [job.meta["project"] for job in Trigger(client).jobs()] == [PROJECT]
 
 

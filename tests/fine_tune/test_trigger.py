@@ -122,6 +122,13 @@ def test_a_waiting_job_is_cancelled_and_makes_room(trigger: Trigger):
         trigger.cancel(job.id)
 
 
+def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(trigger: Trigger):
+    job = trigger.request(3, "test")
+    trigger.queue.remove(job.id)  # as a worker takes it, which sets the status some time later
+    assert trigger.cancel(job.id) == "cancelled"
+    assert trigger.cancelled(job.id)
+
+
 @pytest.mark.parametrize("body", [{}, {"project": None}, {"project": {"id": True}}])
 def test_bodies_without_a_project_start_nothing(trigger: Trigger, body: dict):
     assert trigger.consider("START_TRAINING", body) is None
