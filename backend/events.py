@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -24,6 +25,14 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 1000
 RETRY_S = 2.0
+ACTIONS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "REVIEW_CREATED",
+    "REVIEW_UPDATED",
+    "START_TRAINING",
+)
 
 
 class Events:
@@ -54,7 +63,8 @@ class Events:
                 outcome = "taken"
             except queue.Full:
                 logger.error("%s is lost: %d events wait for Redis", describe(action, body), BACKLOG)
-        self._metrics.events.labels(action, outcome).inc()
+        # A name that anybody may send is no label: each would be kept for ever.
+        self._metrics.events.labels(action if action in ACTIONS else "other", outcome).inc()
         return outcome == "taken"
 
     def flush(self) -> None:
@@ -64,7 +74,8 @@ class Events:
     def stop(self, timeout_s: float = 2.0) -> None:
         """Write what is left, for a while, and log what could not be written."""
         self._stopped.set()
-        self._line.put(("", {}))
+        with suppress(queue.Full):
+            self._line.put(("", {}), timeout=timeout_s)
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
@@ -85,7 +96,7 @@ class Events:
             try:
                 self._ledger.record(action, body)
                 self._trigger.consider(action, body)
-            except ValueError as error:
+            except (ValueError, redis.DataError) as error:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return
             except redis.RedisError as error:
@@ -96,6 +107,9 @@ class Events:
                     logger.warning("%s waits for Redis: %s", describe(action, body), error)
                 failed = True
                 time.sleep(self._retry_s)
+            except Exception as error:  # all events share this thread: one that is odd must not end it
+                logger.error("%s is left out: %s", describe(action, body), type(error).__name__)
+                return
             else:
                 return
 

@@ -18,7 +18,8 @@ def facts(annotation: Mapping[str, Any]) -> dict[str, Any]:
     """
     results, count = annotation.get("result"), annotation.get("result_count")
     empty = not results if isinstance(results, list) else count == 0
-    reviews = [review for review in annotation.get("reviews") or () if isinstance(review, dict)]
+    listed = annotation.get("reviews")
+    reviews = [review for review in listed if isinstance(review, dict)] if isinstance(listed, list) else []
     completed_by = annotation.get("completed_by")
     return {
         "task": annotation.get("task"),

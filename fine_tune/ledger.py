@@ -116,17 +116,13 @@ class Ledger:
         return sorted(recorded | {int(number) for number in self._redis.smembers(PROJECTS)})
 
     def _noted(self, body: dict[str, Any]) -> int:
-        annotation = body.get("annotation")
-        if not isinstance(annotation, dict) or not isinstance(annotation.get("id"), int):
-            raise ValueError("annotation.id is missing: send the payload with the webhook")
+        annotation = _annotation(body)
         kept = facts(annotation)
         return self._store(_project(body), annotation["id"], kept["updated_at"], kept)
 
     def _reviewed(self, body: dict[str, Any]) -> int:
         """A review does not change the annotation's own time, so it is written over the record as it is."""
-        annotation, review = body.get("annotation"), body.get("review")
-        if not isinstance(annotation, dict) or not isinstance(annotation.get("id"), int):
-            raise ValueError("annotation.id is missing: send the payload with the webhook")
+        annotation, review = _annotation(body), body.get("review")
         kept = facts(annotation)
         if isinstance(review, dict):
             kept["reviewed"] = bool(review.get("accepted"))
@@ -136,9 +132,7 @@ class Ledger:
         project, listed = _project(body), body.get("annotations")
         if not isinstance(listed, list):
             raise ValueError("annotations is missing: send a list of objects with an id")
-        numbers = [
-            entry["id"] for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), int)
-        ]
+        numbers = [entry["id"] for entry in listed if isinstance(entry, dict) and _is_id(entry.get("id"))]
         return sum(self._forget(project, number) for number in numbers)
 
     def _forget(self, project: int, number: int) -> int:
@@ -158,6 +152,17 @@ def _key(project: int) -> str:
 
 def _seen(project: int) -> str:
     return f"{PREFIX}{project}:seen"
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _annotation(body: dict[str, Any]) -> dict[str, Any]:
+    annotation = body.get("annotation")
+    if not isinstance(annotation, dict) or not _is_id(annotation.get("id")):
+        raise ValueError("annotation.id is missing: send the payload with the webhook")
+    return annotation
 
 
 def _project(body: dict[str, Any]) -> int:

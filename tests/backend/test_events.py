@@ -56,6 +56,28 @@ def test_a_body_the_ledger_refuses_does_not_stop_the_line(
     assert "annotation.id is missing" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "odd", [{"id": True}, {"id": 1, "reviews": 5}, {"id": [1]}, {"id": 1, "task": object()}, 5, None]
+)
+def test_an_odd_body_does_not_stop_the_line(events: Events, redis_server: RedisServer, odd: object) -> None:
+    events.put("ANNOTATION_CREATED", {"annotation": odd, "project": {"id": 4}})
+    events.put("ANNOTATIONS_DELETED", {"annotations": [odd], "project": {"id": 4}})
+    events.put("ANNOTATION_CREATED", saved(2))
+    events.flush()
+    assert list(Ledger(redis_server.client()).annotations(3)) == [2]
+
+
+def test_names_that_anybody_may_send_are_counted_together() -> None:
+    metrics = Metrics()
+    events = Events(Store(None), metrics)
+    for action in ("START_TRAINING", "made up", "made up too"):
+        events.put(action, {})
+    text = metrics.exposition().decode()
+    assert 'clickmask_webhook_events_total{action="START_TRAINING",outcome="lost"} 1.0' in text
+    assert 'clickmask_webhook_events_total{action="other",outcome="lost"} 2.0' in text
+    assert "made up" not in text
+
+
 def test_what_cannot_be_kept_is_logged_by_name_and_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     assert not Events(Store(None), Metrics()).put("ANNOTATION_CREATED", saved(77))
     assert "annotation 77 of task 9" in caplog.text
