@@ -118,7 +118,7 @@ class Samples:
         }
 
     def judged(self, limit: int) -> list[datasets.Sample]:
-        """At most `limit` held-out objects, spread over the images; ids are `<image>#<object>`."""
+        """At most `limit` held-out objects, spread over the images; ids are `<digest>#<place>.<object>`."""
         found: list[datasets.Sample] = []
         most = max((len(kept.masks) for kept in self.held_out), default=0)
         for index in range(most):  # one object of every image, then another one, ...
@@ -126,7 +126,7 @@ class Samples:
                 # Spread over the list of objects, as annotators often go through an image in order.
                 if index < len(kept.masks):
                     other = index * 7919 % len(kept.masks) if len(kept.masks) % 7919 else index
-                    name = f"{kept.digest}.{place}#{other}"
+                    name = f"{kept.digest}#{place}.{other}"
                     found.append(datasets.Sample(name, partial(_load, kept, other)))
         return found[:limit]
 

@@ -67,16 +67,29 @@ def test_judged_objects_are_spread_over_the_images():
         samples.add(Example(name, scenes[0].image, [s.truth for s in scenes]))
     chosen = [sample.id for sample in samples.judged(6)]
     assert len(set(chosen)) == 6
-    assert sorted(i.split("#")[0] for i in chosen) == sorted(
-        2 * [f"{k.digest}.{n}" for n, k in enumerate(samples.held_out)]
-    )
+    assert sorted(i.split("#")[0] for i in chosen) == sorted(2 * [k.digest for k in samples.held_out])
     assert len({s.id for s in samples.judged(100)}) == 12
+
+
+def test_an_image_that_two_tasks_share_is_one_image_to_the_gate():
+    samples = Samples()
+    (name,) = names(True, 1)
+    samples.add(example(name, 1))
+    samples.add(example(name, 1))
+    first, second = (sample.id for sample in samples.judged(10))
+    assert first != second
+    assert first.partition("#")[0] == second.partition("#")[0] == name
 
 
 def test_only_the_train_part_is_drawn():
     samples = Samples()
     samples.add(example(names(False, 1)[0], 1))
-    samples.add(Example(names(True, 1)[0], np.zeros((9, 9, 3), np.uint8), [np.ones((9, 9), bool)]))
-    scene = samples.draw(np.random.default_rng(0))
-    assert scene.image.shape[0] > 9
-    assert scene.truth.any()
+    image, mask = np.zeros((9, 16, 3), np.uint8), np.ones((9, 16), bool)
+    mask[:, 12:] = False
+    samples.add(Example(names(True, 1)[0], image, [mask]))
+    assert len(samples.train) == len(samples.held_out) == 1
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scene = samples.draw(rng)
+        assert scene.image.shape[0] > 9
+        assert scene.truth.any()
