@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from backend.supervisor import end, spawn, tail
+from backend.supervisor import Child, end, spawn, tail
 
 START_LIMIT_S = 30.0
 MAX_SOCKET_PATH = 100  # Linux allows 107 bytes
@@ -35,6 +35,7 @@ class EmbeddedRedis:
         if len(str(self._socket)) > MAX_SOCKET_PATH:
             name = hashlib.sha256(str(self._socket).encode()).hexdigest()[:16]
             self._socket = Path(tempfile.gettempdir()) / f"clickmask-{name}.sock"
+        self._log = self._folder / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
 
@@ -42,6 +43,12 @@ class EmbeddedRedis:
     def url(self) -> str:
         """`unix://` address of the server."""
         return f"unix://{self._socket}"
+
+    @property
+    def child(self) -> Child:
+        """The running server, for a supervisor to watch."""
+        assert self._process is not None, "start it first"
+        return Child("the embedded Redis", self._process, self._log)
 
     def start(self) -> str:
         """Start and wait until it answers; returns the URL.
@@ -53,21 +60,22 @@ class EmbeddedRedis:
 
         self._folder.mkdir(parents=True, exist_ok=True)
         self._take_folder()
-        log = self._folder / "redis.log"
         options = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700",
             "dir": str(self._folder), "appendonly": "yes", "daemonize": "no",
             "maxmemory-policy": "noeviction",
         }  # fmt: skip
         command = [executable, *(part for key, value in options.items() for part in (f"--{key}", value))]
-        log.unlink(missing_ok=True)
-        self._process = spawn(command, os.environ, log)
+        self._log.unlink(missing_ok=True)
+        self._process = spawn(command, os.environ, self._log)
         client = redis.Redis.from_url(self.url)
         limit = time.monotonic() + START_LIMIT_S
         while not _answers(client):
             if self._process.poll() is not None or time.monotonic() > limit:
                 self.stop()
-                raise EmbeddedRedisError(f"the embedded Redis did not start; the end of {log}:\n{tail(log)}")
+                raise EmbeddedRedisError(
+                    f"the embedded Redis did not start; the end of {self._log}:\n{tail(self._log)}"
+                )
             time.sleep(0.05)
         return self.url
 

@@ -42,10 +42,12 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supe
             "set CLICKMASK_PORT to another port"
         )
     with ExitStack() as stack:
-        if settings.redis_url is None:
-            url = stack.enter_context(EmbeddedRedis(settings.home))
-            settings = dataclasses.replace(settings, redis_url=url)
+        server = EmbeddedRedis(settings.home) if settings.redis_url is None else None
+        if server is not None:
+            settings = dataclasses.replace(settings, redis_url=stack.enter_context(server))
         children = stack.enter_context(Supervisor())
+        if server is not None:
+            children.watch(server.child)
         for name, title in (("serve", "the web server"), ("worker", "the worker")):
             log = None if logs is None else logs / f"{name}.log"
             children.start(title, [name], settings.to_env(), log)

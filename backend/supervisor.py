@@ -122,6 +122,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
+        self._watched: list[Child] = []
 
     def __enter__(self) -> Supervisor:
         return self
@@ -140,9 +141,13 @@ class Supervisor:
         process = spawn(command, {**os.environ, **environment, "PYTHONPATH": path}, log)
         self._children.append(Child(name, process, log))
 
+    def watch(self, child: Child) -> None:
+        """Look after a process that somebody else started and will end."""
+        self._watched.append(child)
+
     def check(self, *others: Child) -> None:
-        """Raise `ChildEnded` if a child, or one of `others`, is gone."""
-        for child in (*self._children, *others):
+        """Raise `ChildEnded` if a child, or one that is watched, or one of `others`, is gone."""
+        for child in (*self._watched, *self._children, *others):
             if child.process.poll() is not None:
                 said = f"; the end of {child.log}:\n{tail(child.log)}" if child.log else ""
                 raise ChildEnded(f"{child.name} ended with status {child.process.returncode}{said}")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+import redis
+from rq.executions import Execution
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SpawnWorker
 
 from backend import reconciliation
 from backend.settings import Settings
 from fine_tune.trigger import QUEUE
+
+logger = logging.getLogger(__name__)
 
 
 class Worker(SpawnWorker):
@@ -33,6 +39,13 @@ class Worker(SpawnWorker):
         )
         worker.sync_s = settings.sync_s
         return worker
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """Called by RQ twice a minute while a job runs, which goes on where Redis does not answer just then."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except redis.RedisError as error:
+            logger.warning("Redis does not answer while job %s runs: %s", job.id, error)
 
     def run_maintenance_tasks(self) -> None:
         """Called by RQ before and between jobs."""

@@ -16,6 +16,8 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_":
 def command(burst: bool) -> None:
     """Run fine-tuning jobs; start as many workers as there are GPUs."""
     import redis
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
 
     from backend.settings import Settings, SettingsError
     from backend.worker import Worker
@@ -29,12 +31,15 @@ def command(burst: bool) -> None:
             "CLICKMASK_REDIS_URL is not set: set it to the Redis that the backend uses, or run `clickmask up`, which "
             "starts a Redis and a worker of its own"
         )
+    # Half a minute, in which a Redis starts again; a worker that gives up between two jobs would leave them waiting.
+    retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), 16)
     connection = redis.Redis.from_url(settings.redis_url, health_check_interval=30)
     try:
         connection.ping()
     except redis.RedisError as error:
         shown = settings.masked()["CLICKMASK_REDIS_URL"]
         raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
+    connection.set_retry(retry)
     for name, value in KEEP_MEMORY.items():
         os.environ.setdefault(name, value)
     worker = Worker.of(settings, connection)

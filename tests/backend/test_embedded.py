@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from backend.embedded import EmbeddedRedis, EmbeddedRedisError
+from backend.supervisor import ChildEnded, Supervisor
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path):
@@ -16,6 +17,17 @@ def test_what_was_written_is_there_after_a_restart(tmp_path):
             client.set("key", "kept")
     with pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+def test_a_supervisor_sees_that_it_is_gone(tmp_path):
+    server = EmbeddedRedis(tmp_path)
+    with server, Supervisor() as children:
+        children.watch(server.child)
+        children.check()
+        server.child.process.kill()
+        server.child.process.wait()
+        with pytest.raises(ChildEnded, match="the embedded Redis ended"):
+            children.check()
 
 
 def test_a_second_one_on_the_same_folder_is_refused_and_the_first_goes_on(tmp_path):
