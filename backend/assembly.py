@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from backend.events import Events
@@ -19,7 +20,12 @@ from backend.settings import Settings
 from backend.store import Store
 from backend.trace import Tracer
 from backend.turn import Parts
+from fine_tune.ledger import Ledger
+from fine_tune.outcome import outcomes
+from fine_tune.trigger import Trigger
 from model.registry import Registry
+
+STATES = ("queued", "scheduled", "started", "finished", "failed", "canceled")  # of jobs, in RQ's words
 
 
 class Backend:
@@ -82,6 +88,18 @@ class Backend:
         self.metrics.waiting.set(waiting)
         for name, value in self.service.parts.images.stats().items():
             self.metrics.images.labels(name).set(value)
+        self.store.attempt(self._measure_jobs, None)
+
+    def _measure_jobs(self, client: Any) -> None:
+        states = Counter(job.get_status(refresh=False).value for job in Trigger(client).jobs())
+        for state in STATES:
+            self.metrics.jobs.labels(state).set(states[state])
+        for project in Ledger(client).projects():
+            ended = outcomes(client, project)
+            for outcome in ended[:1]:
+                self.metrics.job_seconds.labels(str(project)).set(outcome.seconds)
+            for outcome in [o for o in ended if o.status == "promoted"][:1]:
+                self.metrics.promoted.labels(str(project)).set(outcome.at)
 
     def _model_changed(self, version: str, device: str, loaded: bool) -> None:
         self.metrics.model.labels(version, device).set(int(loaded))

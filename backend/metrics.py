@@ -52,6 +52,19 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        # Of all processes: whichever was asked last knows best.
+        latest = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
+        self.jobs = latest(
+            "clickmask_training_jobs", "Fine-tuning jobs that Redis knows, by state.", ["state"]
+        )
+        self.job_seconds = latest(
+            "clickmask_training_seconds", "How long the last fine-tuning job of a project took.", ["project"]
+        )
+        self.promoted = latest(
+            "clickmask_training_last_success_timestamp_seconds",
+            "When a project's last job ended with a version that is served.",
+            ["project"],
+        )
         self._recent: deque[dict[str, str]] = deque(maxlen=RECENT_REFUSALS)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
         Taken: another process does that now.
         Exception: what `fine_tune` raises, except `Cancelled`.
     """
-    trigger = Trigger(client, policy(settings))
+    trigger, started = Trigger(client, policy(settings)), time.time()
     with turn(client, project):
         try:
             outcome = fine_tune(
@@ -71,6 +72,7 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
             outcome = Outcome("cancelled", "somebody cancelled it")
         finally:
             trigger.mark_end(project)
+        outcome = dataclasses.replace(outcome, seconds=outcome.at - started)
         remember(client, project, outcome)
     trigger.count(project)
     return outcome
@@ -96,7 +98,11 @@ def setup(settings: Settings, client: Any) -> Setup:
         registry=Registry(settings.home),
         ledger=Ledger(client),
         accept=settings.accept,
-        effort=Effort(settings.train_minutes, settings.train_steps or None),
+        effort=Effort(
+            settings.train_minutes,
+            settings.train_steps or None,
+            accelerator="cpu" if settings.device in ("cpu", "openvino") else "auto",
+        ),
         keep=settings.keep_versions,
         device=settings.device,
         threads=settings.threads,

@@ -25,6 +25,7 @@ class Outcome:
         metrics: before and after, as on the card; empty where nothing was measured.
         problems: annotations that could not be used, and why.
         at: end, seconds since the epoch.
+        seconds: how long the job took.
     """
 
     status: str
@@ -34,6 +35,7 @@ class Outcome:
     metrics: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     at: float = field(default_factory=time.time)
+    seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
