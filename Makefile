@@ -9,7 +9,7 @@ LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
 LSML_STAMP := $(LSML)/.stamp
 LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
 
-.PHONY: help setup demo up test check format bench compose clean
+.PHONY: help setup demo up test check format bench clean
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 

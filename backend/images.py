@@ -107,6 +107,13 @@ class ImageStore:
         future.set_result(picture)
         return picture
 
+    def forget(self, url: str, task_id: int | None = None) -> None:
+        """Have the next `get` of this image fetch it again: its file has changed."""
+        with self._lock:
+            picture = self._cache.pop(_key(url, task_id), None)
+            if picture is not None:
+                self._bytes -= picture.pixels.nbytes
+
     def prefetch(self, url: str, task_id: int | None = None) -> None:
         """Begin to load an image in the background; dropped when enough are under way, errors only logged."""
         key = _key(url, task_id)

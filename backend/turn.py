@@ -98,6 +98,9 @@ class Turn:
         prompt = self._prompt
         url = self._request.config.image(prompt.to_name).url(self._task.data, prompt.item_index)
         image = self._parts.images.get(url, self._task.id)
+        if image.pixels.shape[:2] != (prompt.height, prompt.width):  # the file may have been replaced
+            self._parts.images.forget(url, self._task.id)
+            image = self._parts.images.get(url, self._task.id)
         height, width = image.pixels.shape[:2]
         if (height, width) != (prompt.height, prompt.width):
             raise ImageError(

@@ -22,6 +22,8 @@ DEVICES = ("auto", "cpu", "cuda", "openvino")
 PRECISIONS = ("auto", "float32")  # auto is bfloat16 where the hardware computes in it
 CUDA_BATCHES = (1, 2, 4, 8, 16)  # batch sizes with a captured graph; other sizes are padded to the next
 
+_CAPTURING = threading.Lock()  # a capture fails where another thread allocates on the GPU
+
 log = logging.getLogger(__name__)
 
 
@@ -79,16 +81,21 @@ class CudaEngine:
         self.size, self.device = size, f"{device} ({torch.cuda.get_device_name(device)})"
         self._half = precision == "auto"
         self._where = torch.device(device)
-        model = _Probability(network).eval().to(self._where)
-        self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with _CAPTURING:
+            model = _Probability(network).eval().to(self._where)
+            self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._lock = threading.Lock()
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
         for batch in CUDA_BATCHES[:1]:
-            self._graphs[batch] = self._capture(batch)
+            self._graphs[batch] = self._captured(batch)
 
     def _forward(self, image: Tensor, guide: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=self._half):
             return self._model(image, guide)
+
+    def _captured(self, batch: int) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
+        with _CAPTURING:
+            return self._capture(batch)
 
     def _capture(self, batch: int) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
         image = torch.zeros((batch, self.size, self.size, 3), dtype=torch.uint8, device=self._where)
@@ -100,7 +107,7 @@ class CudaEngine:
                 self._forward(image, guide)
         torch.cuda.current_stream(self._where).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             result = self._forward(image, guide)
         return graph, image, guide, result
 
@@ -117,7 +124,7 @@ class CudaEngine:
         batch = next(size for size in CUDA_BATCHES if size >= count)
         with self._lock:  # the graph's buffers are shared
             if batch not in self._graphs:
-                self._graphs[batch] = self._capture(batch)
+                self._graphs[batch] = self._captured(batch)
             graph, images, guides, result = self._graphs[batch]
             images[:count].copy_(torch.from_numpy(image))
             guides[:count].copy_(torch.from_numpy(guide))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ from model.registry import Registry
 from tests.backend.bodies import CONFIG, keypoint, predict
 from tests.backend.models import add
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, backend_of, regions, running, settings_for
+from tests.backend.world import ImageServer, backend_of, png, regions, running, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +242,14 @@ def test_an_image_of_another_size_than_in_the_browser_is_refused(app: Flask) -> 
     entry["original_width"] = 300
     assert regions(app.test_client(), click(entry)) == []
     assert "200x100 here but 300x100 in the browser" in backend_of(app).metrics.recent_refusals()[0]["text"]
+
+
+def test_an_image_whose_file_was_replaced_is_fetched_again(app: Flask, images: ImageServer) -> None:
+    path = "/data/upload/1/replaced.png"
+    images.answers[path] = 200, png(np.zeros((50, 60, 3), np.uint8))
+    assert regions(app.test_client(), click(ONE, path=path)) == []
+    del images.answers[path]
+    assert regions(app.test_client(), click(ONE, path=path)) != []
 
 
 NO_CAT = CONFIG.replace('smart="false"><Label value="Cat"/>', 'smart="false">')
