@@ -51,7 +51,12 @@ class Backend:
             settings=settings,
             serving=self.serving,
             images=ImageStore(settings, client),
-            sessions=Sessions(self.store, settings.session_cache_mb << 20, settings.session_ttl_s),
+            sessions=Sessions(
+                self.store,
+                settings.session_cache_mb << 20,
+                settings.session_ttl_s,
+                f"{settings.device}-{settings.precision}-{settings.flip:d}:",
+            ),
             memory=Memory(self.store, settings.session_ttl_s),
             metrics=self.metrics,
             tracer=tracer,

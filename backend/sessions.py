@@ -63,10 +63,12 @@ class Sessions:
         store: the Redis, if there is one.
         capacity: bytes of maps to keep in memory.
         ttl_s: seconds after which Redis forgets an unused entry.
+        computed: names how the maps are computed; processes that compute them otherwise do not share them.
     """
 
-    def __init__(self, store: Store, capacity: int, ttl_s: int) -> None:
+    def __init__(self, store: Store, capacity: int, ttl_s: int, computed: str = "") -> None:
         self._store, self._capacity, self._ttl_s = store, capacity, ttl_s
+        self._prefix = PREFIX + computed
         self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -78,7 +80,7 @@ class Sessions:
             if found is not None:
                 self._maps.move_to_end(key)
                 return found, "memory"
-        packed = self._store.attempt(lambda client: client.getex(PREFIX + key, ex=self._ttl_s), None)
+        packed = self._store.attempt(lambda client: client.getex(self._prefix + key, ex=self._ttl_s), None)
         unpacked = None if packed is None else unpack(packed)
         if unpacked is None:
             return None
@@ -95,7 +97,7 @@ class Sessions:
     def _share(self, client: Any, key: str, values: np.ndarray) -> None:
         packed = pack(values)
         if len(packed) <= MAX_REDIS_BYTES:
-            client.set(PREFIX + key, packed, ex=self._ttl_s)
+            client.set(self._prefix + key, packed, ex=self._ttl_s)
 
     def _remember(self, key: str, values: np.ndarray) -> None:
         with self._lock:

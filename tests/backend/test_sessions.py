@@ -67,6 +67,15 @@ def test_another_process_finds_the_map_in_redis(redis_server: RedisServer) -> No
     assert 0 < redis_server.client().ttl(PREFIX + "key") <= 60
 
 
+def test_a_process_that_computes_otherwise_does_not_find_it(redis_server: RedisServer) -> None:
+    store = Store(redis_server.url)
+    Sessions(store, 1 << 20, ttl_s=60, computed="auto-auto-0:").put("key", blob())
+    store.flush()
+    for computed, found in (("auto-auto-1:", False), ("auto-auto-0:", True)):
+        again = Sessions(Store(redis_server.url), 1 << 20, ttl_s=60, computed=computed).get("key")
+        assert (again is not None) is found
+
+
 def test_redis_gone_is_a_miss(redis_server: RedisServer) -> None:
     sessions = Sessions(Store(redis_server.url), 1 << 20, ttl_s=60)
     redis_server.stop()
