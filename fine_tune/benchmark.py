@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from torch import nn
 
-from fine_tune import tuning
+from fine_tune import jobs, tuning
 from fine_tune.gate import THRESHOLD
 from fine_tune.recipe import Progress
 from fine_tune.samples import Example, Samples, is_held_out
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parents[1] / "model" / "weights")
     parser.add_argument("--general", type=Path, nargs="*", default=[])
     parser.add_argument("--images", type=int, nargs="+", default=[10, 30, 100])
-    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--shares", type=float, nargs="+", default=[jobs.SHARES[0]])
     parser.add_argument("--objects", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--keep", type=float, default=Effort.keep)
