@@ -304,5 +304,7 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
     gate.set()
     place.end_of(follow)
     statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
-    assert statuses == ["skipped", "skipped"], "the first has none of them at hand, for the second they are gone"
+    assert statuses == ["skipped", "skipped"], (
+        "the first has none of them at hand, for the second they are gone"
+    )
     assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
