@@ -22,6 +22,7 @@ from rq.job import Job
 from backend.cli import main
 from backend.embedded import EmbeddedRedis
 from backend.settings import Settings
+from backend.worker_job import setup
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import outcomes
 from fine_tune.trigger import Trigger
@@ -308,3 +309,13 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
         "the first has none of them at hand, for the second they are gone"
     )
     assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator"), [("cpu", "cpu"), ("openvino", "cpu"), ("cuda", "auto"), ("auto", "auto")]
+)
+def test_training_runs_where_the_setting_says(
+    device: str, accelerator: str, tmp_path: Path, redis_server: RedisServer
+):
+    settings = Settings(home=tmp_path, device=device, general_set=str(general_set(tmp_path / "general")))
+    assert setup(settings, redis_server.client()).effort.accelerator == accelerator
