@@ -145,17 +145,17 @@ class Supervisor:
         """Look after a process that somebody else started and will end."""
         self._watched.append(child)
 
-    def check(self, *others: Child) -> None:
-        """Raise `ChildEnded` if a child, or one that is watched, or one of `others`, is gone."""
-        for child in (*self._watched, *self._children, *others):
+    def check(self) -> None:
+        """Raise `ChildEnded` if a child, or one that is watched, is gone."""
+        for child in (*self._watched, *self._children):
             if child.process.poll() is not None:
                 said = f"; the end of {child.log}:\n{tail(child.log)}" if child.log else ""
                 raise ChildEnded(f"{child.name} ended with status {child.process.returncode}{said}")
 
-    def wait(self, *others: Child) -> NoReturn:
+    def wait(self) -> NoReturn:
         """Wait until `Stopped` or `ChildEnded` is raised."""
         while True:
-            self.check(*others)
+            self.check()
             time.sleep(POLL_S)
 
 

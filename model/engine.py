@@ -87,29 +87,26 @@ class CudaEngine:
         self._lock = threading.Lock()
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
         for batch in CUDA_BATCHES[:1]:
-            self._graphs[batch] = self._captured(batch)
+            self._graphs[batch] = self._capture(batch)
 
     def _forward(self, image: Tensor, guide: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=self._half):
             return self._model(image, guide)
 
-    def _captured(self, batch: int) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
-        with _CAPTURING:
-            return self._capture(batch)
-
     def _capture(self, batch: int) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
-        image = torch.zeros((batch, self.size, self.size, 3), dtype=torch.uint8, device=self._where)
-        guide = torch.zeros((batch, 3, self.size, self.size), device=self._where)
-        stream = torch.cuda.Stream(self._where)
-        stream.wait_stream(torch.cuda.current_stream(self._where))
-        with torch.cuda.stream(stream):
-            for _ in range(3):  # kernels and workspaces must be chosen before the capture
-                self._forward(image, guide)
-        torch.cuda.current_stream(self._where).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            result = self._forward(image, guide)
-        return graph, image, guide, result
+        with _CAPTURING:
+            image = torch.zeros((batch, self.size, self.size, 3), dtype=torch.uint8, device=self._where)
+            guide = torch.zeros((batch, 3, self.size, self.size), device=self._where)
+            stream = torch.cuda.Stream(self._where)
+            stream.wait_stream(torch.cuda.current_stream(self._where))
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # kernels and workspaces must be chosen before the capture
+                    self._forward(image, guide)
+            torch.cuda.current_stream(self._where).wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                result = self._forward(image, guide)
+            return graph, image, guide, result
 
     def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
         """See `Engine.run`."""
@@ -124,7 +121,7 @@ class CudaEngine:
         batch = next(size for size in CUDA_BATCHES if size >= count)
         with self._lock:  # the graph's buffers are shared
             if batch not in self._graphs:
-                self._graphs[batch] = self._captured(batch)
+                self._graphs[batch] = self._capture(batch)
             graph, images, guides, result = self._graphs[batch]
             images[:count].copy_(torch.from_numpy(image))
             guides[:count].copy_(torch.from_numpy(guide))

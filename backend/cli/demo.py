@@ -118,7 +118,8 @@ def _run(studio: LabelStudioServer, settings: Settings) -> None:
             project = prepare(LabelStudio(settings), url_of(settings), settings)
         _greet(studio, project)
         assert studio.process is not None
-        children.wait(Child("Label Studio", studio.process, studio.log))
+        children.watch(Child("Label Studio", studio.process, studio.log))
+        children.wait()
 
 
 def _greet(studio: LabelStudioServer, project: int) -> None:

@@ -52,7 +52,8 @@ def test_a_child_that_ends_by_itself_is_reported_with_its_log(tmp_path):
         Supervisor() as children,
         pytest.raises(ChildEnded, match=r"printer ended with status 3(?s:.*)no space left"),
     ):
-        children.check(Child("printer", process, log))
+        children.watch(Child("printer", process, log))
+        children.check()
 
 
 def test_a_started_subcommand_ends_with_the_context(tmp_path):
