@@ -137,6 +137,8 @@ class Settings:
     # Bounds of one training; 0 steps chooses by the number of objects.
     train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", _number(float, 0.01, 1e4), 4.0)
     train_steps: int = _variable("CLICKMASK_TRAIN_STEPS", _number(int, 0, 1 << 20), 0)
+    # GPUs that learn together; a machine without any starts as many processes.
+    train_devices: int = _variable("CLICKMASK_TRAIN_DEVICES", _number(int, 1, 64), 1)
     keep_versions: int = _variable("CLICKMASK_KEEP_VERSIONS", _number(int, 1, 1000), 5)
     # A training bundle (`clickmask train --pack`) mixed into every training, and a folder of images and masks on
     # which a tuned model must not get worse; without them, the base model's answers and made-up scenes serve.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import torch
 from rq import Retry, get_current_job
 from rq.job import Job
 
@@ -82,33 +83,42 @@ def setup(settings: Settings, client: Any) -> Setup:
     """The parts of a job, as the settings say.
 
     Raises:
-        ValueError: the replay bundle or the general set cannot be read.
+        ValueError: the replay bundle or the general set cannot be read, or there are fewer GPUs than are to train.
     """
     from model.datasets import read_folder
 
     replay = None
     if settings.replay is not None:
         from fine_tune.bundle import read
-        from fine_tune.objects import ObjectSampler, augment
+        from fine_tune.objects import ObjectSampler
 
-        sampler = ObjectSampler(read(settings.replay))
-        replay = lambda rng: augment(sampler.draw(rng), rng)  # noqa: E731 - a scene source
+        replay = ObjectSampler(read(settings.replay)).plain
     chosen = settings.general_set
     return Setup(
         registry=Registry(settings.home),
         ledger=Ledger(client),
         accept=settings.accept,
-        effort=Effort(
-            settings.train_minutes,
-            settings.train_steps or None,
-            accelerator="cpu" if settings.device in ("cpu", "openvino") else "auto",
-        ),
+        effort=_effort(settings),
         keep=settings.keep_versions,
         device=settings.device,
         threads=settings.threads,
         precision=settings.precision,
         replay=replay,
         general=general.samples() if chosen is None else read_folder(Path(chosen), max_objects=40),
+    )
+
+
+def _effort(settings: Settings) -> Effort:
+    on_cpu, gpus = settings.device in ("cpu", "openvino"), torch.cuda.device_count()
+    if gpus and not on_cpu and settings.train_devices > gpus:
+        raise ValueError(
+            f"CLICKMASK_TRAIN_DEVICES is {settings.train_devices}, and this worker sees {gpus} GPUs: so many at most"
+        )
+    return Effort(
+        settings.train_minutes,
+        settings.train_steps or None,
+        accelerator="cpu" if on_cpu else "auto",
+        devices=settings.train_devices,
     )
 
 

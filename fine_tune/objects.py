@@ -54,6 +54,10 @@ class ObjectSampler:
                 scene = paste(scene, other, rng)
         return augment(scene, rng)
 
+    def plain(self, rng: np.random.Generator) -> Scene:
+        """A random scene to train on as it is, but augmented."""
+        return augment(self.draw(rng), rng)
+
     def draw(self, rng: np.random.Generator) -> Scene:
         """A random scene whose object has at least MIN_AREA pixels and at most 80 % of the image."""
         while True:

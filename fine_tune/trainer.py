@@ -128,10 +128,11 @@ class Trainer:
         """Train to the end of the recipe; yields after every step. Stop iterating to stop training."""
         saved = started = time.monotonic()
         before = self.progress.seconds
+        self.progress.share = self._share()
         with ThreadPoolExecutor(self.recipe.workers) as pool, ThreadPoolExecutor(len(self._groups)) as ahead:
             sizes = [self._size() for _ in self._groups]
             ready = [ahead.submit(g.views, s, pool) for g, s in zip(self._groups, sizes, strict=True)]
-            while self._share() < 1:
+            while self.progress.share < 1:
                 place = self.progress.step % len(self._groups)
                 group = self._groups[place]
                 answers = self._learn(*ready[place].result())
@@ -153,13 +154,15 @@ class Trainer:
         return group.views(self._size(), pool)
 
     def _size(self) -> int:
-        late = self.recipe.late_sizes if self._share() > 0.6 else ()
+        late = self.recipe.late_sizes if self.progress.share > 0.6 else ()
         return int(self._rng.choice(late or self.recipe.sizes))
 
     def _share(self) -> float:
+        """How much of the run is done, by the clock of the first device: each by its own, some would learn at other
+        rates, and wait for ever for one that has ended a step before."""
         by_steps = self.progress.step / self.recipe.steps if self.recipe.steps else 0.0
         by_time = self.progress.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
-        return max(by_steps, by_time)
+        return float(self.fabric.broadcast(max(by_steps, by_time)))
 
     def _learn(self, image: Tensor, guide: Tensor, label: Tensor) -> np.ndarray:
         """One optimizer step; returns the probabilities BxSxS that the annotations go on with."""
@@ -204,7 +207,7 @@ class Trainer:
 
     def _set_rate(self) -> None:
         """Linear warm-up, under a cosine down to 1 % of the peak."""
-        cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(self._share(), 1.0)))
+        cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(self.progress.share, 1.0)))
         factor = min((self.progress.step + 1) / self.recipe.warmup, cosine)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * group["share"] * factor

@@ -8,9 +8,11 @@ can be moved back towards the base model's weights (WiSE-FT, arXiv 2109.01903), 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fine_tune.objects import Scene
+from fine_tune.ranks import spread
 from fine_tune.recipe import Progress, Recipe
 from fine_tune.trainer import SceneSource, Trainer, freeze_statistics
 
@@ -34,11 +37,12 @@ class Effort:
     Attributes:
         minutes: bound of the time; a GPU is done with the steps before.
         steps: bound of the steps; None chooses by the number of objects.
-        batch: annotations at once, per device.
+        batch: annotations at once, shared out among the devices.
         rate: peak learning rate.
         keep: weight of answering as the base model does on clicks that mean nothing here.
         rehearsal: share of scenes from the replay source, where there is one.
-        accelerator, devices: as Lightning Fabric understands them.
+        accelerator: as Lightning Fabric understands it.
+        devices: how many GPUs (or, without one, processes) learn together.
         seed: of everything random.
     """
 
@@ -49,7 +53,7 @@ class Effort:
     keep: float = 1.0
     rehearsal: float = 0.3
     accelerator: str = "auto"
-    devices: int | str = 1
+    devices: int = 1
     seed: int = 0
 
     def recipe(self, objects: int, size: int) -> Recipe:
@@ -59,7 +63,7 @@ class Effort:
         return Recipe(
             steps=steps,
             minutes=self.minutes,
-            batch=self.batch,
+            batch=max(self.batch // self.devices, 1),
             sizes=sizes,
             warmup=max(min(40, steps // 4), 1),
             rate=self.rate,
@@ -147,18 +151,26 @@ def _once(
     effort: Effort,
     on_step: Callable[[Progress], None],
 ) -> nn.Module:
+    arguments = (network, base, scenes, recipe, effort)
+    several = effort.devices > 1
+    with closing(spread(effort.devices, _steps, *arguments) if several else _steps(*arguments)) as steps:
+        for step in steps:
+            if isinstance(step, Progress):
+                on_step(step)
+            else:
+                network.load_state_dict({name: torch.from_numpy(value) for name, value in step.items()})
+    return network.cpu().eval()
+
+
+def _steps(
+    network: nn.Module, base: nn.Module, scenes: SceneSource, recipe: Recipe, effort: Effort
+) -> Generator[Progress | dict[str, np.ndarray]]:
+    """Train, on one device or as one of several; the averaged weights come last."""
     tuner = Tuner(
-        base,
-        effort.keep,
-        network,
-        scenes,
-        recipe,
-        accelerator=effort.accelerator,
-        devices=effort.devices,
+        base, effort.keep, network, scenes, recipe, accelerator=effort.accelerator, devices=effort.devices
     )
-    for progress in tuner.run():
-        on_step(progress)
-    return tuner.averaged.cpu().eval()
+    yield from tuner.run()
+    yield {name: value.cpu().numpy() for name, value in tuner.averaged.state_dict().items()}
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -170,10 +182,11 @@ def blended(own: SceneSource, replay: SceneSource | None, share: float) -> Scene
     if replay is None:
         return own
 
-    def draw(rng: np.random.Generator) -> Scene:
-        return replay(rng) if rng.random() < share else own(rng)
+    return partial(_blend, own, replay, share)
 
-    return draw
+
+def _blend(own: SceneSource, replay: SceneSource, share: float, rng: np.random.Generator) -> Scene:
+    return replay(rng) if rng.random() < share else own(rng)
 
 
 def mixed(base: nn.Module, tuned: nn.Module, share: float) -> nn.Module:

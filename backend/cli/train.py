@@ -77,7 +77,8 @@ def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **
     network, described = _start(options)
     trainer = _trainer(network, items, out, options)
     _run(trainer)
-    _finish(trainer, described, out, [i.group for i in items])
+    if trainer.fabric.is_global_zero:
+        _finish(trainer, described, out, [i.group for i in items])
 
 
 def _bundle(
@@ -176,7 +177,7 @@ def _load_imagenet(network: nn.Module, path: Path | None) -> None:
 
 
 def _run(trainer: Trainer) -> None:
-    with _bar("training") as bar:
+    with _bar("training", disable=not trainer.fabric.is_global_zero) as bar:
         task = bar.add_task("training", total=1.0)
         for now in trainer.run():
             bar.update(
@@ -211,6 +212,6 @@ def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list
     click.echo(json.dumps(asdict(trainer.progress)))
 
 
-def _bar(title: str) -> Progress:
+def _bar(title: str, disable: bool = False) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
+    return Progress(*columns, console=console, disable=disable)

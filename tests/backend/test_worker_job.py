@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+import torch
 from click.testing import CliRunner
-from rq.job import Job
 
 from backend.cli import main
 from backend.embedded import EmbeddedRedis
@@ -25,18 +21,16 @@ from backend.settings import Settings
 from backend.worker_job import setup
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import outcomes
-from fine_tune.trigger import Trigger
 from fine_tune.turn import turn
-from model.registry import Registry
 from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.place import PATIENCE_S, Place, kill
 from tests.backend.redis_server import RedisServer
 from tests.backend.web import Web, answers
 from tests.backend.world import backend_of, running
-from tests.fine_tune.projects import base, general_set
+from tests.fine_tune.projects import general_set
+from tests.processes import alive
 
-ROOT = Path(__file__).parents[2]
 COUNT = 8
-PATIENCE_S = 600.0  # on a busy machine everything takes long
 pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
 
 
@@ -47,80 +41,6 @@ def project() -> Iterator[Web]:
     web.close()
 
 
-class Place:
-    """A home with a base model, and workers on it."""
-
-    def __init__(self, home: Path, server: RedisServer, web: Web) -> None:
-        self.home, self.registry, self.server = home, Registry(home), server
-        base(self.registry)
-        self.trigger = Trigger(server.client())
-        self.environment = {
-            "CLICKMASK_HOME": str(home),
-            "CLICKMASK_REDIS_URL": server.url,
-            "LABEL_STUDIO_URL": web.url,
-            "CLICKMASK_GENERAL_SET": str(general_set(home / "general")),
-            "CLICKMASK_TRAIN_STEPS": "2",
-            "CLICKMASK_TRAIN_MINUTES": "20",
-            "CLICKMASK_DEVICE": "cpu",
-            "CLICKMASK_THREADS": "1",
-        }
-        self.workers: list[subprocess.Popen[bytes]] = []
-
-    def work(self, **changes: str) -> subprocess.Popen[bytes]:
-        """Start a worker."""
-        environment = {**os.environ, **self.environment, **changes, "PYTHONPATH": str(ROOT)}
-        with (self.home / "worker.log").open("ab") as log:
-            command = [sys.executable, "-m", "backend.cli", "worker"]
-            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
-        self.workers.append(worker)
-        return worker
-
-    def wait(self, what: str, condition: Callable[[], Any]) -> Any:
-        """Wait until the condition is true, and return its value."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.1)
-        raise AssertionError(f"{what} never came:\n{(self.home / 'worker.log').read_text()[-3000:]}")
-
-    def meta(self, job: Job) -> dict[str, Any]:
-        found = self.trigger.job(job.id)
-        return {} if found is None else found.meta
-
-    def end_of(self, job: Job) -> Job:
-        def over() -> Job | None:
-            found = self.trigger.job(job.id)
-            return found if found is not None and found.get_status() in ("finished", "failed") else None
-
-        return self.wait(f"the end of {job.id}", over)
-
-    def training(self, job: Job) -> dict[str, Any]:
-        """Wait until the job is in the middle of training."""
-        return self.wait(
-            "training", lambda: (m := self.meta(job)).get("phase") == "training" and m.get("step") and m
-        )
-
-    def close(self) -> None:
-        for worker in self.workers:
-            kill(worker)
-
-
-def kill(worker: subprocess.Popen[bytes]) -> None:
-    """kill -9, the worker and whatever it started."""
-    try:
-        family = psutil.Process(worker.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    for process in (*family, worker):
-        try:
-            process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
-    worker.wait()
-
-
 @pytest.fixture
 def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[Place]:
     found = Place(tmp_path, redis_server, project)
@@ -128,9 +48,10 @@ def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[P
     found.close()
 
 
-def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place):
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place, devices: str):
     job = place.trigger.request(PROJECT, "test", force=True)
-    place.work()
+    place.work(CLICKMASK_TRAIN_DEVICES=devices)
     done = place.end_of(job)
     result = done.return_value()
     assert result is not None and result["status"] == "promoted", done.latest_result()
@@ -183,14 +104,19 @@ def test_a_job_waits_for_its_turn_and_says_so(place: Place, project: Web):
     assert [each.id for each in place.trigger.jobs()] == [job.id]
 
 
-def test_a_running_job_is_cancelled(place: Place):
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_running_job_is_cancelled(place: Place, devices: str):
     job = place.trigger.request(PROJECT, "test")
-    place.work(CLICKMASK_TRAIN_STEPS="500")
+    worker = place.work(CLICKMASK_TRAIN_STEPS="500", CLICKMASK_TRAIN_DEVICES=devices)
     meta = place.training(job)
+    family = psutil.Process(worker.pid).children(recursive=True)
+    ranks = [process for process in family if "spawn_main" in " ".join(process.cmdline())]
+    assert len(ranks) == (0 if devices == "1" else 2)
     assert {"share", "loss", "eta_s"} <= meta.keys()
     assert place.trigger.cancel(job.id) == "cancelling"
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "cancelled"
+    assert not alive(ranks)
     assert place.registry.current("project-3") is None
 
 
@@ -312,10 +238,29 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
 
 
 @pytest.mark.parametrize(
-    ("device", "accelerator"), [("cpu", "cpu"), ("openvino", "cpu"), ("cuda", "auto"), ("auto", "auto")]
+    ("device", "gpus", "accelerator"),
+    [
+        ("cpu", 1, "cpu"),
+        ("openvino", 1, "cpu"),
+        ("cuda", 2, "auto"),
+        ("auto", 2, "auto"),
+        ("auto", 0, "auto"),
+    ],
 )
 def test_training_runs_where_the_setting_says(
-    device: str, accelerator: str, tmp_path: Path, redis_server: RedisServer
+    device: str,
+    gpus: int,
+    accelerator: str,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    settings = Settings(home=tmp_path, device=device, general_set=str(general_set(tmp_path / "general")))
-    assert setup(settings, redis_server.client()).effort.accelerator == accelerator
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    settings = Settings(
+        home=tmp_path, device=device, general_set=general_set(tmp_path / "general"), train_devices=2
+    )
+    effort = setup(settings, redis_server.client()).effort
+    assert (effort.accelerator, effort.devices) == (accelerator, 2)
+    if gpus == 2:
+        with pytest.raises(ValueError, match="CLICKMASK_TRAIN_DEVICES is 3, and this worker sees 2 GPUs"):
+            setup(dataclasses.replace(settings, train_devices=3), redis_server.client())

@@ -1,12 +1,16 @@
 """The training loop learns, resumes and refuses nonsense."""
 
 import csv
+import os
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from fine_tune import simulation
+from fine_tune.ranks import spread
 from fine_tune.recipe import Recipe
 from fine_tune.trainer import Trainer, parameter_groups
 from model.engine import TorchEngine
@@ -91,6 +95,29 @@ def test_a_loss_that_is_not_a_number_stops_the_run(network):
         network.head.bias.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="step 0"):
         next(Trainer(network, shape_scene, RECIPE, accelerator="cpu").run())
+
+
+def late(rng: np.random.Generator):
+    """Scenes that reach the second device later, so that its clock is behind."""
+    time.sleep(0.02 * int(os.environ["LOCAL_RANK"]))
+    return shape_scene(rng)
+
+
+def by_the_clock(network):
+    """Train on two devices, one of which is the slower one, and yield steps and weights of both."""
+    recipe = replace(RECIPE, steps=None, minutes=0.05)
+    trainer = Trainer(network, late, recipe, accelerator="cpu", devices=2)
+    for _ in trainer.run():
+        pass
+    weights = torch.cat([p.detach().flatten() for p in trainer.averaged.parameters()])
+    ended = torch.tensor([trainer.progress.step, float(weights.sum()), float(weights.square().sum())])
+    yield trainer.fabric.all_gather(ended).tolist()
+
+
+def test_two_devices_end_together_with_the_same_weights(network):
+    ((one, other),) = spread(2, by_the_clock, network)
+    assert one == other
+    assert one[0] > 1
 
 
 def test_the_backbone_learns_at_its_share_of_the_rate(network):

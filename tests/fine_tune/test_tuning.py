@@ -1,10 +1,13 @@
 """Tuning learns, keeps to the base model, and makes do with less memory."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 
 from fine_tune import tuning
+from fine_tune.objects import Scene
 from fine_tune.tuning import Effort, Tuner, mixed, tune
 from tests.fine_tune.projects import network
 from tests.fine_tune.shapes import shape_scene
@@ -49,6 +52,36 @@ def test_the_network_given_is_not_changed_and_statistics_stay():
     statistics = [k for k in before if "running_" in k]
     assert statistics
     assert all(torch.equal(after[k], before[k]) for k in statistics)
+
+
+def blank_scene(rng: np.random.Generator) -> Scene:
+    """A scene of which nothing counts, so that nothing is learned from it."""
+    scene = shape_scene(rng)
+    return Scene(scene.image, scene.truth, np.ones_like(scene.ignore))
+
+
+def on_the_second_device(rng: np.random.Generator) -> Scene:
+    return (shape_scene if os.environ["LOCAL_RANK"] == "1" else blank_scene)(rng)
+
+
+def test_what_the_second_device_sees_is_learned():
+    effort = Effort(steps=4, batch=4, keep=0, accelerator="cpu", devices=2)
+    assert effort.recipe(10, 64).batch == 2
+    steps: list[int] = []
+    tuned = tune(
+        network(),
+        network(),
+        on_the_second_device,
+        effort.recipe(10, 64),
+        effort,
+        lambda p: steps.append(p.step),
+    )
+    assert steps == [1, 2, 3, 4]
+    alone = tune(network(), network(), blank_scene, EFFORT.recipe(10, 64), EFFORT)
+    one, other, start = (
+        torch.cat([p.detach().flatten() for p in net.parameters()]) for net in (tuned, alone, network())
+    )
+    assert (one - start).abs().mean() > 2 * (other - start).abs().mean()
 
 
 def test_the_base_holds_the_network_only_where_they_differ():

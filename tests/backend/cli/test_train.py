@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,3 +91,17 @@ def test_a_run_without_a_length_says_so(tmp_path, imagenet):
     )
     assert result.exit_code == 2
     assert "steps or minutes" in result.output
+
+
+def test_two_devices_make_one_checkpoint(tmp_path, imagenet):
+    data, out = write_set(tmp_path / "cats", side=160), tmp_path / "run"
+    arguments = ["--data", data, "--out", out, "--steps", "2", "--devices", "2", *SHORT, *imagenet]
+    # In a process of its own: Fabric starts the command line again for the second device.
+    command = [sys.executable, "-m", "backend.cli", "train", *map(str, arguments)]
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["step"] == 2, "only the first device speaks"
+    assert checkpoint.load(out / "checkpoint")[1]["training"]["step"] == 2
+    assert [int(row["step"]) for row in csv.DictReader((out / "log.csv").open())] == [2]

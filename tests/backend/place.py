@@ -1,0 +1,98 @@
+"""A home with a base model, and real workers on it that a test may kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rq.job import Job
+
+from fine_tune.trigger import Trigger
+from model.registry import Registry
+from tests.backend.redis_server import RedisServer
+from tests.backend.web import Web
+from tests.fine_tune.projects import base, general_set
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 600.0  # on a busy machine everything takes long
+
+
+class Place:
+    """A home with a base model, and workers on it."""
+
+    def __init__(self, home: Path, server: RedisServer, web: Web) -> None:
+        self.home, self.registry, self.server = home, Registry(home), server
+        base(self.registry)
+        self.trigger = Trigger(server.client())
+        self.environment = {
+            "CLICKMASK_HOME": str(home),
+            "CLICKMASK_REDIS_URL": server.url,
+            "LABEL_STUDIO_URL": web.url,
+            "CLICKMASK_GENERAL_SET": str(general_set(home / "general")),
+            "CLICKMASK_TRAIN_STEPS": "2",
+            "CLICKMASK_TRAIN_MINUTES": "20",
+            "CLICKMASK_DEVICE": "cpu",
+            "CLICKMASK_THREADS": "1",
+        }
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def work(self, **changes: str) -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        environment = {**os.environ, **self.environment, **changes, "PYTHONPATH": str(ROOT)}
+        with (self.home / "worker.log").open("ab") as log:
+            command = [sys.executable, "-m", "backend.cli", "worker"]
+            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(worker)
+        return worker
+
+    def wait(self, what: str, condition: Callable[[], Any]) -> Any:
+        """Wait until the condition is true, and return its value."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"{what} never came:\n{(self.home / 'worker.log').read_text()[-3000:]}")
+
+    def meta(self, job: Job) -> dict[str, Any]:
+        found = self.trigger.job(job.id)
+        return {} if found is None else found.meta
+
+    def end_of(self, job: Job) -> Job:
+        def over() -> Job | None:
+            found = self.trigger.job(job.id)
+            return found if found is not None and found.get_status() in ("finished", "failed") else None
+
+        return self.wait(f"the end of {job.id}", over)
+
+    def training(self, job: Job) -> dict[str, Any]:
+        """Wait until the job is in the middle of training."""
+        return self.wait(
+            "training", lambda: (m := self.meta(job)).get("phase") == "training" and m.get("step") and m
+        )
+
+    def close(self) -> None:
+        for worker in self.workers:
+            kill(worker)
+
+
+def kill(worker: subprocess.Popen[bytes]) -> None:
+    """kill -9, the worker and whatever it started."""
+    try:
+        family = psutil.Process(worker.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    for process in (*family, worker):
+        try:
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    worker.wait()
