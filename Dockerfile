@@ -16,7 +16,7 @@ COPY pyproject.toml README.md ./
 COPY backend backend
 COPY fine_tune fine_tune
 COPY model model
-RUN pip install --no-cache-dir .
+RUN pip install --no-cache-dir . 's3fs>=2024.6'
 
 # By number: Kubernetes checks that it is not root without knowing names.
 USER 10001

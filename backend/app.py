@@ -94,9 +94,7 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
 
     @app.get("/versions")
     def versions() -> Response:
-        names = {
-            version.name for line in backend.registry.lines() for version in backend.registry.versions(line)
-        }
+        names = {name for line in backend.registry.lines() for name in backend.registry.names(line)}
         return jsonify(versions=sorted(names))
 
     @app.post("/webhook")

@@ -64,18 +64,22 @@ def _model(settings: Settings) -> Iterator[Finding]:
     import torch
 
     from backend.serving import load
-    from model.registry import PACKAGED, Registry
+    from model.mirror import open_registry
+    from model.registry import PACKAGED
 
     if not torch.cuda.is_available() and importlib.util.find_spec("openvino") is None:
         yield Finding(WARN, "engine", "no GPU and no OpenVINO: clicks are slow; pip install openvino")
-    registry = Registry(settings.home)
+    registry = open_registry(settings.home, settings.registry)
+    trouble = registry.refresh("base")
+    if trouble:
+        yield Finding(FAIL, "registry", f"{trouble}; check CLICKMASK_REGISTRY, its keys and the network")
     try:
         served = load(registry.ensure_base(), settings)
         newer = registry.new_default()
     except (ValueError, OSError) as error:
         yield Finding(FAIL, "model", f"{error}; `clickmask models list` shows what there is")
         return
-    yield Finding(OK, "model", f"{served.version} on {served.device}, from {settings.home}")
+    yield Finding(OK, "model", f"{served.version} on {served.device}, from {registry.root}")
     if newer is not None:
         text = f"the installed package brings other weights ({newer}): `clickmask models import {PACKAGED} --promote`"
         yield Finding(WARN, "model", text + " serves them")

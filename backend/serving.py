@@ -21,6 +21,7 @@ from backend.batching import Flipped, Gathered
 from backend.settings import Settings
 from model import checkpoint
 from model.engine import Engine, create_engine
+from model.mirror import open_registry
 from model.predictor import Predictor
 from model.registry import Registry, Version
 from model.specialist import assemble
@@ -57,7 +58,7 @@ def load(version: Version, settings: Settings) -> Served:
             device is not there.
     """
     own, engines = checkpoint.load(version.path), list[Engine]()
-    base = Registry(settings.home).general(own[1])
+    base = open_registry(settings.home, settings.registry).general(own[1])
 
     def engine(network: nn.Module, size: int) -> Engine:
         made = create_engine(
@@ -200,9 +201,10 @@ class Serving:
         while not self._stopped:
             with self._news:
                 lines = sorted(self._wanted | set(self._loaded))  # "base" sorts before "project-..."
-            for line in lines:
+                others = sorted(self._by_base.difference(lines))
+            for line in (*lines, *others):
                 try:
-                    self._refresh(line)
+                    (self._registry.refresh if line in others else self._refresh)(line)
                 except (
                     Exception
                 ) as error:  # the thread must outlive whatever a disk or a driver comes up with
@@ -220,17 +222,18 @@ class Serving:
 
     def _refresh(self, line: str) -> None:
         """Make the line's current version the one that is served, if it can be loaded."""
+        trouble = self._registry.refresh(line)
         current, served = self._registry.current(line), self._loaded.get(line)
         if current is None:
-            if line == BASE:
-                self._report(
-                    line, "no version is promoted in the line 'base': run `clickmask models promote`"
-                )
-            else:
+            if line != BASE:
                 self._drop(line)
+            elif trouble:
+                self._report(line, trouble)
+            else:
+                self._install()
             return
         if served is not None and served.version == current.name:
-            self._settle(line)
+            self._settle(line, trouble)
             return
         # Without anything loaded an earlier version is better than none.
         earlier = [] if served else [v for v in self._registry.versions(line) if v.name != current.name]
@@ -247,7 +250,7 @@ class Serving:
         if problem:
             self._report(line, problem)
         elif current.name not in self._broken:
-            self._settle(line)
+            self._settle(line, trouble)
 
     def _serve(self, line: str, served: Served) -> None:
         with self._news:
@@ -284,6 +287,9 @@ class Serving:
         if not known:
             logger.error("line %s: %s", line, problem)
 
-    def _settle(self, line: str) -> None:
+    def _settle(self, line: str, trouble: str = "") -> None:
+        if trouble:
+            self._report(line, trouble)
+            return
         with self._news:
             self._problems.pop(line, None)

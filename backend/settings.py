@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fsspec import get_filesystem_class
+
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +29,18 @@ def _url(*schemes: str) -> Callable[[str], str]:
         return text.rstrip("/")
 
     return parse
+
+
+def _store(text: str) -> str:
+    kind, given, _ = text.partition("://")
+    fix = "write an fsspec URL, such as s3://bucket/clickmask"
+    if not given:
+        raise ValueError(fix)
+    try:
+        get_filesystem_class(kind)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{error}; {fix}") from None
+    return text.rstrip("/")
 
 
 def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
@@ -92,6 +106,8 @@ class Settings:
     allow_anonymous: bool = _variable("CLICKMASK_ALLOW_ANONYMOUS", _flag, False)
 
     home: Path = _variable("CLICKMASK_HOME", _path, lambda: _path("~/.clickmask"))  # noqa: RUF009 - a field
+    # An object store, as an fsspec URL, that machines without a common `home` share; None = a folder of `home`.
+    registry: str | None = _variable("CLICKMASK_REGISTRY", _store, None)
     redis_url: str | None = _variable("CLICKMASK_REDIS_URL", _url("redis", "rediss", "unix"), None)
     host: str = _variable("CLICKMASK_HOST", str, "127.0.0.1")
     port: int = _variable("CLICKMASK_PORT", _number(int, 0, 65535), 9090)

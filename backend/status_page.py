@@ -64,7 +64,7 @@ def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
                 current.name if current else "none promoted",
                 loaded.get("version", ""),
                 loaded.get("device", ""),
-                len(registry.versions(name)),
+                len(registry.names(name)),
                 status["problems"].get(name, ""),
             )
         )

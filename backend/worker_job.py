@@ -24,7 +24,7 @@ from fine_tune.outcome import Outcome, remember
 from fine_tune.trigger import Trigger
 from fine_tune.tuning import Effort
 from fine_tune.turn import Taken, turn
-from model.registry import Registry
+from model.mirror import open_registry
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def setup(settings: Settings, client: Any) -> Setup:
         replay = ObjectSampler(read(settings.replay)).plain
     chosen = settings.general_set
     return Setup(
-        registry=Registry(settings.home),
+        registry=open_registry(settings.home, settings.registry),
         ledger=Ledger(client),
         accept=settings.accept,
         effort=_effort(settings),

@@ -148,6 +148,7 @@ def _attempt(project: int, samples: Samples, setup: Setup, report: Report, force
     metrics |= {**figures, "gate": verdict.as_json()}
     report("writing the version", 1.0)
     version = setup.registry.add(line, network, {**card, "metrics": metrics})
+    setup.registry.refresh(line)
     wanted, overtaken = verdict.promoted or force, setup.registry.current(line) != served
     if wanted and not overtaken:
         setup.registry.promote(version)

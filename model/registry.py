@@ -64,9 +64,7 @@ class Registry:
 
     def lines(self) -> list[str]:
         """The lines there are, `base` first."""
-        if not self.root.is_dir():
-            return []
-        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _LINE.fullmatch(p.name))
+        return sorted(name for name in self._folders() if _LINE.fullmatch(name))
 
     def versions(self, line: str) -> list[Version]:
         """The usable versions of a line, oldest first; unusable ones are logged and left out."""
@@ -74,6 +72,10 @@ class Registry:
         for name, reason in bad.items():
             log.warning("version %s of line %s is left out: %s", name, line, reason)
         return good
+
+    def names(self, line: str) -> list[str]:
+        """The names of a line's versions, without a closer look at them."""
+        return [version.name for version in self.versions(line)]
 
     def broken(self, line: str) -> dict[str, str]:
         """Folder name -> why that version of the line is left out."""
@@ -83,6 +85,10 @@ class Registry:
         """The promoted version; None where the line has none. Reads one small file."""
         served = self._served(line)
         return served[0] if served else None
+
+    def refresh(self, line: str) -> str:
+        """Learn what is promoted in a line, where the registry is kept elsewhere; returns why that failed, or ""."""
+        return ""
 
     def find(self, name: str) -> Version:
         """A version by its name, or by `<line>-<ordinal>`, or the current one by its line.
@@ -122,7 +128,7 @@ class Registry:
         """
         hidden = self._hidden(line)
         written = checkpoint.save(hidden, network, card)
-        with self._lock(line):
+        with self._writing(line, hidden):
             return self._publish(line, hidden, written["sha256"])
 
     def adopt(self, line: str, folder: Path) -> Version:
@@ -132,7 +138,7 @@ class Registry:
             CheckpointError: it cannot be loaded.
         """
         hidden, sha256 = self._copy(line, folder)
-        with self._lock(line):
+        with self._writing(line, hidden):
             return self._publish(line, hidden, sha256)
 
     def promote(self, version: Version) -> None:
@@ -154,11 +160,11 @@ class Registry:
         with self._lock(line):
             served = self._served(line)
             if line != BASE and len(served) == 1:
-                self._write_pointer(line, [])
+                self._point(line, [])
                 return self.ensure_base()
             if len(served) < 2:
                 raise RegistryError(f"line {line!r} cannot be rolled back: no version was served before")
-            self._write_pointer(line, served[1:])
+            self._point(line, served[1:])
             return served[1]
 
     def prune(self, line: str, keep: int = 5) -> list[Version]:
@@ -170,9 +176,7 @@ class Registry:
             stay = {v.name for v in self.versions(line)[-keep:] + self._served(line)[:2]}
             gone = [v for v in self.versions(line) if v.name not in stay]
             for version in gone:
-                hidden = self._hidden(line)
-                os.rename(version.path, hidden)  # readers see all of it or nothing
-                shutil.rmtree(hidden, ignore_errors=True)
+                self._remove(version)
             self._sweep(line)
         return gone
 
@@ -186,19 +190,20 @@ class Registry:
         if current is not None:
             return current
         hidden, sha256 = self._copy(BASE, PACKAGED)
-        with self._lock(BASE):
+        with self._writing(BASE, hidden):
             current = self.current(BASE)
             if current is None:
                 current = self._publish(BASE, hidden, sha256)
                 self._promote(current)
-            else:
-                shutil.rmtree(hidden, ignore_errors=True)
         return current
 
     def new_default(self) -> str | None:
         """The hash8 of the packaged weights where `base` does not have them, as after an upgrade; else None."""
         hash8 = str(checkpoint.read_card(PACKAGED)["sha256"])[:8]
         return None if any(version.hash8 == hash8 for version in self.versions(BASE)) else hash8
+
+    def _folders(self) -> list[str]:
+        return [path.name for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
 
     def _folder(self, line: str) -> Path:
         if not _LINE.fullmatch(line):
@@ -226,12 +231,16 @@ class Registry:
         match = _FOLDER.fullmatch(folder)
         return Version(line, int(match[1]), match[2], self._folder(line) / folder) if match else None
 
+    def _pointer(self, line: str) -> str:
+        """The text of `current`."""
+        try:
+            return (self._folder(line) / "current").read_text()
+        except FileNotFoundError:
+            return ""
+
     def _served(self, line: str) -> list[Version]:
         """The current version and those served before it, newest first, as far as they still exist."""
-        try:
-            names = (self._folder(line) / "current").read_text().split()
-        except FileNotFoundError:
-            return []
+        names = self._pointer(line).split()
         versions = [self._version(line, name) for name in names]
         there = [v for v in versions if v is not None and v.path.is_dir()]
         if versions and (not there or there[0] != versions[0]):
@@ -240,26 +249,40 @@ class Registry:
 
     def _publish(self, line: str, hidden: Path, sha256: str) -> Version:
         """Give a complete hidden folder the next free number; the caller holds the lock."""
-        taken = (self._version(line, p.name) for p in self._folder(line).iterdir())
-        ordinal = max((v.ordinal for v in taken if v is not None), default=0) + 1
+        ordinal = max((v.ordinal for v in self._taken(line)), default=0) + 1
         version = self._version(line, f"{ordinal}-{sha256[:8]}")
         assert version is not None
+        self._place(hidden, version)
+        return version
+
+    def _taken(self, line: str) -> list[Version]:
+        found = (self._version(line, path.name) for path in self._folder(line).iterdir())
+        return [version for version in found if version is not None]
+
+    def _place(self, hidden: Path, version: Version) -> None:
         os.rename(hidden, version.path)
         checkpoint.sync_folder(version.path.parent)
-        return version
+
+    def _remove(self, version: Version) -> None:
+        hidden = self._hidden(version.line)
+        os.rename(version.path, hidden)  # readers see all of it or nothing
+        shutil.rmtree(hidden, ignore_errors=True)
 
     def _promote(self, version: Version) -> None:
         if not version.path.is_dir():
             raise RegistryError(f"{version.name} cannot be promoted: it has been removed; choose another one")
         served = self._served(version.line)
         if not served or served[0] != version:
-            self._write_pointer(version.line, [version, *served])
+            self._point(version.line, [version, *served])
 
-    def _write_pointer(self, line: str, served: list[Version]) -> None:
+    def _point(self, line: str, served: list[Version]) -> None:
+        self._write_pointer(line, pointer_text(served))
+
+    def _write_pointer(self, line: str, text: str) -> None:
         folder = self._folder(line)
         hidden = folder / f".current-{uuid.uuid4().hex}"
         with open(hidden, "w") as file:
-            file.writelines(f"{v.path.name}\n" for v in served[: HISTORY + 1])
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(hidden, folder / "current")
@@ -288,12 +311,25 @@ class Registry:
                     path.unlink()
 
     @contextmanager
+    def _writing(self, line: str, hidden: Path) -> Iterator[None]:
+        """The lock; what is still in the hidden folder at its end was not wanted."""
+        try:
+            with self._lock(line):
+                yield
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+    @contextmanager
     def _lock(self, line: str) -> Iterator[None]:
         folder = self._folder(line)
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / ".lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def pointer_text(served: list[Version]) -> str:
+    return "".join(f"{version.path.name}\n" for version in served[: HISTORY + 1])
 
 
 def _fault(version: Version) -> str | None:

@@ -169,16 +169,17 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     from model import checkpoint
     from model.checkpoint import LOOKS, CheckpointError
     from model.engine import Engine, create_engine
-    from model.registry import Registry
+    from model.mirror import open_registry
     from model.specialist import assemble
 
     cv2.setNumThreads(options["threads"])
     torch.set_num_threads(options["threads"])
-    home = Settings.from_env().home
-    name, folder = _find(model, home)
+    settings = Settings.from_env()
+    home, registry = settings.home, open_registry(settings.home, settings.registry)
+    name, folder = _find(model, registry)
     loaded, card = checkpoint.load(folder)
     own, devices = (loaded, {**card, "size": options["size"] or card["size"]}), list[str]()
-    base = Registry(home).general(card)
+    base = registry.general(card)
 
     def engine(network: nn.Module, size: int) -> Engine:
         how = (options["device"], home / "engines", options["threads"], options["precision"])
@@ -198,15 +199,12 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     return Subject(name, identity, devices[0], predictor)
 
 
-def _find(model: str | None, home: Path) -> tuple[str, Path]:
+def _find(model: str | None, registry: Any) -> tuple[str, Path]:
     """Name and folder of a checkpoint's folder, a run's folder, a line or a version."""
-    from model.registry import Registry
-
     if model is not None and Path(model).is_dir():
         folder = Path(model)
         inner = folder / "checkpoint"
         return str(folder), inner if inner.is_dir() else folder
-    registry = Registry(home)
     version = registry.ensure_base() if model is None else registry.find(model)
     return version.name, version.path
 

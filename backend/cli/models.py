@@ -33,7 +33,7 @@ def _plainly(run: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             run(*args, **kwargs)
-        except ValueError as error:  # of settings, registry, checkpoints and downloads
+        except (ValueError, OSError) as error:  # of settings, registry, checkpoints, downloads and disks
             raise click.ClickException(str(error)) from error
 
     return wrapped
@@ -173,9 +173,10 @@ def export(version: str, folder: Path, as_json: bool) -> None:
 
 def _registry() -> Registry:
     from backend.settings import Settings
-    from model.registry import Registry
+    from model.mirror import open_registry
 
-    return Registry(Settings.from_env().home)
+    settings = Settings.from_env()
+    return open_registry(settings.home, settings.registry)
 
 
 def _row(version: Version, current: Version | None) -> dict[str, Any]:

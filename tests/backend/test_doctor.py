@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.doctor import OK, WARN, Finding, examine
+from backend.doctor import FAIL, OK, WARN, Finding, examine
 from backend.settings import Settings
 from model import checkpoint, registry
+from model.mirror import open_registry
 from tests.backend.models import CARD, network
+from tests.object_store import ObjectStore
 
 
 def test_newer_packaged_weights_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +26,19 @@ def test_newer_packaged_weights_are_offered(tmp_path: Path, monkeypatch: pytest.
     checkpoint.save(tmp_path / "packaged", network(1), CARD)
     assert [finding.level for finding in found()] == [OK, WARN]
     assert f"clickmask models import {tmp_path / 'packaged'} --promote" in found()[1].text
+
+
+def test_a_registry_that_cannot_be_reached_is_named(tmp_path: Path, object_store: ObjectStore) -> None:
+    settings = Settings(home=tmp_path, registry=object_store.url, device="cpu", threads=1)
+    open_registry(tmp_path, object_store.url).ensure_base()
+
+    def found() -> list[Finding]:
+        return [finding for finding in examine(settings) if finding.subject in ("registry", "model")]
+
+    assert [finding.level for finding in found()] == [OK]
+    object_store.stop()
+    registry, served = found()
+    assert (
+        registry.level == FAIL and object_store.url in registry.text and "CLICKMASK_REGISTRY" in registry.text
+    )
+    assert served.level == OK, "copies serve"

@@ -13,10 +13,12 @@ from flask import Flask
 from backend import assembly
 from backend.serving import Served, load
 from backend.settings import Settings
+from model.mirror import open_registry
 from model.registry import Registry, Version
 from tests.backend.bodies import keypoint, predict
 from tests.backend.models import add
 from tests.backend.world import ImageServer, running, settings_for
+from tests.object_store import ObjectStore
 
 Answer = tuple[str, list[int]]  # the version that is named, and the mask
 BODY = predict(keypoint("k1", 30, 40))
@@ -116,3 +118,31 @@ def test_the_way_back_to_base_loses_no_click(replicas: Replicas) -> None:
         for app in (quick, late):
             versions = {version for version, _ in until(app, lambda answer: answer[0] == base.name)}
             assert versions <= {own.name, base.name}
+
+
+def test_machines_without_a_common_disk_share_an_object_store(
+    tmp_path: Path, object_store: ObjectStore
+) -> None:
+    images, third = ImageServer(), open_registry(tmp_path / "third", object_store.url)
+    base = add(third)
+    one, other = (
+        settings_for(tmp_path / name, images, registry=object_store.url) for name in ("one", "other")
+    )
+    try:
+        with running(one) as first, running(other) as second:
+            assert ask(first) == ask(second)
+            assert named(first) == base.name
+            own = add(third, "project-3", seed=1)
+            answers = [until(app, lambda answer: answer[0] == own.name)[-1] for app in (first, second)]
+            assert answers[0] == answers[1]
+            assert first.test_client().get("/versions").json == {"versions": [base.name, own.name]}
+            third.rollback("project-3")
+            for app in (first, second):
+                until(app, lambda answer: answer[0] == base.name)
+            object_store.stop()
+            assert ask(first) == ask(second), "what is loaded answers without the store"
+            assert second.test_client().get("/versions").json == {"versions": [base.name, own.name]}
+        with running(one) as restarted:
+            assert named(restarted) == base.name, "and what was copied starts without it"
+    finally:
+        images.close()

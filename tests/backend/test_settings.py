@@ -39,6 +39,8 @@ def test_values_are_read_and_typed(tmp_path: Path) -> None:
         ("CLICKMASK_DEVICE", "tpu", "auto, cpu, cuda, openvino"),
         ("CLICKMASK_FLIP", "perhaps", "1 or 0"),
         ("CLICKMASK_REDIS_URL", "localhost:6379", "redis://"),
+        ("CLICKMASK_REGISTRY", "bucket/models", "s3://"),
+        ("CLICKMASK_REGISTRY", "s4://bucket/models", "s3://"),
         ("LABEL_STUDIO_URL", "ls.example.com", "http://"),
     ],
 )

@@ -22,12 +22,14 @@ from backend.worker_job import setup
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import outcomes
 from fine_tune.turn import turn
+from model.mirror import open_registry
 from tests.backend.annotated_project import PROJECT, annotated
 from tests.backend.place import PATIENCE_S, Place, kill
 from tests.backend.redis_server import RedisServer
 from tests.backend.web import Web, answers
 from tests.backend.world import backend_of, running
-from tests.fine_tune.projects import general_set
+from tests.fine_tune.projects import base, general_set
+from tests.object_store import ObjectStore
 from tests.processes import alive
 
 COUNT = 8
@@ -60,6 +62,19 @@ def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place, devices:
     assert outcomes(place.server.client(), PROJECT)[0].version == current.name
     assert Ledger(place.server.client()).fresh(PROJECT, "submitted") == set()
     assert place.trigger.last_end(PROJECT) > time.time() - PATIENCE_S
+
+
+def test_a_job_writes_to_the_object_store_that_all_read(
+    place: Place, object_store: ObjectStore, tmp_path: Path
+):
+    base(open_registry(tmp_path / "first", object_store.url))
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work(CLICKMASK_REGISTRY=object_store.url, **object_store.environment)
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "promoted"
+    current = open_registry(tmp_path / "second", object_store.url).current("project-3")
+    assert current is not None and current.name == result["version"]
+    assert place.registry.versions("project-3") == []
 
 
 def test_a_killed_worker_does_not_stand_in_the_way(place: Place):
