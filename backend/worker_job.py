@@ -65,14 +65,16 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
     """
     trigger, started = Trigger(client, policy(settings)), time.time()
     with turn(client, project):
+        failed = True
         try:
             outcome = fine_tune(
                 project, ProjectSource(project, settings), setup(settings, client), report, force
             )
+            failed = False
         except Cancelled:
-            outcome = Outcome("cancelled", "somebody cancelled it")
+            outcome, failed = Outcome("cancelled", "somebody cancelled it"), False
         finally:
-            trigger.mark_end(project)
+            trigger.mark_end(project, failed)
         outcome = dataclasses.replace(outcome, seconds=outcome.at - started)
         remember(client, project, outcome)
     trigger.count(project)

@@ -25,6 +25,8 @@ from fine_tune.turn import PREFIX, held
 QUEUE = "clickmask"
 TASK = "backend.worker_job.run"  # by name: it is imported where it runs
 WAITING = ("queued", "scheduled", "deferred")
+RETRIES = 2  # of a job that fails
+LONGEST_PAUSE_S = 86400.0
 GUARD_S = 10  # life of the lock around "is one waiting?", in case its holder dies
 
 
@@ -35,7 +37,8 @@ class Policy:
     Attributes:
         accept: which annotations count, see `acceptance.RULES`.
         new: so many of them must be new,
-        pause_s: and so long ago must the last job have ended; both do not matter when a person asks.
+        pause_s: and so long ago must the last job have ended, longer where jobs failed; both do not matter when a
+            person asks.
         timeout_s: a job that takes longer is ended.
     """
 
@@ -81,8 +84,14 @@ class Trigger:
         fresh = len(self._ledger.fresh(project, self.policy.accept))
         if fresh < self.policy.new:
             return None
-        delay = self.last_end(project) + self.policy.pause_s - time.time()
+        delay = self.last_end(project) + self._pause_s(project) - time.time()
         return self.request(project, f"{fresh} new annotations", delay_s=max(delay, 0.0))
+
+    def _pause_s(self, project: int) -> float:
+        """The pause, doubled with every job that failed since one that did not: what ails it may be there to stay."""
+        failures = int(self._redis.get(_failures(project)) or 0)
+        most = max(self.policy.pause_s, LONGEST_PAUSE_S)
+        return min(self.policy.pause_s * 2.0 ** (failures // (RETRIES + 1)), most)
 
     def request(self, project: int, why: str, delay_s: float = 0.0, force: bool = False) -> Job:
         """Return the waiting job of a project, enqueueing one where there is none.
@@ -115,7 +124,7 @@ class Trigger:
             timeout=self.policy.timeout_s,
             result_ttl=30 * 86400,
             failure_ttl=30 * 86400,
-            retry=Retry(max=2, interval=[10, 60]),
+            retry=Retry(max=RETRIES, interval=[10, 60]),
             description=f"fine-tune project {project}: {why}",
             meta={"project": project, "why": why, "phase": "waiting"},
         )
@@ -188,9 +197,17 @@ class Trigger:
         """When the last job of a project ended, in seconds since the epoch; 0 for never."""
         return float(self._redis.get(f"{PREFIX}{project}:ended") or 0.0)
 
-    def mark_end(self, project: int) -> None:
-        """Remember that a job of a project ended now."""
+    def mark_end(self, project: int, failed: bool = False) -> None:
+        """Remember that a job of a project ended now, or that a try of it failed."""
         self._redis.set(f"{PREFIX}{project}:ended", time.time())
+        if failed:
+            self._redis.incr(_failures(project))
+        else:
+            self._redis.delete(_failures(project))
+
+
+def _failures(project: int) -> str:
+    return f"{PREFIX}{project}:failures"
 
 
 def _waiting(project: int) -> str:

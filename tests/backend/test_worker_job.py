@@ -177,9 +177,12 @@ def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
     job = place.trigger.request(PROJECT, "test", force=True)
     place.work()
     place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    failures = f"clickmask:fine-tune:{PROJECT}:failures"
+    assert place.server.client().get(failures) == b"1"
     project.routes["/api/projects/3/export"] = export
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "promoted"
+    assert place.server.client().get(failures) is None
 
 
 def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: Place, project: Web):

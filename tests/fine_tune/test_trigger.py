@@ -69,6 +69,27 @@ def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, tri
     assert trigger.queue.scheduled_job_registry.get_job_ids() == []
 
 
+@pytest.mark.parametrize(("tries", "pause"), [(2, 600), (3, 1200), (7, 2400), (3000, 86400)])
+def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
+    redis_server: RedisServer,  # noqa: F811
+    trigger: Trigger,
+    tries: int,
+    pause: int,
+):
+    def planned() -> float:
+        job = [arrive(redis_server, trigger, number) for number in (1, 2, 3)][-1]
+        assert job is not None
+        when = trigger.queue.scheduled_job_registry.get_scheduled_time(job).timestamp()
+        job.delete()
+        return when - trigger.last_end(3)
+
+    for _ in range(tries):
+        trigger.mark_end(3, failed=True)
+    assert planned() == pytest.approx(pause, abs=1)
+    trigger.mark_end(3)
+    assert planned() == pytest.approx(600, abs=1)
+
+
 def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
     redis_server: RedisServer,  # noqa: F811
     trigger: Trigger,
