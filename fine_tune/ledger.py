@@ -68,9 +68,13 @@ class Ledger:
 
     def annotations(self, project: int) -> dict[int, dict[str, Any]]:
         """Return the records of a project by annotation id, without the deleted ones; see `acceptance.facts`."""
+        return {
+            number: record for number, record in self._records(project).items() if not record.get("deleted")
+        }
+
+    def _records(self, project: int) -> dict[int, dict[str, Any]]:
         stored = self._redis.hgetall(_key(project))
-        records = {int(number): json.loads(text) for number, text in stored.items()}
-        return {number: record for number, record in records.items() if not record.get("deleted")}
+        return {int(number): json.loads(text) for number, text in stored.items()}
 
     def accepted(self, project: int, rule: str) -> dict[int, str]:
         """Return id -> updated_at of the annotations that count under a rule of `acceptance.RULES`."""
@@ -99,8 +103,11 @@ class Ledger:
         Returns:
             How many records were new or newer, and how many annotations turned out to be deleted.
         """
-        known = set(self.annotations(project))  # before asking: what is created meanwhile is not missing
+        records = self._records(project)  # before asking: what is created meanwhile is not missing
+        known = {number for number, record in records.items() if not record.get("deleted")}
         listed = {a["id"]: facts(a) for a in listing()}
+        for number in listed.keys() & (records.keys() - known):  # as after a backup was restored
+            self._redis.hdel(_key(project), number)
         newer = sum(self._store(project, n, kept["updated_at"], kept, True) for n, kept in listed.items())
         gone = sum(self._forget(project, number) for number in known - listed.keys())
         return newer, gone

@@ -106,6 +106,16 @@ def test_reconciling_finds_what_the_webhooks_missed(ledger: Ledger) -> None:
     assert ledger.reconcile(3, lambda: [listed(2, newer), listed(3)]) == (0, 0)
 
 
+def test_an_annotation_that_is_there_again_counts(ledger: Ledger) -> None:
+    listed = [{"id": 5, "task": 1, "updated_at": "2026-01-01T00:00:05Z", "result_count": 1}]
+    ledger.reconcile(3, lambda: listed)
+    ledger.record("ANNOTATIONS_DELETED", {"project": {"id": 3}, "annotations": [{"id": 5}]})
+    assert ledger.accepted(3, "submitted") == {}
+    older = [{**listed[0], "updated_at": "2026-01-01T00:00:04Z"}]  # of a backup that was restored
+    assert ledger.reconcile(3, lambda: older) == (1, 0)
+    assert ledger.accepted(3, "submitted") == {5: "2026-01-01T00:00:04Z"}
+
+
 def test_reconciling_keeps_what_comes_while_label_studio_answers(ledger: Ledger) -> None:
     def listing() -> list[dict]:
         ledger.record("ANNOTATION_CREATED", saved(7))
