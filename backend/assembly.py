@@ -23,7 +23,7 @@ from backend.turn import Parts
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import outcomes
 from fine_tune.trigger import Trigger
-from model.mirror import open_registry
+from model.registry import Registry
 
 STATES = ("queued", "scheduled", "started", "finished", "failed", "canceled")  # of jobs, in RQ's words
 
@@ -39,7 +39,7 @@ class Backend:
         self.settings = settings
         self.metrics = Metrics()
         self.store = Store(settings.redis_url)
-        self.registry = open_registry(settings.home, settings.registry)
+        self.registry = Registry(settings.home, settings.registry)
         self.serving = Serving(
             self.registry,
             lambda version: load(version, settings),

@@ -64,12 +64,11 @@ def _model(settings: Settings) -> Iterator[Finding]:
     import torch
 
     from backend.serving import load
-    from model.mirror import open_registry
-    from model.registry import PACKAGED
+    from model.registry import PACKAGED, Registry
 
     if not torch.cuda.is_available() and importlib.util.find_spec("openvino") is None:
         yield Finding(WARN, "engine", "no GPU and no OpenVINO: clicks are slow; pip install openvino")
-    registry = open_registry(settings.home, settings.registry)
+    registry = Registry(settings.home, settings.registry)
     trouble = registry.refresh("base")
     if trouble:
         yield Finding(FAIL, "registry", f"{trouble}; check CLICKMASK_REGISTRY, its keys and the network")

@@ -21,7 +21,6 @@ from backend.batching import Flipped, Gathered
 from backend.settings import Settings
 from model import checkpoint
 from model.engine import Engine, create_engine
-from model.mirror import open_registry
 from model.predictor import Predictor
 from model.registry import Registry, Version
 from model.specialist import assemble
@@ -58,7 +57,7 @@ def load(version: Version, settings: Settings) -> Served:
             device is not there.
     """
     own, engines = checkpoint.load(version.path), list[Engine]()
-    base = open_registry(settings.home, settings.registry).general(own[1])
+    base = Registry(settings.home, settings.registry).general(own[1])
 
     def engine(network: nn.Module, size: int) -> Engine:
         made = create_engine(

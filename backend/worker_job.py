@@ -24,7 +24,7 @@ from fine_tune.outcome import Outcome, remember
 from fine_tune.trigger import Trigger
 from fine_tune.tuning import Effort
 from fine_tune.turn import Taken, turn
-from model.mirror import open_registry
+from model.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def setup(settings: Settings, client: Any) -> Setup:
         replay = ObjectSampler(read(settings.replay)).plain
     chosen = settings.general_set
     return Setup(
-        registry=open_registry(settings.home, settings.registry),
+        registry=Registry(settings.home, settings.registry),
         ledger=Ledger(client),
         accept=settings.accept,
         effort=_effort(settings),

@@ -22,7 +22,7 @@ import fsspec
 
 from model import checkpoint
 from model.checkpoint import CARD, WEIGHTS
-from model.registry import Registry, Version, pointer_text
+from model.folder import LINE, Folder, Version, pointer_text
 
 PAUSE_S = 10.0  # so long is a store that does not answer left alone: a try may take as long
 
@@ -43,23 +43,17 @@ class Damaged(StoreError):
     """The store holds something else than it should."""
 
 
-def open_registry(home: Path, url: str | None = None) -> Registry:
-    """The registry at a URL, or where that is None, the one in the folder `home`."""
-    return Registry(home) if url is None else Mirror(home, url)
-
-
-class Mirror(Registry):
-    """A registry at a URL, with copies under `home` in a folder of its own.
+class Mirror(Folder):
+    """The lines at a URL, with copies under `home` in a folder of their own.
 
     What changes a line raises `StoreError` where the store does not answer, and has changed nothing then; what reads
     goes on with the copies.
     """
 
     def __init__(self, home: Path, url: str) -> None:
-        super().__init__(home)
         self._url = url.rstrip("/")
+        super().__init__(home / hashlib.sha256(self._url.encode()).hexdigest()[:12])
         self._name = re.sub(r"//[^/]*@", "//", self._url)  # without a password
-        self.root = Path(home) / "mirror" / hashlib.sha256(self._url.encode()).hexdigest()[:12]
         self._seen: set[str] = set()
         # Until when a line that is damaged, or the whole store ("") is left alone, and why.
         self._pauses: dict[str, tuple[float, str]] = {}
@@ -67,13 +61,13 @@ class Mirror(Registry):
     def names(self, line: str) -> list[str]:
         """The names of the versions in the store; nothing is copied."""
         stored = self._attempt("", lambda: self._stored(line))
-        return [version.name for version in (super()._taken(line) if stored is None else stored)]
+        return super().names(line) if stored is None else [version.name for version in stored]
 
-    def current(self, line: str) -> Version | None:
-        """The promoted version as it was last seen: the store is asked for the first time, and then by `refresh`."""
+    def served(self, line: str) -> list[Version]:
+        """As it was last seen: the store is asked for the first time, and then by `refresh`."""
         if line not in self._seen:
             self.refresh(line)
-        return super().current(line)
+        return super().served(line)
 
     def refresh(self, line: str) -> str:
         """Copy what is promoted in the store; where that fails, what was known stays. Returns why, or ""."""
@@ -108,14 +102,14 @@ class Mirror(Registry):
     def _pull(self, line: str) -> None:
         text = self._stored_pointer(line)
         names = text.split()
-        promoted = self._version(line, names[0]) if names else None
+        promoted = self.version(line, names[0]) if names else None
         if names and promoted is None:
             raise Damaged(
                 f"{self._name}/{line}/current names {names[0][:40]!r}, which is no version: promote one"
             )
-        if text == self._pointer(line) and (promoted is None or promoted.path.is_dir()):
+        if text == self.pointer(line) and (promoted is None or promoted.path.is_dir()):
             return
-        self._folder(line).mkdir(parents=True, exist_ok=True)
+        self.path(line).mkdir(parents=True, exist_ok=True)
         if promoted is not None:
             self._fetch(promoted)
         self._write_pointer(line, text)
@@ -131,14 +125,14 @@ class Mirror(Registry):
             raise Damaged(
                 f"{self._name}/{where} is not whole: promote another version, or copy it there again"
             )
-        hidden = self._hidden(version.line)
+        hidden = self.hidden(version.line)
         checkpoint.write_folder(hidden, files)
         self._settle(hidden, version)
 
     def _settle(self, hidden: Path, version: Version) -> None:
         """Give a copy its place; another process may have been faster."""
         try:
-            super()._place(hidden, version)
+            super().place(hidden, version)
         except OSError:
             if not version.path.is_dir():
                 raise
@@ -147,29 +141,31 @@ class Mirror(Registry):
     def _forget(self, line: str) -> None:
         """Remove copies of what other machines removed."""
         stored = self._stored(line)
-        for version in super()._taken(line):
+        for version in super().versions(line):
             if version not in stored:
                 with suppress(FileNotFoundError):  # by another process
-                    super()._remove(version)
+                    super().remove(version)
 
-    def _folders(self) -> list[str]:
+    def lines(self) -> list[str]:
+        """The lines in the store, `base` first."""
         found = self._attempt("", lambda: {path.split("/")[0] for path in self._find("")})
-        return super()._folders() if found is None else list(found)
+        return super().lines() if found is None else sorted(name for name in found if LINE.fullmatch(name))
 
     def _stored(self, line: str) -> list[Version]:
         """The versions in the store whose card is there, oldest first."""
         folders = [path.split("/")[0] for path in self._find(line) if path.endswith(f"/{CARD}")]
-        found = [self._version(line, folder) for folder in folders]
+        found = [self.version(line, folder) for folder in folders]
         return sorted((v for v in found if v is not None), key=lambda v: (v.ordinal, v.hash8))
 
-    def _survey(self, line: str) -> tuple[list[Version], dict[str, str]]:
+    def survey(self, line: str) -> tuple[list[Version], dict[str, str]]:
+        """All versions are copied, to be looked at."""
         damaged = self._attempt("", lambda: self._copy_all(line)) or {}
-        good, bad = super()._survey(line)
+        good, bad = super().survey(line)
         return good, bad | damaged
 
     def _copy_all(self, line: str) -> dict[str, str]:
         """Copy all versions; returns folder -> why that was not possible."""
-        self._folder(line).mkdir(parents=True, exist_ok=True)
+        self.path(line).mkdir(parents=True, exist_ok=True)
         damaged: dict[str, str] = {}
         for version in self._stored(line):
             try:
@@ -179,31 +175,31 @@ class Mirror(Registry):
         self._forget(line)
         return damaged
 
-    def _taken(self, line: str) -> list[Version]:
-        return self._stored(line) + super()._taken(line)
-
-    def _place(self, hidden: Path, version: Version) -> None:
+    def place(self, hidden: Path, version: Version) -> None:
+        """In the store first: what is on disk alone is no version."""
         for name in (WEIGHTS, CARD):
             self._write(f"{version.line}/{version.path.name}/{name}", (hidden / name).read_bytes())
-        super()._place(hidden, version)
+        super().place(hidden, version)
 
-    def _remove(self, version: Version) -> None:
+    def remove(self, version: Version) -> None:
+        """In the store and on disk."""
         for name in (CARD, WEIGHTS):  # without a card it is no version
             with (
                 suppress(Missing),
                 self._store(f"{version.line}/{version.path.name}/{name}") as (store, place),
             ):
                 store.rm_file(place)
-        super()._remove(version)
+        super().remove(version)
 
-    def _point(self, line: str, served: list[Version]) -> None:
+    def point(self, line: str, served: list[Version]) -> None:
+        """In the store and on disk."""
         self._write(f"{line}/current", pointer_text(served).encode())
-        super()._point(line, served)
+        super().point(line, served)
 
     @contextmanager
-    def _lock(self, line: str) -> Iterator[None]:
+    def lock(self, line: str) -> Iterator[None]:
         """Who changes a line sees all of it as it is in the store, damaged or not."""
-        with super()._lock(line):
+        with super().lock(line):
             self._copy_all(line)
             self._write_pointer(line, self._stored_pointer(line))
             yield

@@ -169,13 +169,13 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     from model import checkpoint
     from model.checkpoint import LOOKS, CheckpointError
     from model.engine import Engine, create_engine
-    from model.mirror import open_registry
+    from model.registry import Registry
     from model.specialist import assemble
 
     cv2.setNumThreads(options["threads"])
     torch.set_num_threads(options["threads"])
     settings = Settings.from_env()
-    home, registry = settings.home, open_registry(settings.home, settings.registry)
+    home, registry = settings.home, Registry(settings.home, settings.registry)
     name, folder = _find(model, registry)
     loaded, card = checkpoint.load(folder)
     own, devices = (loaded, {**card, "size": options["size"] or card["size"]}), list[str]()

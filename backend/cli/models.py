@@ -173,10 +173,10 @@ def export(version: str, folder: Path, as_json: bool) -> None:
 
 def _registry() -> Registry:
     from backend.settings import Settings
-    from model.mirror import open_registry
+    from model.registry import Registry
 
     settings = Settings.from_env()
-    return open_registry(settings.home, settings.registry)
+    return Registry(settings.home, settings.registry)
 
 
 def _row(version: Version, current: Version | None) -> dict[str, Any]:

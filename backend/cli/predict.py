@@ -70,8 +70,8 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
     from backend.settings import Settings
     from model.clicks import Click
     from model.mask import clean
-    from model.mirror import open_registry
     from model.predictor import box_prior, replay
+    from model.registry import Registry
 
     settings = Settings.from_env()
     pixels = decode(image.read_bytes(), settings.max_image_megapixels)
@@ -82,7 +82,7 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
             raise ValueError(
                 f"{point.x:g},{point.y:g} is outside the image, which is {width} x {height} pixels"
             )
-    registry = open_registry(settings.home, settings.registry)
+    registry = Registry(settings.home, settings.registry)
     registry.ensure_base()
     served = load(registry.find(model), settings)
     start = None

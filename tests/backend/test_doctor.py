@@ -8,7 +8,7 @@ import pytest
 from backend.doctor import FAIL, OK, WARN, Finding, examine
 from backend.settings import Settings
 from model import checkpoint, registry
-from model.mirror import open_registry
+from model.registry import Registry
 from tests.backend.models import CARD, network
 from tests.object_store import ObjectStore
 
@@ -30,7 +30,7 @@ def test_newer_packaged_weights_are_offered(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_registry_that_cannot_be_reached_is_named(tmp_path: Path, object_store: ObjectStore) -> None:
     settings = Settings(home=tmp_path, registry=object_store.url, device="cpu", threads=1)
-    open_registry(tmp_path, object_store.url).ensure_base()
+    Registry(tmp_path, object_store.url).ensure_base()
 
     def found() -> list[Finding]:
         return [finding for finding in examine(settings) if finding.subject in ("registry", "model")]

@@ -13,7 +13,6 @@ from flask import Flask
 from backend import assembly
 from backend.serving import Served, load
 from backend.settings import Settings
-from model.mirror import open_registry
 from model.registry import Registry, Version
 from tests.backend.bodies import keypoint, predict
 from tests.backend.models import add
@@ -123,7 +122,7 @@ def test_the_way_back_to_base_loses_no_click(replicas: Replicas) -> None:
 def test_machines_without_a_common_disk_share_an_object_store(
     tmp_path: Path, object_store: ObjectStore
 ) -> None:
-    images, third = ImageServer(), open_registry(tmp_path / "third", object_store.url)
+    images, third = ImageServer(), Registry(tmp_path / "third", object_store.url)
     base = add(third)
     one, other = (
         settings_for(tmp_path / name, images, registry=object_store.url) for name in ("one", "other")

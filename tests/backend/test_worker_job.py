@@ -22,7 +22,7 @@ from backend.worker_job import setup
 from fine_tune.ledger import Ledger
 from fine_tune.outcome import outcomes
 from fine_tune.turn import turn
-from model.mirror import open_registry
+from model.registry import Registry
 from tests.backend.annotated_project import PROJECT, annotated
 from tests.backend.place import PATIENCE_S, Place, kill
 from tests.backend.redis_server import RedisServer
@@ -67,12 +67,12 @@ def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place, devices:
 def test_a_job_writes_to_the_object_store_that_all_read(
     place: Place, object_store: ObjectStore, tmp_path: Path
 ):
-    base(open_registry(tmp_path / "first", object_store.url))
+    base(Registry(tmp_path / "first", object_store.url))
     job = place.trigger.request(PROJECT, "test", force=True)
     place.work(CLICKMASK_REGISTRY=object_store.url, **object_store.environment)
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "promoted"
-    current = open_registry(tmp_path / "second", object_store.url).current("project-3")
+    current = Registry(tmp_path / "second", object_store.url).current("project-3")
     assert current is not None and current.name == result["version"]
     assert place.registry.versions("project-3") == []
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from model import checkpoint, mirror
-from model.mirror import Mirror, StoreError, open_registry
+from model.mirror import Mirror, StoreError
 from model.networks import NETWORKS
 from model.registry import Registry, RegistryError
 from tests.model.tiny import CARD, Tiny, network
@@ -25,16 +25,12 @@ def net(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
 
 @pytest.fixture
 def here(tmp_path: Path, object_store: ObjectStore) -> Registry:
-    return open_registry(tmp_path / "here", object_store.url)
+    return Registry(tmp_path / "here", object_store.url)
 
 
 @pytest.fixture
 def there(tmp_path: Path, object_store: ObjectStore) -> Registry:
-    return open_registry(tmp_path / "there", object_store.url)
-
-
-def test_without_a_url_it_is_the_folder(tmp_path: Path) -> None:
-    assert type(open_registry(tmp_path)) is Registry
+    return Registry(tmp_path / "there", object_store.url)
 
 
 def test_what_one_machine_promotes_the_other_serves(
@@ -156,7 +152,7 @@ def test_without_the_store_reading_goes_on_and_changes_are_refused(
     version = here.add("base", net, CARD)
     here.promote(version)
     object_store.stop()
-    again = open_registry(tmp_path / "here", object_store.url)  # as after a restart
+    again = Registry(tmp_path / "here", object_store.url)  # as after a restart
     assert again.current("base") == version
     assert "EndpointConnectionError" in again.refresh("base")
     assert (
@@ -185,7 +181,7 @@ def test_two_processes_that_copy_one_version_do_not_collide(
 ) -> None:
     version = here.add("base", net, CARD)
     here.promote(version)
-    one, other = (Mirror(tmp_path / "shared", object_store.url) for _ in range(2))
+    one, other = (Registry(tmp_path / "shared", object_store.url) for _ in range(2))
     write = checkpoint.write_folder
 
     def late(folder: Path, files: dict[str, bytes]) -> None:
