@@ -39,6 +39,13 @@ def predict(*result: dict[str, Any], config: str = CONFIG, **task: Any) -> dict[
     }
 
 
+def click(
+    *result: dict[str, Any], path: str = "/data/upload/1/a.png", config: str = CONFIG, **task: Any
+) -> dict[str, Any]:
+    """Return an interactive body for the image at `path`."""
+    return predict(*result, config=config, **{"data": {"image": path}, **task})
+
+
 def _entry(number: str, kind: str, from_name: str, value: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": number,
@@ -51,3 +58,6 @@ def _entry(number: str, kind: str, from_name: str, value: dict[str, Any]) -> dic
         "origin": "manual",
         "value": value,
     }
+
+
+ONE = keypoint("k1", 30, 40)

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 
-from tests.backend.redis_server import RedisServer
+from backend.settings import Settings
+from tests.backend.world import ImageServer, running, settings_for
+
+
+@pytest.fixture(scope="module")
+def images() -> Iterator[ImageServer]:
+    server = ImageServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def settings(images: ImageServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_for(tmp_path_factory.mktemp("home"), images, max_body_mb=1)
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings) -> Iterator[Flask]:
+    with running(settings) as app:
+        yield app
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    """A running Redis of the test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="cm"))  # pytest's folders are too long for a Unix socket
-    server = RedisServer(folder)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

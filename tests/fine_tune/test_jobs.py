@@ -18,7 +18,6 @@ from fine_tune.tuning import Effort
 from model import checkpoint
 from model.domain import Domain
 from model.registry import Registry
-from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.projects import Shapes, base
 
@@ -80,7 +79,7 @@ def test_a_model_that_learned_is_promoted(learned):
     assert not set(card["training"]["images"]) & set(card["training"]["held_out"])
 
 
-def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):
     made = setup(home, redis_server)
     ledger, source = made.ledger, Shapes(COUNT)
     ledger.reconcile(PROJECT, source.annotations)
@@ -90,7 +89,7 @@ def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):  # n
     assert fine_tune(PROJECT, source, made, quiet).status != "skipped"
 
 
-def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):
     registry, chance = Registry(home), np.random.default_rng(0)
     good = registry.current(LINE)
     assert good is not None
@@ -106,7 +105,7 @@ def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):  #
     assert registry.current(f"project-{other}") is None
 
 
-def test_a_loss_that_is_no_number_is_refused(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_a_loss_that_is_no_number_is_refused(home: Path, redis_server: RedisServer):
     made = setup(home, redis_server)
     bad = dataclasses.replace(made, effort=dataclasses.replace(made.effort, rate=1e30, steps=8))
     before = Registry(home).versions(LINE)
@@ -116,7 +115,7 @@ def test_a_loss_that_is_no_number_is_refused(home: Path, redis_server: RedisServ
     assert Registry(home).versions(LINE) == before
 
 
-def test_a_damaged_version_is_passed_over(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_a_damaged_version_is_passed_over(home: Path, redis_server: RedisServer):
     current = Registry(home).current(LINE)
     assert current is not None
     weights = current.path / "model.safetensors"
@@ -127,7 +126,7 @@ def test_a_damaged_version_is_passed_over(home: Path, redis_server: RedisServer)
     assert checkpoint.read_card(made.path)["parent"].startswith("base-1-")
 
 
-def test_too_little_held_out_is_served_only_by_force(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_too_little_held_out_is_served_only_by_force(home: Path, redis_server: RedisServer):
     made = setup(home, redis_server)
     strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, few=100))
     before = Registry(home).current(LINE)
@@ -140,7 +139,7 @@ def test_too_little_held_out_is_served_only_by_force(home: Path, redis_server: R
     assert (forced.status, current.name) == ("promoted", forced.version)
 
 
-def test_forgetting_the_general_case_is_refused(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_forgetting_the_general_case_is_refused(home: Path, redis_server: RedisServer):
     made = setup(home, redis_server)
     strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, general_loss=-1))
     outcome = fine_tune(PROJECT, Shapes(COUNT), strict, quiet)
@@ -149,7 +148,7 @@ def test_forgetting_the_general_case_is_refused(home: Path, redis_server: RedisS
     assert outcome.metrics["general"]["before"]["noc90"] >= 1
 
 
-def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer):
     made, before = setup(home, redis_server, 50), Registry(home).versions(LINE)
     steps = []
 
@@ -165,7 +164,7 @@ def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer
     assert made.ledger.fresh(PROJECT, "submitted"), "they are still to be learned from"
 
 
-def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_server: RedisServer):
     made = setup(home, redis_server)
 
     class Meanwhile(Shapes):
@@ -180,7 +179,7 @@ def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_s
     assert made.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
 
 
-def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: RedisServer):
     registry = Registry(home)
     served = registry.current(LINE)
     assert served is not None
@@ -197,7 +196,7 @@ def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: Red
     assert registry.find(outcome.version), "it can be promoted by hand"
 
 
-def test_a_source_that_fails_changes_nothing(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_a_source_that_fails_changes_nothing(home: Path, redis_server: RedisServer):
     class Failing(Shapes):
         def examples(self, chosen, on_problem) -> Iterator[Example]:
             yield next(super().examples(chosen, on_problem))
@@ -210,7 +209,7 @@ def test_a_source_that_fails_changes_nothing(home: Path, redis_server: RedisServ
     assert len(made.ledger.fresh(PROJECT, "submitted")) == COUNT
 
 
-def test_images_that_cannot_be_read_are_named(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_images_that_cannot_be_read_are_named(home: Path, redis_server: RedisServer):
     class Partly(Shapes):
         def examples(self, chosen, on_problem) -> Iterator[Example]:
             on_problem("task 7: there is no such file")
@@ -220,7 +219,7 @@ def test_images_that_cannot_be_read_are_named(home: Path, redis_server: RedisSer
     assert outcome.problems == ["task 7: there is no such file"]
 
 
-def test_a_full_disk_leaves_the_served_version(home: Path, redis_server: RedisServer):  # noqa: F811
+def test_a_full_disk_leaves_the_served_version(home: Path, redis_server: RedisServer):
     import resource
 
     made, before = setup(home, redis_server), Registry(home).current(LINE)

@@ -4,12 +4,11 @@ import pytest
 
 from fine_tune.ledger import Ledger
 from tests.backend import recordings
-from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
 from tests.backend.redis_server import RedisServer
 
 
 @pytest.fixture
-def ledger(redis_server: RedisServer) -> Iterator[Ledger]:  # noqa: F811
+def ledger(redis_server: RedisServer) -> Iterator[Ledger]:
     yield Ledger(redis_server.client())
 
 
@@ -59,7 +58,7 @@ def test_other_actions_do_not_concern_it(ledger: Ledger) -> None:
     assert ledger.record("PROJECT_UPDATED", {"project": {"id": 3}}) == 0
 
 
-def test_nothing_secret_is_kept(redis_server: RedisServer, ledger: Ledger) -> None:  # noqa: F811
+def test_nothing_secret_is_kept(redis_server: RedisServer, ledger: Ledger) -> None:
     ledger.record("ANNOTATION_CREATED", saved())
     client = redis_server.client()
     kept = b"".join(value for key in client.keys("*") for value in client.hgetall(key).values())

@@ -9,12 +9,11 @@ from rq.job import Job
 from fine_tune.ledger import Ledger
 from fine_tune.trigger import Policy, Trigger
 from fine_tune.turn import turn
-from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
 from tests.backend.redis_server import RedisServer
 
 
 @pytest.fixture
-def trigger(redis_server: RedisServer) -> Iterator[Trigger]:  # noqa: F811
+def trigger(redis_server: RedisServer) -> Iterator[Trigger]:
     yield Trigger(redis_server.client(), Policy(new=3, pause_s=600))
 
 
@@ -34,7 +33,7 @@ def arrive(server: RedisServer, trigger: Trigger, number: int, **fields: object)
     return trigger.consider("ANNOTATION_CREATED", body)
 
 
-def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger: Trigger):  # noqa: F811
+def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger: Trigger):
     assert arrive(redis_server, trigger, 1) is None
     assert arrive(redis_server, trigger, 2) is None
     assert arrive(redis_server, trigger, 2) is None, "the same event again is no other annotation"
@@ -48,7 +47,7 @@ def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger
     assert first.args == [3] or first.args == (3,)
 
 
-def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Trigger):  # noqa: F811
+def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Trigger):
     for number in (1, 2):
         arrive(redis_server, trigger, number)
     ledger = Ledger(redis_server.client())
@@ -57,7 +56,7 @@ def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Trig
     assert ledger.fresh(3, "submitted") == {3}
 
 
-def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, trigger: Trigger):  # noqa: F811
+def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, trigger: Trigger):
     trigger.mark_end(3)
     for number in (1, 2, 3):
         job = arrive(redis_server, trigger, number)
@@ -71,7 +70,7 @@ def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, tri
 
 @pytest.mark.parametrize(("tries", "pause"), [(2, 600), (3, 1200), (7, 2400), (3000, 86400)])
 def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
-    redis_server: RedisServer,  # noqa: F811
+    redis_server: RedisServer,
     trigger: Trigger,
     tries: int,
     pause: int,
@@ -91,7 +90,7 @@ def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
 
 
 def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
-    redis_server: RedisServer,  # noqa: F811
+    redis_server: RedisServer,
     trigger: Trigger,
 ):
     with turn(redis_server.client(), 3):
@@ -106,7 +105,7 @@ def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
     assert "3 new annotations" in str(counted.description)
 
 
-def test_triggers_at_once_make_one_job(redis_server: RedisServer):  # noqa: F811
+def test_triggers_at_once_make_one_job(redis_server: RedisServer):
     barrier, found = threading.Barrier(8), []
 
     def ask() -> None:

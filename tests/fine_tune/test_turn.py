@@ -7,11 +7,10 @@ import time
 import pytest
 
 from fine_tune.turn import Taken, turn
-from tests.backend.conftest import redis_server  # noqa: F401 - a fixture
 from tests.backend.redis_server import RedisServer
 
 
-def test_one_at_a_time(redis_server: RedisServer):  # noqa: F811
+def test_one_at_a_time(redis_server: RedisServer):
     with turn(redis_server.client(), 3):
         with pytest.raises(Taken), turn(redis_server.client(), 3):
             pass
@@ -21,14 +20,14 @@ def test_one_at_a_time(redis_server: RedisServer):  # noqa: F811
         pass
 
 
-def test_it_outlives_its_time_while_it_is_held(redis_server: RedisServer):  # noqa: F811
+def test_it_outlives_its_time_while_it_is_held(redis_server: RedisServer):
     with turn(redis_server.client(), 3, life_s=0.6):
         time.sleep(1.5)
         with pytest.raises(Taken), turn(redis_server.client(), 3):
             pass
 
 
-def test_a_killed_holder_gives_way(redis_server: RedisServer):  # noqa: F811
+def test_a_killed_holder_gives_way(redis_server: RedisServer):
     code = (
         "import redis, sys, time; from fine_tune.turn import turn\n"
         f"with turn(redis.Redis.from_url({redis_server.url!r}), 3, life_s=1.0):\n"
@@ -47,7 +46,7 @@ def test_a_killed_holder_gives_way(redis_server: RedisServer):  # noqa: F811
         pass
 
 
-def test_it_is_taken_again_after_redis_was_away(redis_server: RedisServer):  # noqa: F811
+def test_it_is_taken_again_after_redis_was_away(redis_server: RedisServer):
     with turn(redis_server.client(), 3, life_s=0.9):
         redis_server.stop()
         redis_server.start()  # without what it held
