@@ -50,10 +50,9 @@ def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[P
     found.close()
 
 
-@pytest.mark.parametrize("devices", ["1", "2"])
-def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place, devices: str):
+def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place):
     job = place.trigger.request(PROJECT, "test", force=True)
-    place.work(CLICKMASK_TRAIN_DEVICES=devices)
+    place.work()
     done = place.end_of(job)
     result = done.return_value()
     assert result is not None and result["status"] == "promoted", done.latest_result()
@@ -64,12 +63,12 @@ def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place, devices:
     assert place.trigger.last_end(PROJECT) > time.time() - PATIENCE_S
 
 
-def test_a_job_writes_to_the_object_store_that_all_read(
+def test_two_devices_train_for_the_object_store_that_all_read(
     place: Place, object_store: ObjectStore, tmp_path: Path
 ):
     base(Registry(tmp_path / "first", object_store.url))
     job = place.trigger.request(PROJECT, "test", force=True)
-    place.work(CLICKMASK_REGISTRY=object_store.url, **object_store.environment)
+    place.work(CLICKMASK_TRAIN_DEVICES="2", CLICKMASK_REGISTRY=object_store.url, **object_store.environment)
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "promoted"
     current = Registry(tmp_path / "second", object_store.url).current("project-3")
