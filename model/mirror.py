@@ -140,11 +140,12 @@ class Mirror(Folder):
 
     def _forget(self, line: str) -> None:
         """Remove copies of what other machines removed."""
-        stored = self._stored(line)
-        for version in super().versions(line):
-            if version not in stored:
-                with suppress(FileNotFoundError):  # by another process
-                    super().remove(version)
+        copies = super().versions(
+            line
+        )  # before the store is asked: what is published meanwhile has no copy here
+        for version in set(copies).difference(self._stored(line)):
+            with suppress(FileNotFoundError):  # by another process
+                super().remove(version)
 
     def lines(self) -> list[str]:
         """The lines in the store, `base` first."""

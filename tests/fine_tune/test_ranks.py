@@ -22,10 +22,10 @@ def meet() -> Iterator[list[int]]:
     yield fabric.all_gather(torch.tensor(fabric.global_rank)).tolist()
 
 
-def fail_in(rank: str) -> Iterator[int]:
+def fail_in(rank: str, error: Exception) -> Iterator[int]:
     yield 1
     if os.environ["LOCAL_RANK"] == rank:
-        raise FloatingPointError("the loss became nan")
+        raise error
     time.sleep(600)
 
 
@@ -46,10 +46,13 @@ def test_fabric_finds_the_processes_in_one_group():
     assert list(spread(2, meet)) == [[0, 1]]
 
 
-@pytest.mark.parametrize("rank", ["0", "1"])
-def test_what_one_process_raises_is_raised(rank):
-    with pytest.raises(FloatingPointError, match="became nan"):
-        list(spread(2, fail_in, rank))
+@pytest.mark.parametrize(
+    ("rank", "error"),
+    [("0", FloatingPointError("the loss became nan")), ("1", torch.OutOfMemoryError("out of memory"))],
+)
+def test_what_one_process_raises_is_raised(rank, error):
+    with pytest.raises(type(error), match=str(error)):
+        list(spread(2, fail_in, rank, error))
 
 
 def test_a_killed_process_ends_all():
