@@ -160,7 +160,10 @@ def _next(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> Click 
     parts = {True: _largest(missed), False: _largest(wrong & (not annotator.blind))}
     positive = bool(parts[True].sum() >= parts[False].sum())
     error = parts[positive]
-    if error.sum() <= annotator.tolerance * hand.goal.sum():
+    tolerated = (
+        annotator.tolerance * hand.goal.sum() if hand.clicks else 0.0
+    )  # nobody leaves out all of an object
+    if error.sum() <= tolerated:
         return None
     click = _shaken(annotator, _within(error, annotator.edges, positive, rng), hand.goal, rng)
     return Click(click.x, click.y, not positive) if rng.random() < kind.slip and hand.clicks else click

@@ -31,6 +31,17 @@ def test_every_kind_finishes_with_one_iou_a_step(name, predictor):
         assert all(step.seconds > 0 for step in made.steps[1:])
 
 
+def test_an_object_of_small_parts_is_clicked_at_all(predictor):
+    def scattered(seed: int) -> Subject:
+        one = subject(seed)
+        truth = np.zeros_like(one.truth)
+        truth[::8, ::8] = True  # every part less than anybody would care to correct
+        return Subject(one.name, one.image, truth, one.ignore)
+
+    for name, kind in (SEEN | UNSEEN).items():
+        assert run(kind, 0, predictor, scattered).steps, name
+
+
 def test_kinds_for_testing_are_not_trained_on():
     assert not SEEN.keys() & UNSEEN.keys()
 
