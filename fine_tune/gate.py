@@ -183,6 +183,12 @@ def keeps_general(base: Measured, tuned: Measured, limits: Limits) -> bool:
     return bool(np.isfinite(values).all()) and tuned.noc - base.noc <= limits.general_loss
 
 
+def surely_earlier(one: Measured, other: Measured) -> bool:
+    """Whether the other model's IoU after EARLY clicks is higher by more than chance."""
+    images, _ = one.clicks()
+    return _interval(images, other.earlies() - one.earlies())[0] > 0
+
+
 def _interval(images: Sequence[str], saved: np.ndarray) -> tuple[float, float]:
     """95 % bootstrap interval of the mean, drawing whole images: objects of one image are alike."""
     names = sorted(set(images))

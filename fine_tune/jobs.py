@@ -28,8 +28,8 @@ from model.specialist import Loaded, assemble
 
 log = logging.getLogger(__name__)
 
-# Of the way from the base model to the tuned one, tried in turn. All of it is no better on the project's own images
-# (docs/fine-tuning.md).
+# Of the way from the base model to the tuned one, tried in turn. All of it is tried first where that surely answers
+# better, as on images that the base model knows nothing of (docs/fine-tuning.md).
 SHARES = (0.75, 0.5, 0.25)
 Report = Callable[..., None]  # report(phase, share, **facts); what it raises ends the job
 
@@ -139,7 +139,7 @@ def _attempt(project: int, samples: Samples, setup: Setup, report: Report, force
     except FloatingPointError as error:
         return Outcome("refused", f"training failed: {error}", "", counts, {}, samples.problems)
     card = _card(base, parent, setup, samples)
-    network, metrics = _candidate(base, parent, tuned, card, setup, report)
+    network, metrics = _candidate(base, parent, tuned, card, samples, setup, report)
     if network is None:
         reason = "the tuned model forgets the general case, even close to the base model"
         return Outcome("refused", reason, "", counts, metrics, samples.problems)
@@ -191,11 +191,23 @@ def _train(base: Model, parent: Model, samples: Samples, setup: Setup, report: R
 
 
 def _candidate(
-    base: Model, parent: Model, tuned: nn.Module, card: dict[str, Any], setup: Setup, report: Report
+    base: Model,
+    parent: Model,
+    tuned: nn.Module,
+    card: dict[str, Any],
+    samples: Samples,
+    setup: Setup,
+    report: Report,
 ) -> tuple[nn.Module | None, dict[str, Any]]:
     """The tuned network, moved towards the base as far as the general set demands, None where that is in vain;
     and the figures."""
     anchor = base if _alike(base, parent) else parent
+
+    def candidate(share: float) -> Model:
+        network = tuning.mixed(anchor.network, tuned, share)
+        return dataclasses.replace(parent, network=network, card=card, general=(base.network, base.card))
+
+    far = _goes_all_the_way(candidate, samples, setup, report)
     total, done = len(setup.general) * len(gate.CLICKERS), 0
 
     def on_object() -> None:
@@ -205,14 +217,32 @@ def _candidate(
 
     before = _measure(base, setup.general, setup, on_object)
     figures: dict[str, Any] = {"general": {"before": before.as_json()}}
-    for share in SHARES:
-        network = tuning.mixed(anchor.network, tuned, share)
-        candidate = dataclasses.replace(parent, network=network, card=card, general=(base.network, base.card))
-        after = _measure(candidate, setup.general, setup, on_object)
+    for share in (1.0, *SHARES) if far else SHARES:
+        mixed = candidate(share)
+        after = _measure(mixed, setup.general, setup, on_object)
         figures["general"]["after"], figures["share"] = after.as_json(), share
         if gate.keeps_general(before, after, setup.limits):
-            return network, figures
+            return mixed.network, figures
     return None, figures
+
+
+def _goes_all_the_way(
+    candidate: Callable[[float], Model], samples: Samples, setup: Setup, report: Report
+) -> bool:
+    """Whether all of the way to the tuned weights surely answers a few clicks better than the first of SHARES."""
+    judged = samples.judged(setup.limits.objects)
+    if len(judged) < setup.limits.few:
+        return False
+    total, done = 2 * len(judged) * len(gate.CLICKERS), 0
+
+    def on_object() -> None:
+        nonlocal done
+        done += 1
+        report("choosing how far to go", done / total)
+
+    few = dataclasses.replace(setup, limits=dataclasses.replace(setup.limits, clicks=gate.EARLY))
+    near, far = (_measure(candidate(share), judged, few, on_object) for share in (SHARES[0], 1.0))
+    return gate.surely_earlier(near, far)
 
 
 def _judge(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fine_tune.gate import Limits, Measured, judge, keeps_general
+from fine_tune.gate import Limits, Measured, judge, keeps_general, surely_earlier
 from model.report import Record, Report
 
 LIMITS = Limits(few=6, images=2, enough=20)
@@ -21,6 +21,15 @@ def measured(curves: np.ndarray, per_image: int = 2) -> Measured:
 def reaching(clicks: list[int], maximum: int = 10) -> np.ndarray:
     """Curves that reach IoU 0.92 at the given click, and rise steadily before."""
     return np.array([[0.92 if k >= n else 0.5 + 0.3 * k / n for k in range(1, maximum + 1)] for n in clicks])
+
+
+def test_an_earlier_gain_counts_where_it_is_more_than_chance():
+    one = np.linspace(0.3, 0.9, 24)[:, None] * np.ones((24, 5))
+    chance = np.random.default_rng(0).normal(0, 0.1, (24, 1))
+    assert surely_earlier(measured(one), measured(one + 0.05))
+    assert not surely_earlier(measured(one), measured(one - 0.05))
+    assert not surely_earlier(measured(one), measured(one + chance - chance.mean() + 0.005))
+    assert not surely_earlier(measured(one), measured(one))
 
 
 def test_fewer_clicks_are_promoted():

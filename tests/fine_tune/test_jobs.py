@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fine_tune import general
+from fine_tune import general, jobs
 from fine_tune.gate import Limits
 from fine_tune.jobs import Cancelled, Setup, fine_tune
 from fine_tune.ledger import Ledger
@@ -77,6 +77,15 @@ def test_a_model_that_learned_is_promoted(learned):
     assert all(domain.covers(example.image) for example in Shapes(COUNT).examples(set(range(100)), print))
     assert not domain.covers(np.full((90, 90, 3), 200, np.uint8))
     assert not set(card["training"]["images"]) & set(card["training"]["held_out"])
+
+
+def test_where_it_surely_helps_the_model_goes_all_the_way(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    base(Registry(tmp_path))
+    monkeypatch.setattr(jobs, "SHARES", (0.0,))  # which is the base model, that knows nothing of shapes
+    outcome = fine_tune(PROJECT, Shapes(COUNT), setup(tmp_path, redis_server, 60), quiet)
+    assert outcome.metrics["share"] == 1.0
 
 
 def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):
