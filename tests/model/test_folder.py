@@ -13,20 +13,8 @@ import pytest
 import torch
 
 from model import checkpoint, folder
-from model.networks import NETWORKS
 from model.registry import Registry, RegistryError
-from tests.model.tiny import CARD, Tiny, network
-
-
-@pytest.fixture
-def net(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
-    monkeypatch.setitem(NETWORKS, "tiny", Tiny)
-    return network()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Registry:
-    return Registry(tmp_path)
+from tests.model.tiny import CARD, network
 
 
 def test_prune_sweeps_up_after_killed_writers(store: Registry, net: torch.nn.Module) -> None:

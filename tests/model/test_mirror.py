@@ -11,16 +11,9 @@ import torch
 
 from model import checkpoint, mirror
 from model.mirror import Mirror, StoreError
-from model.networks import NETWORKS
 from model.registry import Registry, RegistryError
-from tests.model.tiny import CARD, Tiny, network
+from tests.model.tiny import CARD, network
 from tests.object_store import ObjectStore
-
-
-@pytest.fixture
-def net(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
-    monkeypatch.setitem(NETWORKS, "tiny", Tiny)
-    return network()
 
 
 @pytest.fixture

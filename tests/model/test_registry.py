@@ -10,20 +10,8 @@ import torch
 
 from model import checkpoint, registry
 from model.checkpoint import CheckpointError
-from model.networks import NETWORKS
 from model.registry import Registry, RegistryError
-from tests.model.tiny import CARD, Tiny, network
-
-
-@pytest.fixture
-def net(monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
-    monkeypatch.setitem(NETWORKS, "tiny", Tiny)
-    return network()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Registry:
-    return Registry(tmp_path)
+from tests.model.tiny import CARD, network
 
 
 def test_versions_are_numbered_and_named_by_their_weights(store: Registry, net: torch.nn.Module) -> None:
