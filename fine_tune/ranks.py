@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import torch
-from torch import multiprocessing
+from torch import distributed, multiprocessing
 from torch.multiprocessing.spawn import ProcessException
 
 T = TypeVar("T")
@@ -63,6 +63,9 @@ def _rank(index: int, count: int, port: int, messages: Any, payload: bytes) -> N
         for item in task(*arguments):
             if index == 0:
                 messages.put(item)
+        if distributed.is_initialized():  # one that leaves the group before the others makes them abort
+            distributed.barrier()
+            distributed.destroy_process_group()
     except Exception as error:
         messages.put(error)
         raise
