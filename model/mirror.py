@@ -140,9 +140,8 @@ class Mirror(Folder):
 
     def _forget(self, line: str) -> None:
         """Remove copies of what other machines removed."""
-        copies = super().versions(
-            line
-        )  # before the store is asked: what is published meanwhile has no copy here
+        # Before the store is asked: what is published meanwhile is not among them.
+        copies = super().versions(line)
         for version in set(copies).difference(self._stored(line)):
             with suppress(FileNotFoundError):  # by another process
                 super().remove(version)
