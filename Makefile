@@ -48,10 +48,9 @@ check: $(STAMP) ## lint, format, types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(STAMP) ## bring code and README into shape
+format: $(STAMP) ## bring code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/python -m tests.readme
 
 bench: $(STAMP) ## latency of clicks on this machine
 	$(BIN)/clickmask bench

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from backend.events import Events
-from backend.images import ImageStore
-from backend.labelstudio import LabelStudio
+from backend.clicks.last_object import Memory
+from backend.clicks.map_cache import Sessions
+from backend.clicks.pipeline import Parts
+from backend.clicks.service import Service
+from backend.images.store import ImageStore
+from backend.jobs.configure import policy
+from backend.jobs.webhook_queue import Events
+from backend.label_studio.client import LabelStudio
 from backend.metrics import Metrics
-from backend.policy import policy
-from backend.recent import Memory
-from backend.refresh import Refresh
-from backend.review import Review
-from backend.service import Service
-from backend.serving import Serving, load
-from backend.sessions import Sessions
+from backend.redis_store import Store
+from backend.review.click_log import Tracer
+from backend.review.project_review import Review
+from backend.review.updater import Refresh
+from backend.serving.model_pool import Serving, load
 from backend.settings import Settings
-from backend.store import Store
-from backend.trace import Tracer
-from backend.turn import Parts
-from fine_tune.ledger import Ledger
-from fine_tune.outcome import outcomes
-from fine_tune.trigger import Trigger
-from model.registry import Registry
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import outcomes
+from fine_tune.project.scheduler import Trigger
+from model.versions.registry import Registry
 
 STATES = ("queued", "scheduled", "started", "finished", "failed", "canceled")  # of jobs, in RQ's words
 

@@ -15,12 +15,12 @@ import redis
 from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
-from backend.policy import policy
-from backend.result import prediction
+from backend.jobs.configure import policy
+from backend.label_studio.predict_response import prediction
+from backend.redis_store import Store
 from backend.settings import Settings
-from backend.store import Store
-from fine_tune.ledger import Ledger
-from fine_tune.trigger import Trigger
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.scheduler import Trigger
 
 logger = logging.getLogger(__name__)
 

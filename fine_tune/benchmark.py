@@ -1,8 +1,8 @@
 """Does fine-tuning help? Train on some images of a set, and count clicks on its other part before and after.
 
 `python -m fine_tune.benchmark SET... --images 10 30 100 --general FOLDER` prints one table row per run, in Markdown,
-and writes all figures to `--json FILE`. Sets have the layout of `model.datasets` with the parts `train` and `public`
-(`val` where there is no `public`).
+and writes all figures to `--json FILE`. Sets have the layout of `model.evaluation.datasets` with the parts `train`
+and `public` (`val` where there is no `public`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import cv2
 import numpy as np
 from torch import nn
 
-from fine_tune import jobs, tuning
-from fine_tune.gate import THRESHOLD
-from fine_tune.recipe import Progress
-from fine_tune.samples import Example, Samples, is_held_out
-from fine_tune.tuning import Effort
-from model import checkpoint
-from model.datasets import Sample, read_folder, spread
-from model.engine import create_engine
-from model.evaluation import Rules, evaluate
-from model.report import Report
-from model.specialist import Loaded, assemble
+from fine_tune.data.project_samples import Example, Samples, is_held_out
+from fine_tune.project import job
+from fine_tune.project.gate import THRESHOLD
+from fine_tune.training import fine_tuner
+from fine_tune.training.fine_tuner import Effort
+from fine_tune.training.recipe import Progress
+from model.engines.engine import create_engine
+from model.evaluation.datasets import Sample, read_folder, spread
+from model.evaluation.evaluate import Rules, evaluate
+from model.evaluation.report import Report
+from model.inference.routing import Loaded, assemble
+from model.versions import checkpoint
 
 COLUMNS = ("set", "images", "share", "NoC@85", "NoC@90", "IoU@1", "IoU@3", "IoU@5", "objects", "minutes")
 
@@ -77,7 +78,7 @@ def learn(
         done = progress.step
 
     recipe = effort.recipe(own.count()["train_objects"], card["size"])
-    return tuning.tune(base, base, own.draw, recipe, effort, on_step), done
+    return fine_tuner.tune(base, base, own.draw, recipe, effort, on_step), done
 
 
 def row(name: str, images: str, share: float, report: Report, minutes: float) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             minutes = (time.monotonic() - started) / 60
             described = card if options.everywhere else {**card, "domain": own.domain().as_json()}
             for share in options.shares:
-                made = tuning.mixed(base, tuned, share), described
+                made = fine_tuner.mixed(base, tuned, share), described
                 note(folder.name, str(count), share, figures(made, loaded, samples, options.device), minutes)
                 for other, kept in general.items():
                     report = figures(made, loaded, kept, options.device)
@@ -131,7 +132,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parents[1] / "model" / "weights")
     parser.add_argument("--general", type=Path, nargs="*", default=[])
     parser.add_argument("--images", type=int, nargs="+", default=[10, 30, 100])
-    parser.add_argument("--shares", type=float, nargs="+", default=[jobs.SHARES[0]])
+    parser.add_argument("--shares", type=float, nargs="+", default=[job.SHARES[0]])
     parser.add_argument("--objects", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--keep", type=float, default=Effort.keep)

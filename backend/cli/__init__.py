@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 
 import click
 
+# Command -> the folder of its module, which has the command's name with underscores for dashes.
+COMMANDS = {
+    **dict.fromkeys(("up", "demo", "serve", "worker"), "running"),
+    **dict.fromkeys(("connect", "doctor", "fine-tune", "jobs", "review"), "project"),
+    **dict.fromkeys(("predict", "evaluate", "train", "models", "bench"), "model"),
+}
+
 
 class Commands(click.Group):
-    """Finds subcommands by module name, so that `clickmask doctor` does not wait for torch."""
+    """Imports a subcommand when it is called, so that `clickmask doctor` does not wait for torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all modules beside this one, dashes for underscores."""
-        modules = pkgutil.iter_modules(__path__)
-        return sorted(m.name.replace("_", "-") for m in modules if not m.name.startswith("_"))
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The `command` of the module with this name; None where there is no such module."""
-        if cmd_name not in self.list_commands(ctx):
+        """Return the `command` of the module with this name; None where there is no such command."""
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"backend.cli.{cmd_name.replace('-', '_')}")
-        return module.command
+        name = f"backend.cli.{COMMANDS[cmd_name]}.{cmd_name.replace('-', '_')}"
+        return importlib.import_module(name).command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from fine_tune import bundle
-from fine_tune.quality import annotators, corpus, document, network, subjects, training
-from model import checkpoint
-from model.engine import DEVICES, create_engine
-from model.predictor import Predictor
-from model.specialist import assemble
+from fine_tune.data import bundle
+from fine_tune.quality import annotators, corpus, dataset, document, network, training
+from model.engines.engine import DEVICES, create_engine
+from model.inference.predictor import Predictor
+from model.inference.routing import assemble
+from model.versions import checkpoint
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -47,9 +47,9 @@ def simulate(
     torch.set_num_threads(1)
     count, seed = options["count"], options["seed"]
     if archive is not None:
-        source = subjects.drawn(bundle.read(archive), np.random.default_rng(seed))
+        source = dataset.drawn(bundle.read(archive), np.random.default_rng(seed))
     else:
-        source = itertools.cycle(itertools.chain.from_iterable(map(subjects.listed, folders)))
+        source = itertools.cycle(itertools.chain.from_iterable(map(dataset.listed, folders)))
     kinds = annotators.SEEN if options["kinds"] == "seen" else annotators.UNSEEN
     predictor = _predictor(weights, options["device"])
     records = corpus.simulate(itertools.islice(source, count), kinds, predictor, seed)

@@ -11,9 +11,9 @@ import numpy as np
 
 from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.network import Trace
-from fine_tune.quality.simulation import Annotation, Subject, annotate
+from fine_tune.quality.simulated_annotation import Annotation, Subject, annotate
 from fine_tune.quality.steps import Effect, Step
-from model.predictor import Predictor
+from model.inference.predictor import Predictor
 
 BAD = 0.85  # an IoU below this is a mask to review
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from model.clicks import Click
-from model.mask import THRESHOLD
+from model.click import Click
+from model.inference.clean import THRESHOLD
 
 MEASURED_SIDE = 512  # pixels; maps are thinned out to about this side before they are measured
 UNDECIDED = (64, 192)  # map values between which the model is unsure: probabilities 0.25 to 0.75

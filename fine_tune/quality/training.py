@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fine_tune.quality.corpus import BAD, Record
 from fine_tune.quality.network import Batch, Member, QualityModel, Trace
-from fine_tune.quality.simulation import prefixes
+from fine_tune.quality.simulated_annotation import prefixes
 
 PREFIX_WEIGHT = 0.3  # of a beginning of an annotation, beside a finished one
 ERROR_WEIGHT = 20.0  # of the absolute error of the mean, beside the likelihood of the concentration

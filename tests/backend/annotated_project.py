@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backend import rle
+from backend.label_studio.mask_formats import rle
 from tests.backend.web import Web, answers
 from tests.backend.world import png
 from tests.fine_tune.shapes import shape_scene

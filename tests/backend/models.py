@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from model.networks import build
-from model.registry import Registry, Version
+from model.versions.registry import Registry, Version
 
 CARD: dict[str, Any] = {
     "architecture": {"name": "lite0-fpn", "params": {}},

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 from rq.job import Job
 
-from fine_tune.trigger import Trigger
-from model.registry import Registry
+from fine_tune.project.scheduler import Trigger
+from model.versions.registry import Registry
 from tests.backend.redis_server import RedisServer
 from tests.backend.web import Web
 from tests.fine_tune.projects import base, general_set

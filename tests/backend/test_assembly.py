@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fine_tune.ledger import Ledger
-from fine_tune.outcome import Outcome, remember
-from fine_tune.trigger import Trigger
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import Outcome, remember
+from fine_tune.project.scheduler import Trigger
 from tests.backend.redis_server import RedisServer
 from tests.backend.world import ImageServer, running, settings_for
 

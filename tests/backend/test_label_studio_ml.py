@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fine_tune.ledger import Ledger
+from fine_tune.project.ledger import Ledger
 from tests.backend import recordings
 from tests.backend.bodies import CONFIG, keypoint, predict
 from tests.backend.redis_server import RedisServer

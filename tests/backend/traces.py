@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.prompts import Prompt
-from backend.trace import Answered, Event
-from model.clicks import Click
+from backend.label_studio.predict_request import Prompt
+from backend.review.click_log import Answered, Event
+from model.click import Click
 
 SIDE = 80
 

@@ -18,10 +18,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from backend.app import create_app
 from backend.assembly import Backend
 from backend.settings import Settings
-from model.registry import Registry
+from backend.web.app import create_app
+from model.versions.registry import Registry
 from tests.backend.models import add
 
 

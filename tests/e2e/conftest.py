@@ -19,15 +19,15 @@ import pytest
 import redis
 import requests
 
-from backend.connection import connect, label_config
-from backend.embedded import EmbeddedRedis
-from backend.labelstudio import LabelStudio
-from backend.labelstudio_server import LabelStudioServer
-from backend.regions import accepted
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.connect import connect, label_config
+from backend.label_studio.mask_regions import accepted
+from backend.operations.embedded_redis import EmbeddedRedis
+from backend.operations.label_studio_server import LabelStudioServer
+from backend.operations.stack import wait_until_ready
+from backend.operations.supervisor import end, free_port, spawn, tail
 from backend.settings import Settings
-from backend.stack import wait_until_ready
-from backend.supervisor import end, free_port, spawn, tail
-from model.clicker import next_click
+from model.evaluation.clicker import next_click
 from tests.e2e.editor import BROWSER_ARGS, Editor
 from tests.e2e.photos import iou
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.regions import accepted
+from backend.label_studio.mask_regions import accepted
 from tests.e2e.conftest import Bench
 from tests.e2e.photos import iou, jpeg, two_bodies
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import redis
 
-from backend import rle
-from backend.connection import connect, label_config
-from backend.embedded import EmbeddedRedis
-from backend.labelstudio import LabelStudio
-from backend.labelstudio_server import LabelStudioServer
-from backend.supervisor import end, spawn, tail
-from fine_tune.outcome import Outcome, outcomes
-from model.registry import Registry
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.connect import connect, label_config
+from backend.label_studio.mask_formats import rle
+from backend.operations.embedded_redis import EmbeddedRedis
+from backend.operations.label_studio_server import LabelStudioServer
+from backend.operations.supervisor import end, spawn, tail
+from fine_tune.project.outcome import Outcome, outcomes
+from model.versions.registry import Registry
 from tests.backend.world import png
 from tests.e2e.conftest import ROOT, Backend
 from tests.fine_tune.projects import base, general_set

@@ -12,9 +12,9 @@ import pytest
 import requests
 from PIL import Image
 
-from backend.images import ImageError, ImageStore
-from backend.labelstudio import LabelStudio, LabelStudioError
-from backend.labelstudio_server import LabelStudioServer
+from backend.images.store import ImageError, ImageStore
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings
 from tests.backend.web import Web, answers
 from tests.e2e.conftest import new_studio

@@ -15,12 +15,12 @@ import psutil
 import pytest
 import requests
 
-from backend.auth import SECRET_HEADER
-from backend.connection import connect, find_webhook
-from backend.demo import PHOTOS, TITLE
-from backend.labelstudio import LabelStudio, LabelStudioError
-from backend.supervisor import free_port
-from fine_tune.ledger import Ledger
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.connect import connect, find_webhook
+from backend.operations.demo_project import PHOTOS, TITLE
+from backend.operations.supervisor import free_port
+from backend.web.auth import SECRET_HEADER
+from fine_tune.project.ledger import Ledger
 from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Bench, new_studio
 from tests.e2e.photos import jpeg, two_bodies
 from tests.processes import alive

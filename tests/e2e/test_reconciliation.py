@@ -6,14 +6,14 @@ from pathlib import Path
 
 import redis
 
-from backend.connection import label_config
-from backend.embedded import EmbeddedRedis
-from backend.labelstudio import LabelStudio
-from backend.labelstudio_server import LabelStudioServer
-from backend.reconciliation import compare_all
+from backend.jobs.reconcile_job import compare_all
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.connect import label_config
+from backend.operations.embedded_redis import EmbeddedRedis
+from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings
-from fine_tune.ledger import Ledger
-from fine_tune.trigger import Trigger
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.scheduler import Trigger
 
 RESULT = [
     {

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.regions import accepted
-from backend.review import COLUMN, TAB
+from backend.label_studio.mask_regions import accepted
+from backend.review.project_review import COLUMN, TAB
 from fine_tune.quality.network import WEIGHTS
-from model.clicker import next_click
-from model.clicks import Click
+from model.click import Click
+from model.evaluation.clicker import next_click
 from tests.e2e.conftest import ROOT, Bench
 from tests.e2e.photos import iou, jpeg, two_bodies
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from fine_tune.samples import Example
+from fine_tune.data.project_samples import Example
 from model.networks import build
-from model.registry import Registry, Version
+from model.versions.registry import Registry, Version
 from tests.fine_tune.shapes import shape_scene
 
 PARAMS = {"width": 32, "context_layers": 1, "context_dim": 32}

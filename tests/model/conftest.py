@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.networks import NETWORKS
-from model.registry import Registry
+from model.versions.registry import Registry
 from tests.model.tiny import Tiny, network
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from model import checkpoint
-from model.datasets import Sample, Scene
-from model.engine import create_engine
-from model.evaluation import Rules, evaluate
-from model.predictor import box_prior
-from model.registry import PACKAGED
-from model.specialist import assemble
-from model.zoom import object_box
+from model.engines.engine import create_engine
+from model.evaluation.datasets import Sample, Scene
+from model.evaluation.evaluate import Rules, evaluate
+from model.inference.predictor import box_prior
+from model.inference.routing import assemble
+from model.inference.zoom import object_box
+from model.versions import checkpoint
+from model.versions.registry import PACKAGED
 from tests.e2e.photos import body, ground, iou, two_bodies
 
 MAX_BYTES = 25 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fine_tune.quality.corpus import Record
-from fine_tune.quality.simulation import Annotation, Subject
+from fine_tune.quality.simulated_annotation import Annotation, Subject
 from fine_tune.quality.steps import Effect, Step
 from tests.fine_tune.shapes import shape_scene
 
@@ -16,7 +16,7 @@ class ColourEngine:
     size, device = 96, "test"
 
     def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
-        """See `model.engine.Engine.run`."""
+        """See `model.engines.engine.Engine.run`."""
         out = guide[:, 0].copy()
         for shown, (_, positive, negative), answer in zip(image, guide, out, strict=True):
             for marks, value in ((positive, 0.95), (negative, 0.05)):

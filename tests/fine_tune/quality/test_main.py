@@ -8,13 +8,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from fine_tune import bundle
+from fine_tune.data import bundle
 from fine_tune.quality import annotators, corpus
 from fine_tune.quality.__main__ import main
+from fine_tune.quality.dataset import drawn, listed, pick
 from fine_tune.quality.network import card
-from fine_tune.quality.subjects import drawn, listed, pick
-from model import checkpoint
 from model.networks import build
+from model.versions import checkpoint
 from tests.fine_tune.quality.acts import records, subject
 
 

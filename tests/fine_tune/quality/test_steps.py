@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fine_tune.quality.steps import measure
-from model.clicks import Click
+from model.click import Click
 
 
 def square(side: int, low: int, high: int, value: int = 255) -> np.ndarray:

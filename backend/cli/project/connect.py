@@ -1,0 +1,56 @@
+"""`clickmask connect`: one command instead of the forms in a project's settings."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("connect")
+@click.argument("project", type=int)
+@click.option(
+    "--url",
+    help="Address of the backend as Label Studio reaches it. Default: http://HOST:PORT of the settings.",
+)
+@click.option("--labels", help="Also set the labeling config, with these labels: Cat,Dog.")
+@click.option(
+    "--output",
+    type=click.Choice(["brush", "polygon", "both"]),
+    default="brush",
+    show_default=True,
+    help="What masks become in the config that --labels sets.",
+)
+def command(project: int, url: str | None, labels: str | None, output: str) -> None:
+    """Connect Label Studio's PROJECT (the number in its address) to the backend.
+
+    Adds the backend (interactive, with the password of BASIC_AUTH_USER and BASIC_AUTH_PASS if set), turns prelabeling
+    off, and gives the webhook its secret (CLICKMASK_WEBHOOK_SECRET). Safe to repeat.
+    """
+    from backend.label_studio.client import LabelStudio, LabelStudioError
+    from backend.label_studio.connect import connect, label_config
+    from backend.label_studio.label_config import LabelConfig, LabelConfigError
+    from backend.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.from_env()
+        client = LabelStudio(settings)
+        if labels is not None:
+            names = [name.strip() for name in labels.split(",") if name.strip()]
+            if not names:
+                raise click.BadParameter("name at least one label", param_hint="--labels")
+            outputs = ("brush", "polygon") if output == "both" else (output,)
+            client.update_project(project, label_config=label_config(names, outputs))
+        address = url or f"http://{settings.host}:{settings.port}"
+        made = connect(client, project, address, settings)
+        problems = LabelConfig.parse(client.project(project)["label_config"]).problems()
+    except (SettingsError, LabelStudioError, LabelConfigError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"project {project} {'is' if made.created else 'was'} connected to {address} (ML backend {made.backend})"
+    )
+    for problem in problems:
+        click.echo(f"labeling config: {problem}", err=True)
+    if problems:
+        click.echo(
+            f"`clickmask connect {project} --labels A,B` replaces the config by one that works", err=True
+        )
+    click.echo('In the labeling window: Auto-Annotation on, and in its settings "Keep label selected" on.')

@@ -1,0 +1,116 @@
+"""`clickmask fine-tune`: ask for training, or run it here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from backend.settings import Settings
+
+
+@click.command("fine-tune")
+@click.argument("project", type=int)
+@click.option("--sync", is_flag=True, help="Only compare the ledger with Label Studio; train nothing.")
+@click.option("--now", is_flag=True, help="Train in this process, without a worker.")
+@click.option(
+    "--force", is_flag=True, help="Train though nothing is new, and serve the result whatever the gate says."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> None:
+    """Fine-tune the model of Label Studio project PROJECT from its accepted annotations.
+
+    Without options, a job is queued for the worker; watch it with `clickmask jobs watch`. Exit status 3: the gate
+    kept the new model back.
+    """
+    import redis
+
+    from backend.settings import Settings
+    from fine_tune.data.project_samples import SourceError
+    from fine_tune.project.lock import Taken
+
+    try:
+        settings = Settings.from_env()
+        client = connect(settings)
+        if sync:
+            _sync(project, settings, client, as_json)
+        elif now:
+            _run(project, settings, client, force, as_json)
+        else:
+            _queue(project, settings, client, force, as_json)
+    except redis.RedisError as error:
+        raise click.ClickException(f"Redis does not answer ({error}): is it running?") from error
+    except (ValueError, SourceError, Taken) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def connect(settings: Settings) -> Any:
+    """The Redis of the installation; `clickmask up`'s own where none is set.
+
+    Raises:
+        click.ClickException: there is none.
+    """
+    import redis
+
+    from backend.operations.embedded_redis import EmbeddedRedis
+
+    url = settings.redis_url or EmbeddedRedis(settings.home).url
+    client = redis.Redis.from_url(url)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise click.ClickException(
+            f"no Redis answers ({error}): start `clickmask up`, or set CLICKMASK_REDIS_URL to the one in use"
+        ) from error
+    return client
+
+
+def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
+    from backend.jobs.annotation_source import ProjectSource
+    from fine_tune.project.ledger import Ledger
+
+    ledger = Ledger(client)
+    newer, gone = ledger.reconcile(project, ProjectSource(project, settings).annotations)
+    facts = {
+        "taken over": newer,
+        "deleted": gone,
+        "accepted": len(ledger.accepted(project, settings.accept)),
+        "new since the last job": len(ledger.fresh(project, settings.accept)),
+    }
+    _say(facts, ", ".join(f"{value} {key}" for key, value in facts.items()), as_json)
+
+
+def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
+    from backend.jobs.configure import policy
+    from backend.jobs.status import row
+    from fine_tune.project.scheduler import Trigger
+
+    job = Trigger(client, policy(settings)).request(project, "asked for on the command line", force=force)
+    problem = row(job)["result"] or "watch it with `clickmask jobs watch`"
+    _say({"job": job.id}, f"job {job.id} waits for a worker; {problem}", as_json)
+
+
+def _run(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from backend.jobs.fine_tune_job import learn
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def report(phase: str, share: float, **facts: Any) -> None:
+            bar.update(task, description=phase, completed=share)
+
+        outcome = learn(project, settings, client, report, force)
+    parts = (outcome.status, outcome.version, outcome.reason)
+    _say(outcome.as_json(), ": ".join(filter(None, parts)), as_json)
+    if outcome.status in ("kept back", "refused"):
+        raise click.exceptions.Exit(3)
+
+
+def _say(facts: dict[str, Any], sentence: str, as_json: bool) -> None:
+    import json
+
+    click.echo(json.dumps(facts) if as_json else sentence)

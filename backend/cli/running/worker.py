@@ -1,0 +1,46 @@
+"""`clickmask worker`: runs the jobs that wait in Redis, one at a time, each in a fresh process."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+# For the processes of jobs, whose glibc reads it as they start: freed memory is kept, and a step of training on a CPU
+# takes two thirds of the time (docs/training.md).
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
+
+
+@click.command("worker")
+@click.option("--burst", is_flag=True, help="End when no job is waiting.")
+def command(burst: bool) -> None:
+    """Run fine-tuning jobs; start as many workers as there are GPUs."""
+    import redis
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
+
+    from backend.jobs.worker import Worker
+    from backend.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    if settings.redis_url is None:
+        raise click.ClickException(
+            "CLICKMASK_REDIS_URL is not set: set it to the Redis that the backend uses, or run `clickmask up`, which "
+            "starts a Redis and a worker of its own"
+        )
+    # Half a minute, in which a Redis starts again; a worker that gives up between two jobs would leave them waiting.
+    retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), 16)
+    connection = redis.Redis.from_url(settings.redis_url, health_check_interval=30)
+    try:
+        connection.ping()
+    except redis.RedisError as error:
+        shown = settings.masked()["CLICKMASK_REDIS_URL"]
+        raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
+    connection.set_retry(retry)
+    for name, value in KEEP_MEMORY.items():
+        os.environ.setdefault(name, value)
+    worker = Worker.of(settings, connection)
+    worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)

@@ -1,0 +1,118 @@
+"""The object an annotator worked on last, so that a following click can continue it.
+
+Label Studio tells of an accepted mask only some seconds later, with the next autosave of the draft. Until then
+this memory is all there is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from backend.clicks.map_cache import Chain
+from backend.label_studio.predict_request import Prompt, Task
+from backend.redis_store import Store
+from model.click import Click
+
+PREFIX = "clickmask:recent:"
+KEPT = 1000
+
+
+@dataclass(frozen=True)
+class Recent:
+    """An object as it was last answered.
+
+    Attributes:
+        region_id: id of the region in the answer.
+        chain, clicks: name of its map, see `backend.clicks.map_cache`.
+        prompts: region ids of all clicks that made it, also those of an accepted mask it goes on from.
+        together: how many clicks were in the request; more than one means that Auto-Accept is off.
+        size: height and width of the image.
+        at: when it was answered, in seconds since the epoch.
+    """
+
+    region_id: str
+    chain: Chain
+    clicks: tuple[Click, ...]
+    prompts: tuple[str, ...]
+    together: int
+    size: tuple[int, int]
+    at: float
+
+    def dump(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def parse(text: str | bytes) -> Recent:
+        """The inverse of `dump`; ValueError, KeyError or TypeError for anything else."""
+        value: dict[str, Any] = json.loads(text)
+        chain = value["chain"]
+        return Recent(
+            region_id=value["region_id"],
+            chain=Chain(
+                chain["version"],
+                chain["image"],
+                tuple(chain["labels"]),
+                chain["start"],
+                tuple(Click(**click) for click in chain["base"]),
+            ),
+            clicks=tuple(Click(**click) for click in value["clicks"]),
+            prompts=tuple(value["prompts"]),
+            together=value["together"],
+            size=(value["size"][0], value["size"][1]),
+            at=value["at"],
+        )
+
+
+class Memory:
+    """The last object by task, annotator and label: in this process, and in Redis for the other ones."""
+
+    def __init__(self, store: Store, ttl_s: int) -> None:
+        self._store, self._ttl_s = store, ttl_s
+        self._known: OrderedDict[str, Recent] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def recall(self, project: int | None, task: Task, prompt: Prompt) -> Recent | None:
+        """Return the object that the annotator who asks worked on last, with this label on this image.
+
+        Before the first autosave Label Studio does not say who asks: then it is whoever else it did not name.
+        """
+        found = [
+            self._look(_key(project, task, prompt, user)) for user in dict.fromkeys((annotator(task), ""))
+        ]
+        return max((recent for recent in found if recent), key=lambda recent: recent.at, default=None)
+
+    def remember(self, project: int | None, task: Task, prompt: Prompt, recent: Recent) -> None:
+        """Note what was answered to ``prompt``."""
+        key = _key(project, task, prompt, annotator(task))
+        with self._lock:
+            self._known[key] = recent
+            self._known.move_to_end(key)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        text = recent.dump()
+        self._store.later(lambda client: client.set(PREFIX + key, text, ex=self._ttl_s))
+
+    def _look(self, key: str) -> Recent | None:
+        own = self._known.get(key)
+        text = self._store.attempt(lambda client: client.get(PREFIX + key), None)
+        try:
+            shared = None if text is None else Recent.parse(text)
+        except (ValueError, KeyError, TypeError):
+            shared = None
+        both = [recent for recent in (own, shared) if recent is not None]
+        return max(both, key=lambda recent: recent.at, default=None)
+
+
+def annotator(task: Task) -> str:
+    """Return the e-mail of who asks, "" where nothing tells: only drafts, which are the asker's own, have it."""
+    return next((str(draft["user"]) for draft in reversed(task.drafts) if draft.get("user")), "")
+
+
+def _key(project: int | None, task: Task, prompt: Prompt, user: str) -> str:
+    return json.dumps([project, task.id, user, prompt.to_name, prompt.item_index, *prompt.labels])

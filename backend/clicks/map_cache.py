@@ -1,0 +1,136 @@
+"""What the model answered to earlier clicks: a cache of probability maps, in this process and in Redis.
+
+The map for clicks 1..k needs the map for clicks 1..k-1. It is kept under a key that names everything it depends
+on, so an entry is never wrong, only absent: then the clicks are replayed. Two annotators cannot share a state
+unless they clicked the same pixels of the same image for the same label, in which case the answer is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.redis_store import Store
+from model.click import Click
+
+PREFIX = "clickmask:session:"
+MAX_REDIS_BYTES = 1 << 20
+_HEADER = struct.Struct("<HHIIII")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The part of a session's key that stays the same from click to click.
+
+    Attributes:
+        version: name of the model version.
+        image: digest of the image's pixels.
+        labels: label names of the object.
+        start: what the first click builds on: "" for nothing, or a name for a box or an accepted mask.
+        base: clicks that were in force before the first click of this chain.
+    """
+
+    version: str
+    image: str
+    labels: tuple[str, ...]
+    start: str = ""
+    base: tuple[Click, ...] = ()
+
+    def key(self, clicks: Iterable[Click]) -> str:
+        """Return the name of the map after ``clicks``: 32 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=16)
+        for text in (self.version, self.image, self.start, *self.labels):
+            digest.update(text.encode() + b"\0")
+        for group in (self.base, clicks):
+            for click in group:
+                digest.update(struct.pack("<dd?", click.x, click.y, click.positive))
+            digest.update(b"|")
+        return digest.hexdigest()
+
+
+class Sessions:
+    """HxW uint8 maps by key: the most recently used in memory, all of them in Redis for a while.
+
+    Args:
+        store: the Redis, if there is one.
+        capacity: bytes of maps to keep in memory.
+        ttl_s: seconds after which Redis forgets an unused entry.
+        computed: names how the maps are computed; processes that compute them otherwise do not share them.
+    """
+
+    def __init__(self, store: Store, capacity: int, ttl_s: int, computed: str = "") -> None:
+        self._store, self._capacity, self._ttl_s = store, capacity, ttl_s
+        self._prefix = PREFIX + computed
+        self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> tuple[np.ndarray, str] | None:
+        """Return the map and where it was found (``memory`` or ``redis``); None for a miss. Do not write to it."""
+        with self._lock:
+            found = self._maps.get(key)
+            if found is not None:
+                self._maps.move_to_end(key)
+                return found, "memory"
+        packed = self._store.attempt(lambda client: client.getex(self._prefix + key, ex=self._ttl_s), None)
+        unpacked = None if packed is None else unpack(packed)
+        if unpacked is None:
+            return None
+        self._remember(key, unpacked)
+        return unpacked, "redis"
+
+    def put(self, key: str, values: np.ndarray) -> None:
+        """Keep a map (HxW uint8); it is made read-only."""
+        values.flags.writeable = False
+        self._remember(key, values)
+        # Packing a large map takes longer than a click may: it happens behind the annotator's back.
+        self._store.later(lambda client: self._share(client, key, values))
+
+    def _share(self, client: Any, key: str, values: np.ndarray) -> None:
+        packed = pack(values)
+        if len(packed) <= MAX_REDIS_BYTES:
+            client.set(self._prefix + key, packed, ex=self._ttl_s)
+
+    def _remember(self, key: str, values: np.ndarray) -> None:
+        with self._lock:
+            old = self._maps.pop(key, None)
+            self._bytes += values.nbytes - (0 if old is None else old.nbytes)
+            self._maps[key] = values
+            # The newest stays even where it alone is over the limit: the next click needs it.
+            while self._bytes > self._capacity and len(self._maps) > 1:
+                self._bytes -= self._maps.popitem(last=False)[1].nbytes
+
+
+def pack(values: np.ndarray) -> bytes:
+    """HxW uint8 -> bytes: the box around what is not zero, deflated fast, with a checksum."""
+    rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
+    height, width = values.shape
+    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
+    left, right = (int(columns[0]), int(columns[-1]) + 1) if columns.size else (0, 0)
+    body = np.ascontiguousarray(values[top:bottom, left:right]).tobytes()
+    header = _HEADER.pack(height, width, top | bottom << 16, left | right << 16, len(body), zlib.crc32(body))
+    return header + zlib.compress(body, 1)
+
+
+def unpack(packed: bytes) -> np.ndarray | None:
+    """The inverse of `pack`, read-only; None for bytes that are not a whole packed map."""
+    try:
+        height, width, rows, columns, size, checksum = _HEADER.unpack_from(packed)
+        body = zlib.decompress(packed[_HEADER.size :])
+    except (struct.error, zlib.error):
+        return None
+    if len(body) != size or zlib.crc32(body) != checksum:
+        return None
+    top, bottom, left, right = rows & 0xFFFF, rows >> 16, columns & 0xFFFF, columns >> 16
+    values = np.zeros((height, width), np.uint8)
+    values[top:bottom, left:right] = np.frombuffer(body, np.uint8).reshape(bottom - top, right - left)
+    values.flags.writeable = False
+    return values

@@ -1,0 +1,202 @@
+"""Which object a click belongs to: a new one, an accepted mask to correct, or the one that was just answered.
+
+Normally Label Studio repeats all clicks of an object with each request, and an object that starts with a click
+outside all accepted masks is a new one. Two things make it more than that:
+
+* **Correction.** A first click inside an accepted mask of the same label goes on from that mask, and the answer
+  carries its region id, so that accepting replaces it.
+* **Auto-Accept.** Label Studio then accepts each answer at once and deletes the click: every request holds one
+  click, and refining an object would be impossible. The id of the region stays the same as long as the clicks are
+  taken for one object, so that each answer replaces the one before.
+
+The rules, the first that fits:
+
+1. A box starts a new object.
+2. A first click inside an accepted mask corrects it.
+3. Within `FRESH_S` of an answer the draft may not show yet whether it was accepted. A lone click that comes
+   without the clicks of that answer continues its object, if it is negative, or if it is positive and inside or
+   beside the mask; the latter only while there was no sign that Auto-Accept is off, as are several clicks in one
+   request, or a draft that holds the click. (This comes before 2 where both speak of the same region.)
+4. A first click that is negative takes something away from the nearest accepted mask of its label.
+5. A lone positive click beside an accepted mask that was made with single clicks adds to it.
+6. Anything else is a new object: in particular the second object of a label after the first was accepted.
+
+"Beside" is nearer to the edge than `BESIDE` of the square root of the mask's area: near enough for a missed part,
+too near for the middle of a neighbour of the same size, whose radius is more than half of that root.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.clicks.last_object import Recent
+from backend.label_studio.label_config import KEYPOINT
+from backend.label_studio.mask_regions import AcceptedObject, candidates, under
+from backend.label_studio.predict_request import Prompt, Task
+from backend.label_studio.prompt_regions import elements
+from model.click import Click
+from model.inference.clean import clean
+
+# Label Studio saves drafts every 5 s; the rest is for its way here.
+FRESH_S = 8.0
+BESIDE = 0.15
+MIN_BESIDE = 3.0
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What the clicks of a prompt are added to; all None and empty for a new object.
+
+    Attributes:
+        region_id: of the region to replace.
+        start: HxW uint8 map before the first click of the prompt: an accepted mask, or an earlier answer.
+        clicks: those that made it and are still in force, where they are known.
+        prompts: region ids of the clicks that made it.
+    """
+
+    region_id: str | None = None
+    start: np.ndarray | None = None
+    clicks: tuple[Click, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+
+NEW = Beginning()
+
+
+def beginning(
+    prompt: Prompt,
+    task: Task,
+    recent: Recent | None,
+    map_of: Callable[[Recent], np.ndarray | None],
+    now: float,
+) -> Beginning:
+    """Decide what ``prompt`` goes on from, by the rules above.
+
+    Args:
+        prompt: the clicks of this request.
+        task: with the drafts and annotations that show what was accepted.
+        recent: the object that was answered last for this annotator, task and label.
+        map_of: gives its map (HxW uint8); None where that is gone.
+        now: seconds since the epoch.
+    """
+    if prompt.box is not None or not prompt.clicks:
+        return NEW
+    first, lone = prompt.clicks[0], len(prompt.clicks) == 1
+    accepted = candidates(prompt, task)
+    hit = under(first, accepted)
+    if lone and recent is not None and (hit is None or hit.id == recent.region_id):
+        values = map_of(recent) if _may_continue(prompt, task, recent, accepted, now) else None
+        if values is not None and _continues(first, recent, values):
+            return Beginning(recent.region_id, values, recent.chain.base + recent.clicks, recent.prompts)
+    if hit is not None:
+        return _correct(hit)
+    if not first.positive:
+        nearest = _nearest(accepted, first)
+        return NEW if nearest is None else _correct(nearest)
+    if lone:
+        for entry in filter(_single_clicks, accepted):
+            if _box_distance(entry, first) <= _box_reach(entry):
+                mask = entry.mask()
+                if distance(mask, first) <= reach(mask):
+                    return _correct(entry)
+    return NEW
+
+
+def distance(mask: np.ndarray, click: Click) -> float:
+    """Pixels from a click to the nearest pixel of an HxW bool mask, 0 inside; infinite for an empty mask."""
+    if mask[click.pixel(*mask.shape)]:
+        return 0.0
+    rows, columns = np.nonzero(mask)
+    if not rows.size:
+        return math.inf
+    across = np.maximum(np.maximum(columns - click.x, click.x - columns - 1), 0)
+    down = np.maximum(np.maximum(rows - click.y, click.y - rows - 1), 0)
+    return float(np.sqrt((across**2 + down**2).min()))
+
+
+def reach(mask: np.ndarray) -> float:
+    """How far from the edge of a mask, in pixels, a click still belongs to it."""
+    return max(MIN_BESIDE, BESIDE * math.sqrt(np.count_nonzero(mask)))
+
+
+def _may_continue(
+    prompt: Prompt, task: Task, recent: Recent, accepted: list[AcceptedObject], now: float
+) -> bool:
+    if not 0 <= now - recent.at <= FRESH_S or recent.size != (prompt.height, prompt.width):
+        return False
+    if set(prompt.ids) & set(recent.prompts):
+        return False  # the same request again, or a point that was moved
+    if _pending(task) & set(recent.prompts):
+        return False  # a draft that still holds the click: Auto-Accept would have removed it
+    # Once the draft shows this very state, it knows better: the annotator may have painted on it.
+    saved = next((entry for entry in accepted if entry.id == recent.region_id), None)
+    return saved is None or not set(recent.prompts) <= set(saved.prompts)
+
+
+def _pending(task: Task) -> set[str]:
+    """Region ids of the keypoints in the drafts."""
+    return {
+        str(entry.get("id"))
+        for draft in task.drafts
+        for entry in elements(draft.get("result"))
+        if isinstance(entry, dict) and entry.get("type") == KEYPOINT
+    }
+
+
+def _continues(click: Click, recent: Recent, values: np.ndarray) -> bool:
+    mask = clean(values, recent.chain.base + recent.clicks)
+    if not click.positive:
+        return bool(mask.any())
+    return recent.together == 1 and distance(mask, click) <= reach(mask)
+
+
+def _nearest(accepted: list[AcceptedObject], click: Click) -> AcceptedObject | None:
+    best, found = math.inf, None
+    for entry in sorted(accepted, key=lambda entry: _box_distance(entry, click)):
+        if _box_distance(entry, click) >= best:
+            break  # so are all others, and their masks need not be decoded
+        away = distance(entry.mask(), click)
+        if away < best:
+            best, found = away, entry
+    return found
+
+
+def _box_distance(entry: AcceptedObject, click: Click) -> float:
+    """Pixels from a click to the box around an object: its mask is not nearer."""
+    left, top, right, bottom = entry.box or (math.inf,) * 4
+    return math.hypot(max(left - click.x, click.x - right, 0), max(top - click.y, click.y - bottom, 0))
+
+
+def _box_reach(entry: AcceptedObject) -> float:
+    """At least the `reach` of its mask."""
+    left, top, right, bottom = entry.box or (0, 0, 0, 0)
+    return max(MIN_BESIDE, BESIDE * math.sqrt((right - left) * (bottom - top)))
+
+
+def _single_clicks(candidate: AcceptedObject) -> bool:
+    """Tell whether this backend made it, with one click a request."""
+    return candidate.regions[0].meta.get("clicks") == 1
+
+
+def _correct(accepted: AcceptedObject) -> Beginning:
+    """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it."""
+    region = accepted.regions[0]
+    clicks = points(region.meta.get("points")) if region.origin == "prediction" else ()
+    return Beginning(accepted.id, accepted.mask().astype(np.uint8) * 255, clicks, accepted.prompts)
+
+
+def points(value: object) -> tuple[Click, ...]:
+    """Read clicks from a region's ``meta.points``: triples of x, y in pixels and 1 or 0; () for anything else."""
+    try:
+        return tuple(Click(float(x), float(y), bool(flag)) for x, y, flag in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return ()
+
+
+def to_points(clicks: tuple[Click, ...]) -> list[list[float]]:
+    """Write clicks for a region's ``meta.points``."""
+    return [[click.x, click.y, int(click.positive)] for click in clicks]

@@ -1,0 +1,298 @@
+"""Images of tasks: found wherever Label Studio keeps them, decoded once, cached by bytes, fetched ahead."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+import re
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+
+import numpy as np
+
+from backend.images.decode import DecodeError, decode
+from backend.images.fetch import fetch
+from backend.images.ssrf import FetchError, Guard, origin
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Where Label Studio serves files: its own, and those that it fetches or presigns.
+STUDIO_PATH = re.compile(
+    r"/data/(?:upload|local-files)/|/storage-data/|/tasks/\d+/(?:presign|resolve)/"
+    r"|/projects/\d+/(?:presign|resolve|file-proxy)/"
+)
+CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
+AHEAD = 2  # images fetched ahead at most; more would push out what annotators are working on
+
+
+class ImageError(RuntimeError):
+    """An image cannot be had; the message is one sentence that says why and what to change."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+        pixels: HxWx3 uint8 RGB, upright, read-only.
+        digest: 32 hex digits of the file's hash, the same however the image was fetched.
+    """
+
+    pixels: np.ndarray
+    digest: str
+
+
+class ImageStore:
+    """Fetches, decodes and keeps images; safe to use from several threads.
+
+    Raises:
+        ImageError: LABEL_STUDIO_URL is no address that can be asked.
+    """
+
+    def __init__(self, settings: Settings, client: LabelStudio) -> None:
+        self._settings, self._client = settings, client
+        try:
+            trusted = origin(client.url) if client.url else None
+        except FetchError as error:
+            raise ImageError(f"LABEL_STUDIO_URL cannot be used: {error}") from None
+        self._guard = Guard(trusted, settings.image_hosts)
+        self._limit = settings.image_cache_mb << 20
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[str, Picture] = OrderedDict()
+        self._bytes = self._hits = self._misses = 0
+        self._under_way: dict[str, Future[Picture]] = {}
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="image-prefetch")
+        self._planned = 0
+
+    def get(self, url: str, task_id: int | None = None) -> Picture:
+        """The image behind a value of a task's data.
+
+        Several threads that ask for one image at once share one download.
+
+        Args:
+            url: a path or address of Label Studio, http(s), data:, or s3://, gs://, azure-blob:// (presigned by
+                Label Studio, which needs `task_id`).
+
+        Raises:
+            ImageError: see its text.
+        """
+        key = _key(url, task_id)
+        with self._lock:
+            if key in self._cache:
+                self._hits += 1
+                self._cache.move_to_end(key)
+                return self._cache[key]
+            mine = key not in self._under_way
+            future = self._under_way.setdefault(key, Future())
+            self._misses += mine
+        if not mine:
+            return future.result()
+        try:
+            picture = self._load(url, task_id)
+        except BaseException as error:
+            with self._lock:
+                del self._under_way[key]
+            future.set_exception(error)
+            raise
+        with self._lock:
+            del self._under_way[key]
+            self._keep(key, picture)
+        future.set_result(picture)
+        return picture
+
+    def forget(self, url: str, task_id: int | None = None) -> None:
+        """Have the next `get` of this image fetch it again: its file has changed."""
+        with self._lock:
+            picture = self._cache.pop(_key(url, task_id), None)
+            if picture is not None:
+                self._bytes -= picture.pixels.nbytes
+
+    def prefetch(self, url: str, task_id: int | None = None) -> None:
+        """Begin to load an image in the background; dropped when enough are under way, errors only logged."""
+        key = _key(url, task_id)
+        with self._lock:
+            if key in self._cache or key in self._under_way or self._planned >= AHEAD:
+                return
+            self._planned += 1
+
+        def load() -> None:
+            try:
+                self.get(url, task_id)
+            except ImageError as error:
+                logger.info("task %s: image not fetched ahead: %s", task_id, error)
+            finally:
+                with self._lock:
+                    self._planned -= 1
+
+        self._ahead.submit(load)
+
+    def stats(self) -> dict[str, int]:
+        """Counts since start and the bytes held: hits, misses, bytes, images."""
+        with self._lock:
+            held = {"bytes": self._bytes, "images": len(self._cache)}
+            return {"hits": self._hits, "misses": self._misses, **held}
+
+    def _keep(self, key: str, picture: Picture) -> None:
+        if picture.pixels.nbytes > self._limit:
+            logger.warning(
+                "an image takes %d MB, more than the whole cache, and is loaded anew for every click: "
+                "raise CLICKMASK_IMAGE_CACHE_MB",
+                picture.pixels.nbytes >> 20,
+            )
+            return
+        self._cache[key] = picture
+        self._bytes += picture.pixels.nbytes
+        while self._bytes > self._limit:
+            _, oldest = self._cache.popitem(last=False)
+            self._bytes -= oldest.pixels.nbytes
+
+    def _load(self, url: str, task_id: int | None) -> Picture:
+        try:
+            data = self._read(url, task_id)
+        except UnicodeError:
+            raise ImageError(f"{_short(url)}: this is no address of an image") from None
+        try:
+            pixels = decode(data, self._settings.max_image_megapixels)
+        except DecodeError as error:
+            raise ImageError(f"{_short(url)}: {error}") from error
+        return Picture(pixels, hashlib.sha256(data).hexdigest()[:32])
+
+    def _read(self, url: str, task_id: int | None) -> bytes:
+        if url.startswith("data:"):
+            return self._inline(url)
+        address = self.resolve(url, task_id)
+        limit = self._settings.max_image_mb << 20
+        try:
+            try:
+                return fetch(address, self._guard, self._client.headers, limit)
+            except FetchError as error:
+                # The short-lived token may have been revoked: once more with a new one.
+                if error.status != 401 or error.origin != self._guard.trusted or not self._client.expire():
+                    raise
+                return fetch(address, self._guard, self._client.headers, limit)
+        except FetchError as error:
+            raise ImageError(f"{_short(url)}: {self._explain(error, url)}") from error
+        except LabelStudioError as error:
+            raise ImageError(f"{_short(url)}: {error}") from error
+
+    def _inline(self, url: str) -> bytes:
+        """The bytes of a data: URI (RFC 2397)."""
+        head, comma, body = url.partition(",")
+        if not comma:
+            raise ImageError("a data: URI without a comma holds no image")
+        if len(body) > (self._settings.max_image_mb << 20) * 4 // 3 + 4:
+            raise ImageError(
+                f"the data: URI is larger than {self._settings.max_image_mb} MB (CLICKMASK_MAX_IMAGE_MB)"
+            )
+        raw = unquote_to_bytes(body)
+        if not head.endswith(";base64"):
+            return raw
+        try:
+            return base64.b64decode(raw, validate=True)
+        except binascii.Error as error:
+            raise ImageError(f"the data: URI is no valid base64: {error}") from error
+
+    def resolve(self, url: str, task_id: int | None = None) -> str:
+        """The http(s) address behind a value of a task's data.
+
+        Label Studio writes addresses of its own files in several ways, with the name it knows itself by, which
+        need not be a name it has here; such paths always lead to LABEL_STUDIO_URL.
+
+        Raises:
+            ImageError: no address can be made of it.
+        """
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ImageError(f"{_short(url)}: this is no address of an image") from None
+        if parts.scheme in CLOUD_SCHEMES:
+            if task_id is None:
+                raise ImageError(
+                    f"{_short(url)}: only Label Studio can open this address, and no task is known"
+                )
+            where = base64.urlsafe_b64encode(url.encode()).decode()
+            return f"{self._base(url)}/tasks/{task_id}/presign/?{urlencode({'fileuri': where})}"
+        if not parts.scheme and not url.startswith("/"):
+            raise ImageError(f"{_short(url)}: neither a path of Label Studio (/data/...) nor a full address")
+        relative = not parts.scheme and not parts.netloc
+        served = STUDIO_PATH.search(parts.path)
+        if relative or (served and self._client.url and not self._listed(url)):
+            path = parts.path[served.start() :] if served else self._below(parts.path)
+            return self._base(url) + path + (f"?{parts.query}" if parts.query else "")
+        return url
+
+    def _listed(self, url: str) -> bool:
+        try:
+            return self._guard.lists(origin(url))
+        except FetchError:
+            return False
+
+    def _below(self, path: str) -> str:
+        """A path without the sub-path that Label Studio may live under."""
+        prefix = urlsplit(self._client.url).path
+        return path[len(prefix) :] if path.startswith(prefix + "/") else path
+
+    def _base(self, url: str) -> str:
+        if not self._client.url:
+            raise ImageError(
+                f"{_short(url)}: LABEL_STUDIO_URL is not set, so Label Studio cannot be asked for it"
+            )
+        return self._client.url
+
+    def _explain(self, error: FetchError, url: str) -> str:
+        """What an HTTP status means here, and what to change."""
+        status = error.status
+        if status is None:
+            return str(error)
+        if error.origin != self._guard.trusted:
+            hints = {
+                401: ", no access",
+                403: ", no access: was a signed address too old?",
+                404: ", no such file",
+            }
+            return f"{error}{hints.get(status, '')}"
+        if status == 401:
+            if not self._settings.label_studio_api_key:
+                return "Label Studio wants a token: set LABEL_STUDIO_API_KEY"
+            return (
+                "Label Studio refused the token (401): set LABEL_STUDIO_API_KEY to a personal access token, or "
+                "enable legacy tokens for the organization"
+            )
+        if status == 403:
+            return (
+                "Label Studio denies access (403): the account of LABEL_STUDIO_API_KEY must be a member of the "
+                "project, and local files need LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED in Label Studio"
+            )
+        if status == 404 and urlsplit(url).scheme in CLOUD_SCHEMES:
+            return "Label Studio finds no storage for it: connect this bucket in the project's Cloud Storage settings"
+        if status == 404:
+            return (
+                "Label Studio has no such file (404): was the storage synced, and is LABEL_STUDIO_URL right?"
+            )
+        return f"Label Studio could not give it ({status}): is the file still there? Its log may say more"
+
+
+def _key(url: str, task_id: int | None) -> str:
+    """What an image is cached under: its address, or a hash of data that is the address.
+
+    What an address in a bucket leads to depends on the storages of the task's project.
+    """
+    if url.startswith(tuple(f"{scheme}:" for scheme in CLOUD_SCHEMES)):
+        return f"{task_id} {url}"
+    return url if len(url) < 4096 else hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()
+
+
+def _short(url: str) -> str:
+    """An address for a message: without long data, and without a query, which may hold a signature."""
+    if url.startswith("data:"):
+        return "data: URI"
+    path, _, query = url.partition("?")
+    shown = url if path.endswith("/data/local-files/") and query.startswith("d=") else path
+    return shown[:120].encode("ascii", "backslashreplace").decode()

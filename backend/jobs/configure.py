@@ -1,0 +1,9 @@
+"""When fine-tuning jobs begin, as the settings say."""
+
+from backend.settings import Settings
+from fine_tune.project.scheduler import Policy
+
+
+def policy(settings: Settings) -> Policy:
+    """What a `fine_tune.project.scheduler.Trigger` goes by."""
+    return Policy(settings.accept, settings.train_after, settings.train_pause_s, settings.train_timeout_s)

@@ -1,0 +1,150 @@
+"""What an RQ worker runs: one fine-tuning job of a project, in a fresh process."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+import torch
+from rq import Retry, get_current_job
+from rq.job import Job
+
+from backend.jobs.annotation_source import ProjectSource
+from backend.jobs.configure import policy
+from backend.settings import Settings
+from fine_tune.data import synthetic_scenes
+from fine_tune.project.job import Cancelled, Report, Setup, fine_tune
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.lock import Taken, turn
+from fine_tune.project.outcome import Outcome, remember
+from fine_tune.project.scheduler import Trigger
+from fine_tune.training.fine_tuner import Effort
+from model.versions.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+REPORT_S = 1.0
+TURN = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other one needs
+
+
+def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
+    """Fine-tune a project; called by RQ, which keeps what is returned (`Outcome.as_json`).
+
+    Where another worker has the project's turn, RQ is told to call again.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings, job = Settings.from_env(), get_current_job()
+    assert job is not None, "called by RQ"
+    trigger = Trigger(job.connection, policy(settings))
+    try:
+        outcome = learn(project, settings, job.connection, Reporter(job, trigger.cancelled), force)
+    except Exception as error:
+        job.meta["problem"] = str(error) or type(error).__name__
+        job.save_meta()  # RQ keeps no reason for a job that it tries again
+        if isinstance(error, Taken):
+            return TURN
+        raise
+    logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
+    return outcome.as_json()
+
+
+def learn(project: int, settings: Settings, client: Any, report: Report, force: bool = False) -> Outcome:
+    """Fine-tune a project when it is its turn, in a worker or in the foreground.
+
+    However it ends, the pause before the next automatic job begins then; annotations that came meanwhile may queue
+    that job.
+
+    Raises:
+        Taken: another process does that now.
+        Exception: what `fine_tune` raises, except `Cancelled`.
+    """
+    trigger, started = Trigger(client, policy(settings)), time.time()
+    with turn(client, project):
+        failed = True
+        try:
+            outcome = fine_tune(
+                project, ProjectSource(project, settings), setup(settings, client), report, force
+            )
+            failed = False
+        except Cancelled:
+            outcome, failed = Outcome("cancelled", "somebody cancelled it"), False
+        finally:
+            trigger.mark_end(project, failed)
+        outcome = dataclasses.replace(outcome, seconds=outcome.at - started)
+        remember(client, project, outcome)
+    trigger.count(project)
+    return outcome
+
+
+def setup(settings: Settings, client: Any) -> Setup:
+    """The parts of a job, as the settings say.
+
+    Raises:
+        ValueError: the replay bundle or the general set cannot be read, or there are fewer GPUs than are to train.
+    """
+    from model.evaluation.datasets import read_folder
+
+    replay = None
+    if settings.replay is not None:
+        from fine_tune.data.bundle import read
+        from fine_tune.data.object_sampler import ObjectSampler
+
+        replay = ObjectSampler(read(settings.replay)).plain
+    chosen = settings.general_set
+    return Setup(
+        registry=Registry(settings.home, settings.registry),
+        ledger=Ledger(client),
+        accept=settings.accept,
+        effort=_effort(settings),
+        keep=settings.keep_versions,
+        device=settings.device,
+        threads=settings.threads,
+        precision=settings.precision,
+        replay=replay,
+        general=synthetic_scenes.samples() if chosen is None else read_folder(Path(chosen), max_objects=40),
+    )
+
+
+def _effort(settings: Settings) -> Effort:
+    on_cpu, gpus = settings.device in ("cpu", "openvino"), torch.cuda.device_count()
+    if gpus and not on_cpu and settings.train_devices > gpus:
+        raise ValueError(
+            f"CLICKMASK_TRAIN_DEVICES is {settings.train_devices}, and this worker sees {gpus} GPUs: so many at most"
+        )
+    return Effort(
+        settings.train_minutes,
+        settings.train_steps or None,
+        accelerator="cpu" if on_cpu else "auto",
+        devices=settings.train_devices,
+    )
+
+
+class Reporter:
+    """Puts progress into the job's meta, not too often, and ends the job when somebody asked for that.
+
+    A Redis that does not answer does not end the training.
+    """
+
+    def __init__(self, job: Job, cancelled: Callable[[str], bool]) -> None:
+        self._job, self._cancelled = job, cancelled
+        self._phase, self._next = "", 0.0
+
+    def __call__(self, phase: str, share: float, **facts: Any) -> None:
+        """Note where the job stands; raises `Cancelled`."""
+        now = time.monotonic()
+        if phase == self._phase and now < self._next:
+            return
+        self._phase, self._next = phase, now + REPORT_S
+        self._job.meta.update({"step": None, "loss": None, "eta_s": None, "problem": None, **facts})
+        self._job.meta.update(phase=phase, share=round(share, 3), at=time.time())
+        try:
+            self._job.save_meta()
+            if self._cancelled(self._job.id):
+                raise Cancelled(self._job.id)
+        except redis.RedisError as error:
+            logger.warning("progress is not shown: %s", error)

@@ -1,0 +1,92 @@
+"""Finds what webhooks missed where nothing is trained: now and then, projects are compared with Label Studio.
+
+A lost event may be the very one that would have begun a training. Only projects are asked for their annotations in
+which something has changed since the last comparison.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from rq import Queue, get_current_job
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.jobs.annotation_source import ProjectSource
+from backend.jobs.configure import policy
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.settings import Settings
+from fine_tune.data.project_samples import SourceError
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.scheduler import QUEUE, Trigger
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "clickmask:reconciliation:"
+DONE = f"{PREFIX}done"  # there for as long as no comparison is due
+STATES = f"{PREFIX}states"  # hash: project -> `LabelStudio.state` that it was last compared at
+TASK = "backend.jobs.reconcile_job.run"  # by name: it is imported where it runs
+TIMEOUT_S = 3600
+
+
+def enqueue(client: Any, every_s: int) -> Job | None:
+    """Queue a comparison if one is due; whichever worker asks first, and however many do.
+
+    Args:
+        client: a `redis.Redis` client. Its errors pass through.
+        every_s: the period; 0 for never.
+    """
+    if not every_s or not client.set(DONE, 1, nx=True, ex=every_s):
+        return None
+    queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
+    return queue.enqueue(
+        TASK,
+        job_timeout=TIMEOUT_S,
+        result_ttl=0,
+        failure_ttl=86400,
+        description="compare with Label Studio",
+    )
+
+
+def run() -> None:
+    """Compare all projects; called by RQ."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    job = get_current_job()
+    assert job is not None, "called by RQ"
+    compare_all(Settings.from_env(), job.connection)
+
+
+def compare_all(settings: Settings, client: Any) -> None:
+    """Compare all projects that clickmask knows, and queue the jobs that there is reason for.
+
+    One that cannot be read does not keep the others from being compared.
+    """
+    trigger, studio = Trigger(client, policy(settings)), LabelStudio(settings)
+    for project in Ledger(client).projects():
+        try:
+            compare(project, settings, studio, client)
+        except (LabelStudioError, SourceError) as error:
+            logger.warning("project %d is not compared: %s", project, error)
+            continue  # a job could not read it either
+        # Also where nothing has changed: a server may have died between an event's record and its job.
+        if not trigger.running(project):
+            trigger.count(project)
+
+
+def compare(project: int, settings: Settings, studio: LabelStudio, client: Any) -> None:
+    """Bring the ledger up to date if the project has changed.
+
+    Raises:
+        LabelStudioError, SourceError: Label Studio cannot be asked.
+    """
+    state = studio.state(project)  # before asking for annotations: what comes meanwhile changes it again
+    known = client.hget(STATES, str(project))
+    if known is not None and known.decode() == state:
+        return
+    newer, gone = Ledger(client).reconcile(project, ProjectSource(project, settings).annotations)
+    client.hset(STATES, str(project), state)
+    if newer or gone:
+        logger.info(
+            "project %d: webhooks missed %d new or changed and %d deleted annotations", project, newer, gone
+        )

@@ -1,0 +1,136 @@
+"""Webhook events on their way into the ledger: taken at once, written in the background, never lost unseen.
+
+Label Studio waits at most a second for a webhook, inside the annotator's request, and never sends it again. So an
+event is only put in line here; a thread writes it as soon as Redis takes it. What cannot be kept is logged with
+its annotation, and turns up again when annotations are compared with Label Studio before training.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import redis
+
+from backend.metrics import Metrics
+from backend.redis_store import Store
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.scheduler import Policy, Trigger
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 1000
+RETRY_S = 2.0
+ACTIONS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "REVIEW_CREATED",
+    "REVIEW_UPDATED",
+    "START_TRAINING",
+)
+
+
+class Events:
+    """The line of events of one process."""
+
+    def __init__(
+        self, store: Store, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
+    ) -> None:
+        client = store.client()
+        self._trigger = None if client is None else Trigger(client, policy)
+        self._ledger = None if client is None else Ledger(client)
+        self._metrics, self._retry_s = metrics, retry_s
+        self._line: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(BACKLOG)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="webhook-events", daemon=True)
+        self._thread.start()
+
+    def put(self, action: str, body: dict[str, Any]) -> bool:
+        """Take an event; returns at once. False where it cannot be kept, which is logged."""
+        outcome = "lost"
+        if self._ledger is None:
+            logger.error(
+                "%s is lost: no Redis is configured, set CLICKMASK_REDIS_URL", describe(action, body)
+            )
+        else:
+            try:
+                self._line.put_nowait((action, _without_masks(body)))
+                outcome = "taken"
+            except queue.Full:
+                logger.error("%s is lost: %d events wait for Redis", describe(action, body), BACKLOG)
+        # A name that anybody may send is no label: each would be kept for ever.
+        self._metrics.events.labels(action if action in ACTIONS else "other", outcome).inc()
+        return outcome == "taken"
+
+    def flush(self) -> None:
+        """Wait until every event was written or given up."""
+        self._line.join()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Write what is left, for a while, and log what could not be written."""
+        self._stopped.set()
+        with suppress(queue.Full):
+            self._line.put(("", {}), timeout=timeout_s)
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        while True:
+            action, body = self._line.get()
+            try:
+                if action:
+                    self._write(action, body)
+            finally:
+                self._line.task_done()
+            if self._stopped.is_set() and self._line.empty():
+                return
+
+    def _write(self, action: str, body: dict[str, Any]) -> None:
+        assert self._ledger is not None and self._trigger is not None
+        failed = False
+        while True:
+            try:
+                self._ledger.record(action, body)
+                self._trigger.consider(action, body)
+            except (ValueError, redis.DataError) as error:
+                logger.error("%s is left out: %s", describe(action, body), error)
+                return
+            except redis.RedisError as error:
+                if self._stopped.is_set():
+                    logger.error("%s is lost at shutdown: %s", describe(action, body), error)
+                    return
+                if not failed:
+                    logger.warning("%s waits for Redis: %s", describe(action, body), error)
+                failed = True
+                time.sleep(self._retry_s)
+            except Exception as error:  # all events share this thread: one that is odd must not end it
+                logger.error("%s is left out: %s", describe(action, body), type(error).__name__)
+                return
+            else:
+                return
+
+
+def describe(action: str, body: dict[str, Any]) -> str:
+    """Say which event it is, without anything secret."""
+    annotation, project = body.get("annotation"), body.get("project")
+    parts = [action]
+    if isinstance(annotation, dict):
+        parts.append(f"annotation {annotation.get('id')} of task {annotation.get('task')}")
+    if isinstance(project, dict):
+        parts.append(f"project {project.get('id')}")
+    return ", ".join(parts)
+
+
+def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
+    """Only what the ledger reads, so that a long line does not hold thousands of masks."""
+    kept = dict(body)
+    if isinstance(body.get("annotation"), dict):
+        kept["annotation"] = {key: value for key, value in body["annotation"].items() if key != "result"}
+    if isinstance(body.get("project"), dict):
+        kept["project"] = {"id": body["project"].get("id")}
+    kept.pop("task", None)
+    return kept

@@ -1,0 +1,295 @@
+"""A small client of Label Studio's API: both kinds of token, any sub-path, errors that say what to change."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from backend.label_studio.tokens import lifetime, token_kind
+from backend.settings import Settings
+
+TIMEOUT_S = (3.0, 30.0)  # connect, read
+EXCHANGE_TIMEOUT_S = (3.0, 10.0)
+EXPORT_TIMEOUT_S = (3.0, 600.0)  # Label Studio makes the whole export before it answers
+MARGIN_S = 30.0  # tokens are renewed that long before they end
+PAGE = 100
+
+# Else addresses in cloud storage come as Label Studio's own, and whoever writes the data back would lose them.
+AS_STORED = {"resolve_uri": "false"}
+
+Record = dict[str, Any]
+
+
+class LabelStudioError(RuntimeError):
+    """Label Studio refused or did not answer; the message is one sentence that says what to change.
+
+    `status` is the HTTP status, None without an answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LabelStudio:
+    """The Label Studio that LABEL_STUDIO_URL names, as the owner of LABEL_STUDIO_API_KEY.
+
+    Safe to use from several threads. Every method raises `LabelStudioError`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = (settings.label_studio_url or "").rstrip("/")
+        self._token = (settings.label_studio_api_key or "").strip()
+        self._kind = token_kind(self._token)
+        self._lock = threading.Lock()
+        self._access, self._expires = "", 0.0
+
+    def headers(self) -> dict[str, str]:
+        """Credentials for one request; a personal access token is exchanged for a short-lived one first."""
+        if not self._token:
+            return {}
+        if self._kind == "legacy":
+            return {"Authorization": f"Token {self._token}"}
+        return {"Authorization": f"Bearer {self._token if self._kind == 'access' else self._renewed()}"}
+
+    def expire(self) -> bool:
+        """Forget the short-lived token; False where the next request will not get a new one."""
+        with self._lock:
+            self._expires = 0.0
+        return self._kind == "refresh"
+
+    def _renewed(self) -> str:
+        with self._lock:
+            if time.monotonic() > self._expires - MARGIN_S:
+                asked = time.monotonic()
+                self._access = self._exchange()
+                self._expires = asked + lifetime(self._access)
+            return self._access
+
+    def _exchange(self) -> str:
+        path, body = "/api/token/refresh/", {"refresh": self._token}
+        answer = self._send("POST", path, {}, json=body, timeout=EXCHANGE_TIMEOUT_S)
+        if answer.status_code in (400, 401, 403):
+            raise LabelStudioError(
+                f"Label Studio does not accept the personal access token (status {answer.status_code}): "
+                "create a new one under Account & Settings and set LABEL_STUDIO_API_KEY",
+                answer.status_code,
+            )
+        access = self._decoded(answer, path)
+        if not isinstance(access, dict) or not isinstance(access.get("access"), str):
+            raise LabelStudioError(f"{self.url}{path} gave no token: is LABEL_STUDIO_URL right?")
+        return str(access["access"])
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """Send one request and return the decoded JSON (None for an empty body).
+
+        Args:
+            path: below LABEL_STUDIO_URL, with a leading slash.
+            options: as for `requests.request` (json, params, files, ...).
+        """
+        answer = self._send(method, path, self.headers(), **options)
+        if answer.status_code == 401 and self.expire():
+            answer = self._send(method, path, self.headers(), **options)
+        return self._decoded(answer, path)
+
+    def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> requests.Response:
+        if not self.url:
+            raise LabelStudioError("LABEL_STUDIO_URL is not set: set it to the address of your Label Studio")
+
+        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers.update(headers)  # as `auth`, because ~/.netrc would replace a header
+            return request
+
+        options = {"timeout": TIMEOUT_S, "allow_redirects": False, **options}
+        try:
+            return requests.request(method, self.url + path, auth=authorize, **options)
+        except requests.exceptions.RequestException as error:
+            raise LabelStudioError(_unreachable(self.url, error)) from None
+
+    def _decoded(self, answer: requests.Response, path: str) -> Any:
+        if answer.is_redirect:
+            place = answer.headers["Location"].split("?")[0]
+            raise LabelStudioError(
+                f"{self.url}{path} leads to {place}: set LABEL_STUDIO_URL to where Label Studio really is"
+            )
+        if answer.status_code >= 400:
+            raise LabelStudioError(_explain(answer, path, bool(self._token)), answer.status_code)
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError:
+            raise LabelStudioError(
+                f"{self.url}{path} answered with something else than JSON: is LABEL_STUDIO_URL right?"
+            ) from None
+
+    # --- what clickmask needs of the API
+
+    def version(self) -> str:
+        """Label Studio's version, such as "1.23.2"."""
+        answer = self.call("GET", "/api/version")
+        return str(
+            answer.get("release") or answer.get("label-studio-os-package", {}).get("version", "unknown")
+        )
+
+    def whoami(self) -> Record:
+        """The account behind the token."""
+        return self.call("GET", "/api/current-user/whoami")
+
+    def projects(self) -> Iterator[Record]:
+        """All projects the account sees."""
+        return self._pages("/api/projects", "results", "count")
+
+    def project(self, project: int) -> Record:
+        """One project, with its label config."""
+        return self.call("GET", f"/api/projects/{project}/")
+
+    def create_project(self, **fields: Any) -> Record:
+        """Create a project from its fields (title, label_config, ...)."""
+        return self.call("POST", "/api/projects/", json=fields)
+
+    def update_project(self, project: int, **fields: Any) -> Record:
+        """Change some fields of a project."""
+        return self.call("PATCH", f"/api/projects/{project}/", json=fields)
+
+    def tasks(self, project: int) -> Iterator[Record]:
+        """All tasks of a project with data, annotations, predictions; data as in `task`."""
+        return self._pages("/api/tasks", "tasks", "total", project=project, fields="all", **AS_STORED)
+
+    def task(self, task: int) -> Record:
+        """One task with its annotations, and its data as stored (s3://..., not Label Studio's own way to it)."""
+        return self.call("GET", f"/api/tasks/{task}/", params=AS_STORED)
+
+    def update_task(self, task: int, data: Record) -> Record:
+        """Replace a task's data."""
+        return self.call("PATCH", f"/api/tasks/{task}/", json={"data": data})
+
+    def import_tasks(self, project: int, tasks: list[Record]) -> Record:
+        """Add tasks to a project."""
+        return self.call("POST", f"/api/projects/{project}/import", json=tasks)
+
+    def upload(self, project: int, files: list[Path]) -> Record:
+        """Upload image files; each becomes a task."""
+        # One name each: of several files under one name, Label Studio takes the last.
+        parts = [(f"file{n}", (path.name, path.read_bytes())) for n, path in enumerate(files)]
+        return self.call("POST", f"/api/projects/{project}/import", files=parts)
+
+    def annotation(self, annotation: int) -> Record:
+        """One annotation with its results."""
+        return self.call("GET", f"/api/annotations/{annotation}/")
+
+    def annotated_tasks(self, project: int) -> list[Record]:
+        """All tasks that carry annotations, with the full results of each."""
+        path = f"/api/projects/{project}/export"
+        return self.call("GET", path, params={"exportType": "JSON"}, timeout=EXPORT_TIMEOUT_S)
+
+    def state(self, project: int) -> str:
+        """A text that becomes another one whenever an annotation of the project comes, changes or goes."""
+        number = self.project(project)["total_annotations_number"]
+        query = json.dumps({"ordering": ["-tasks:updated_at"]})
+        params = {"project": project, "page": 1, "page_size": 1, "query": query, **AS_STORED}
+        newest = [task["updated_at"] for task in self.call("GET", "/api/tasks", params=params)["tasks"]]
+        return f"{number} {newest}"
+
+    def create_annotation(self, task: int, result: list[Record], **fields: Any) -> Record:
+        """Add an annotation to a task."""
+        return self.call("POST", f"/api/tasks/{task}/annotations/", json={"result": result, **fields})
+
+    def ml_backends(self, project: int) -> list[Record]:
+        """The ML backends of a project."""
+        return self.call("GET", "/api/ml", params={"project": project})
+
+    def create_ml_backend(self, **fields: Any) -> Record:
+        """Connect an ML backend (project, url, title, is_interactive, auth_method, ...)."""
+        return self.call("POST", "/api/ml", json=fields)
+
+    def update_ml_backend(self, backend: int, **fields: Any) -> Record:
+        """Change some fields of an ML backend."""
+        return self.call("PATCH", f"/api/ml/{backend}", json=fields)
+
+    def delete_ml_backend(self, backend: int) -> None:
+        """Disconnect an ML backend."""
+        self.call("DELETE", f"/api/ml/{backend}")
+
+    def webhooks(self, project: int) -> list[Record]:
+        """The webhooks of a project."""
+        return self.call("GET", "/api/webhooks/", params={"project": project})
+
+    def create_webhook(self, **fields: Any) -> Record:
+        """Add a webhook (project, url, headers, ...)."""
+        return self.call("POST", "/api/webhooks/", json=fields)
+
+    def delete_webhook(self, webhook: int) -> None:
+        """Remove a webhook."""
+        self.call("DELETE", f"/api/webhooks/{webhook}/")
+
+    def update_webhook(self, webhook: int, **fields: Any) -> Record:
+        """Change some fields of a webhook (url, headers, ...)."""
+        return self.call("PATCH", f"/api/webhooks/{webhook}/", json=fields)
+
+    def views(self, project: int) -> list[Record]:
+        """The Data Manager's tabs of a project."""
+        return self.call("GET", "/api/dm/views/", params={"project": project})
+
+    def save_view(self, project: int, data: Record, view: int | None = None) -> Record:
+        """Create a tab of the Data Manager, or replace the one with the given id."""
+        body = {"project": project, "data": data}
+        if view is None:
+            return self.call("POST", "/api/dm/views/", json=body)
+        return self.call("PATCH", f"/api/dm/views/{view}/", json=body)
+
+    def _pages(self, path: str, key: str, total: str, **params: Any) -> Iterator[Record]:
+        """Everything of a paged list; a page after the last one would be an error."""
+        page, seen = 1, 0
+        while True:
+            answer = self.call("GET", path, params={"page": page, "page_size": PAGE, **params})
+            yield from answer[key]
+            seen += len(answer[key])
+            if not answer[key] or seen >= answer[total]:
+                return
+            page += 1
+
+
+def _unreachable(url: str, error: Exception) -> str:
+    hint = "is it running, and is LABEL_STUDIO_URL right?"
+    if "localhost" in url or "127.0.0.1" in url:
+        hint += (
+            " (inside a container localhost is the container itself: use the service's or the host's name)"
+        )
+    kind = "did not answer in time" if isinstance(error, requests.exceptions.Timeout) else "cannot be reached"
+    return f"Label Studio at {url} {kind}: {hint}"
+
+
+def _explain(answer: requests.Response, path: str, has_token: bool) -> str:
+    """One sentence for an error status, with what Label Studio said of it."""
+    status, said = answer.status_code, _detail(answer)
+    if status == 401:
+        return (
+            f"Label Studio refused the token (401: {said}): set LABEL_STUDIO_API_KEY to a personal access token, or "
+            "enable legacy tokens for the organization"
+            if has_token
+            else "Label Studio wants a token: set LABEL_STUDIO_API_KEY to a personal access token"
+        )
+    if status == 403:
+        return f"the account behind LABEL_STUDIO_API_KEY may not use {path} (403: {said})"
+    if status == 404:
+        return f"Label Studio has no {path} for this account (404: {said}): is LABEL_STUDIO_URL right?"
+    if status < 500:
+        return f"Label Studio refused {path} ({status}: {said})"
+    return f"Label Studio failed at {path} ({status}): look into its log"
+
+
+def _detail(answer: requests.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.reason or "no reason given"
+    if not isinstance(body, dict):
+        return str(body)[:300]
+    return str(body.get("validation_errors") or body.get("detail") or body)[:300]

@@ -1,0 +1,122 @@
+"""A Label Studio of our own, for the demo and for end-to-end tests: started, signed up and stopped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from backend.operations.supervisor import end, free_port, spawn, tail
+
+START_LIMIT_S = 600.0  # a first start creates the database, which takes a minute or more
+
+# Label Studio's own names. It refuses backends and webhooks at private addresses unless told otherwise, and
+# reports to its makers unless the addresses are empty (unset, they have real defaults).
+ENVIRONMENT = {
+    "COLLECT_ANALYTICS": "false",
+    "SENTRY_DSN": "",
+    "FRONTEND_SENTRY_DSN": "",
+    "LATEST_VERSION_CHECK": "false",
+    "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
+    "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
+    "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+}
+
+
+class LabelStudioStartError(RuntimeError):
+    """Label Studio ended or did not answer in time; the message holds the end of its log."""
+
+
+class LabelStudioServer:
+    """One Label Studio process with its own data folder.
+
+    Args:
+        executable: its command, label-studio.
+        folder: for its data, log, token and password.
+        port: taken if it is free, else any.
+        switches: settings of Label Studio that differ from `ENVIRONMENT`.
+
+    Attributes:
+        url, email, password: where and as whom to log in.
+        token: the account's legacy API token.
+        process: while it runs.
+    """
+
+    email = "admin@clickmask.local"
+
+    def __init__(
+        self, executable: Path, folder: Path, port: int = 0, switches: Mapping[str, str] | None = None
+    ) -> None:
+        self._executable, self._folder, self._switches = executable, folder, switches or {}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port(port)  # Label Studio itself would silently take another one
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.token, self.password = self._secret("token", 20), self._secret("password", 6)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _secret(self, name: str, size: int) -> str:
+        """A random secret of this data folder; the same at every start, since the account is made only once."""
+        path = self._folder / name
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(size))
+        return path.read_text()
+
+    @property
+    def first_start(self) -> bool:
+        """True while there is no database yet."""
+        return not (self._folder / "data" / "label_studio.sqlite3").exists()
+
+    @property
+    def log(self) -> Path:
+        """What Label Studio prints."""
+        return self._folder / "label-studio.log"
+
+    def start(self, on_wait: Callable[[float], None] = lambda seconds: None) -> None:
+        """Start and wait until it answers; `on_wait` is called about once a second with the seconds so far.
+
+        Raises:
+            LabelStudioStartError: see there.
+        """
+        command = [
+            str(self._executable), "start", "--no-browser", "--data-dir", str(self._folder / "data"),
+            "--internal-host", "127.0.0.1", "--port", str(self.port), "--username", self.email,
+            "--password", self.password, "--user-token", self.token,
+        ]  # fmt: skip
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LABEL_STUDIO_", "HEARTEX_"))}
+        own = {"HOME": str(self._folder), "LABEL_STUDIO_HOST": self.url}
+        self.log.unlink(missing_ok=True)
+        self.process = spawn(command, {**inherited, **ENVIRONMENT, **own, **self._switches}, self.log)
+        begin = time.monotonic()
+        while not self._answers():
+            waited = time.monotonic() - begin
+            if self.process.poll() is not None or waited > START_LIMIT_S:
+                self.stop()
+                said = tail(self.log).replace(self.token, "<token>").replace(self.password, "<password>")
+                raise LabelStudioStartError(f"Label Studio did not start within {waited:.0f} s:\n{said}")
+            on_wait(waited)
+            time.sleep(1.0)
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/health", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> None:
+        """End the process and all it started."""
+        if self.process is not None:
+            end(self.process)
+            self.process = None
+
+    def __enter__(self) -> LabelStudioServer:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.stop()

@@ -1,0 +1,106 @@
+"""The processes of one installation together: Redis, the web server and a worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import requests
+
+from backend.operations.embedded_redis import EmbeddedRedis
+from backend.operations.supervisor import Supervisor
+from backend.settings import Settings
+
+READY_LIMIT_S = 300.0  # a first start converts the model
+POLL_S = 0.25
+
+
+class StackError(RuntimeError):
+    """The processes cannot run together as they are set up; the message says what to change."""
+
+
+@contextmanager
+def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supervisor, Settings]]:
+    """Start Redis (unless one is given), the web server and a worker; all of them end with the context.
+
+    Args:
+        logs: folder for their output; None for this process's own.
+
+    Yields:
+        The supervisor of the children, and the settings they have.
+
+    Raises:
+        StackError: the port is taken.
+        EmbeddedRedisError: see there.
+    """
+    if not _free(settings):
+        raise StackError(
+            f"another program listens on {settings.host}:{settings.port}: stop it (an earlier clickmask?) or "
+            "set CLICKMASK_PORT to another port"
+        )
+    with ExitStack() as stack:
+        server = EmbeddedRedis(settings.home) if settings.redis_url is None else None
+        if server is not None:
+            settings = dataclasses.replace(settings, redis_url=stack.enter_context(server))
+        children = stack.enter_context(Supervisor())
+        if server is not None:
+            children.watch(server.child)
+        for name, title in (("serve", "the web server"), ("worker", "the worker")):
+            log = None if logs is None else logs / f"{name}.log"
+            children.start(title, [name], settings.to_env(), log)
+        yield children, settings
+
+
+def status(url: str) -> dict[str, object] | None:
+    """What the backend at `url` says of itself at /ready; None where it does not answer yet."""
+    try:
+        return dict(requests.get(f"{url}/ready", timeout=5).json())
+    except (requests.RequestException, ValueError):
+        return None
+
+
+def url_of(settings: Settings) -> str:
+    """The web server's address on this machine."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "[::]") else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def wait_until_ready(
+    check: Callable[[], None], url: str, sleep: Callable[[float], None]
+) -> dict[str, object]:
+    """Wait until the backend at `url` has its model; returns its status.
+
+    Args:
+        check: raises where waiting is in vain.
+        sleep: waits for so many seconds.
+
+    Raises:
+        StackError: the model cannot be loaded, or takes too long.
+    """
+    waited = 0.0
+    while waited < READY_LIMIT_S:
+        check()
+        found = status(url)
+        if found is not None and found["ready"]:
+            return found
+        if found is not None and found["problems"]:
+            raise StackError(f"the model cannot be served: {found['reason']}")
+        sleep(POLL_S)
+        waited += POLL_S
+    raise StackError(f"the backend at {url} was not ready within {READY_LIMIT_S:.0f} s: see its log")
+
+
+def _free(settings: Settings) -> bool:
+    if settings.host.startswith("unix:"):
+        return True
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host.strip("[]"), settings.port))
+        except OSError:
+            return False
+    return True

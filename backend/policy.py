@@ -1,9 +1,0 @@
-"""When fine-tuning jobs begin, as the settings say."""
-
-from backend.settings import Settings
-from fine_tune.trigger import Policy
-
-
-def policy(settings: Settings) -> Policy:
-    """What a `fine_tune.trigger.Trigger` goes by."""
-    return Policy(settings.accept, settings.train_after, settings.train_pause_s, settings.train_timeout_s)

@@ -1,0 +1,192 @@
+"""Annotated tasks and events -> every object with its predicted quality and the reasons, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
+from backend.review.click_log import Event
+from backend.review.object_history import Joined, ObjectTrace, abandoned, join, traced
+from fine_tune.quality.calibration import Calibration
+from fine_tune.quality.network import Quality, QualityModel
+
+REASONS = 3  # named at most
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One accepted object.
+
+    Attributes:
+        task, annotation: Label Studio's numbers.
+        annotator: e-mail where the trace knows it, else "user <number>".
+        joined: the object and how it was made.
+        quality: predicted, calibrated.
+        reasons: what speaks for a look, strongest first; the number of clicks always.
+    """
+
+    task: int
+    annotation: int
+    annotator: str
+    joined: Joined
+    quality: Quality
+    reasons: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Label names of the object."""
+        return ", ".join(self.joined.accepted.regions[0].labels) or "(no label)"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All rated objects of a project.
+
+    Attributes:
+        rated: worst first.
+        untraced: accepted objects that no clicks are known of; they cannot be rated.
+        abandoned: objects of annotated tasks that were clicked but not kept.
+    """
+
+    rated: tuple[Rated, ...]
+    untraced: int
+    abandoned: int
+
+    def by_task(self) -> dict[int, float]:
+        """The quality of a task is that of its worst object."""
+        worst: dict[int, float] = {}
+        for entry in self.rated:
+            worst[entry.task] = min(worst.get(entry.task, 1.0), entry.quality.iou)
+        return worst
+
+    def by_annotator(self) -> dict[str, list[float]]:
+        """Predicted IoUs of every annotator."""
+        found: dict[str, list[float]] = {}
+        for entry in self.rated:
+            found.setdefault(entry.annotator, []).append(entry.quality.iou)
+        return found
+
+
+def rank(
+    tasks: Iterable[dict[str, Any]],
+    events: Iterable[Event],
+    model: QualityModel,
+    calibration: Calibration | None = None,
+) -> Ranking:
+    """Rate every accepted object of the tasks (as Label Studio exports them); skipped annotations have none."""
+    calibration = calibration or Calibration()
+    traces = _by_task(events)
+    entries: list[tuple[int, dict[str, Any], Joined]] = []
+    untraced = left = 0
+    for task in tasks:
+        number = int(task["id"])
+        joined = [
+            (annotation, entry)
+            for annotation in finished(task)
+            for entry in join(objects(accepted(annotation["result"])), traces.get(number, ()))
+        ]
+        entries += [(number, annotation, entry) for annotation, entry in joined if entry.trace]
+        untraced += sum(entry.trace is None for _, entry in joined)
+        if joined:
+            left += len(abandoned([entry for _, entry in joined], traces.get(number, ())))
+    found = model.predict([trace for *_, entry in entries if (trace := entry.to_trace())])
+    rated = [
+        _rated(number, annotation, entry, calibration.apply(quality))
+        for (number, annotation, entry), quality in zip(entries, found, strict=True)
+    ]
+    return Ranking(tuple(sorted(rated, key=lambda entry: entry.quality.iou)), untraced, left)
+
+
+def finished(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Annotations of a task that were submitted and not skipped."""
+    for annotation in task.get("annotations") or ():
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled") and annotation.get("result"):
+            yield annotation
+
+
+def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[Rated, float]]:
+    """Rated objects whose IoU with another opinion of the same task is known, with that IoU.
+
+    The opinion is the task's ground truth where there is one, else what other people annotated; with several, the
+    mean. An object that the other opinion does not have counts as IoU 0.
+    """
+    annotations = {int(task["id"]): list(finished(task)) for task in tasks}
+    known = []
+    for entry in ranking.rated:
+        own = [a for a in annotations.get(entry.task, ()) if a["id"] == entry.annotation]
+        others = [a for a in annotations.get(entry.task, ()) if a["id"] != entry.annotation]
+        truth = [a for a in others if a.get("ground_truth")]
+        if not truth and own and own[0].get("ground_truth"):
+            continue  # it is the truth itself: nothing better to compare it with
+        opinions = truth or [a for a in others if author(a) != author(own[0])] if own else []
+        if opinions:
+            ious = [_best_iou(entry.joined.accepted, objects(accepted(a["result"]))) for a in opinions]
+            known.append((entry, float(np.mean(ious))))
+    return known
+
+
+def author(annotation: dict[str, Any]) -> str:
+    """Who made an annotation: its e-mail, else "user <number>"."""
+    user = annotation.get("completed_by")
+    if isinstance(user, dict):
+        return str(user.get("email") or f"user {user.get('id')}")
+    return f"user {user}"
+
+
+def _by_task(events: Iterable[Event]) -> dict[int, list[ObjectTrace]]:
+    traces: dict[int, list[ObjectTrace]] = {}
+    for trace in traced(events):
+        task = trace.events[-1].task
+        if task is not None:
+            traces.setdefault(task, []).append(trace)
+    return traces
+
+
+def _rated(task: int, annotation: dict[str, Any], joined: Joined, quality: Quality) -> Rated:
+    assert joined.trace is not None, "only traced objects are rated"
+    named = next((event.annotator for event in reversed(joined.trace.events) if event.annotator), "")
+    return Rated(
+        task, int(annotation["id"]), named or author(annotation), joined, quality, tuple(_reasons(joined))
+    )
+
+
+def _reasons(joined: Joined) -> list[str]:
+    assert joined.trace is not None
+    steps = joined.trace.steps()
+    last, undone = steps[-1].effect, joined.trace.undone()
+    pauses = [step.seconds for step in steps[1:]]
+    pace = float(np.median(pauses)) if pauses else 1.0
+    found = [
+        (1 - last.weakest, last.weakest < 0.5, "the mask contradicts one of the clicks"),
+        (
+            last.change,
+            len(steps) > 1 and last.change >= 0.05,
+            f"mask still moved {last.change:.0%} at the last one",
+        ),
+        (1 - last.expected, last.expected < 0.85, f"the model itself expects only IoU {last.expected:.2f}"),
+        (joined.edited, joined.edited >= 0.05, f"{joined.edited:.0%} changed by hand after accepting"),
+        (undone / len(steps), undone > 0, f"{undone} taken back or moved"),
+        (0.2, last.parts > 3, f"in {last.parts} parts"),
+        (0.1, pace < 0.6, f"a click every {pace:.1f} s"),
+    ]
+    telling = sorted((weight, text) for weight, holds, text in found if holds)
+    count = steps[-1].clicks
+    return [f"{count} click{'s' * (count != 1)}", *(text for _, text in telling[::-1][:REASONS])]
+
+
+def _best_iou(own: AcceptedObject, others: Sequence[AcceptedObject]) -> float:
+    """IoU with the object of the same image and label that overlaps most; 0 where there is none."""
+    mask, best = own.mask(), 0.0
+    for other in others:
+        if (other.regions[0].labels, other.regions[0].to_name) == (
+            own.regions[0].labels,
+            own.regions[0].to_name,
+        ):
+            seen = other.mask()
+            if seen.shape == mask.shape and (seen | mask).any():
+                best = max(best, float((seen & mask).sum() / (seen | mask).sum()))
+    return best

@@ -1,0 +1,72 @@
+"""Keeps published quality up to date while people annotate, behind the webhook."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+
+from backend.label_studio.client import LabelStudioError
+from backend.label_studio.prompt_regions import elements
+from backend.redis_store import Store
+from backend.review.project_review import Review, published, tasks_of
+
+logger = logging.getLogger(__name__)
+
+ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")
+
+
+class Refresh:
+    """Rates a task again when its annotations change, in projects that `clickmask review --apply` was used for.
+
+    Args:
+        review: makes the review of a project.
+    """
+
+    def __init__(self, store: Store, review: Callable[[int], Review]) -> None:
+        self._store, self._review = store, review
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="quality")
+        self._waiting: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
+
+    def put(self, action: str, body: dict[str, Any]) -> None:
+        """Take a webhook's body; returns at once and never fails."""
+        project, annotation, gone = (body.get(key) for key in ("project", "annotation", "annotations"))
+        if action not in ACTIONS or not isinstance(project, dict):
+            return
+        task = annotation.get("task") if isinstance(annotation, dict) else None
+        deleted = [entry.get("id") for entry in elements(gone) if isinstance(entry, dict)]
+        self._pool.submit(self._find, project.get("id"), task, deleted)
+
+    def stop(self) -> None:
+        """Give up what has not begun; the next review makes up for it."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _find(self, project: Any, task: Any, deleted: list[Any]) -> None:
+        nothing: set[int] = set()
+        tasks = self._store.attempt(lambda client: _affected(client, project, task, deleted), nothing)
+        for number in tasks:
+            with self._lock:
+                if (project, number) in self._waiting:
+                    continue
+                self._waiting.add((project, number))
+            self._pool.submit(self._rate, project, number)
+
+    def _rate(self, project: int, task: int) -> None:
+        with self._lock:
+            self._waiting.discard((project, task))
+        try:
+            review = self._review(project)
+            review.publish(review.rank(task), self._store.client())
+        except (LabelStudioError, redis.RedisError, ValueError) as error:
+            logger.warning("project %s: the quality of task %s is not updated: %s", project, task, error)
+
+
+def _affected(client: Any, project: Any, task: Any, deleted: list[Any]) -> set[int]:
+    if not published(client, project):
+        return set()
+    return ({task} if isinstance(task, int) else set()) | tasks_of(client, project, deleted)

@@ -1,0 +1,294 @@
+"""Which model version answers for which project, loaded in the background and exchanged without a pause.
+
+A project is served by its own line once that has a promoted version, else by ``base``. One thread loads models and
+watches the pointers of the lines in use; requests only ever take what is loaded. A version that cannot be loaded
+never replaces one that could.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from backend.serving.batching import Flipped, Gathered
+from backend.settings import Settings
+from model.engines.engine import Engine, create_engine
+from model.inference.predictor import Predictor
+from model.inference.routing import assemble
+from model.versions import checkpoint
+from model.versions.registry import Registry, Version
+
+logger = logging.getLogger(__name__)
+
+BASE = "base"
+POLL_S = 1.0
+
+
+class NotReady(RuntimeError):
+    """There is no model yet; the message says why."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model in use. It stays usable for those who hold it after another version took its place.
+
+    Attributes:
+        version: name of the version, ``<line>-<ordinal>-<hash8>``.
+        device: what it runs on, for people to read.
+    """
+
+    version: str
+    device: str
+    predictor: Predictor
+
+
+def load(version: Version, settings: Settings) -> Served:
+    """Load one version and run it once, so that the first click does not pay for it.
+
+    Raises:
+        ValueError: the files are corrupt or do not fit together (`model.versions.checkpoint.CheckpointError`), or the
+            device is not there.
+    """
+    own, engines = checkpoint.load(version.path), list[Engine]()
+    base = Registry(settings.home, settings.registry).general(own[1])
+
+    def engine(network: nn.Module, size: int) -> Engine:
+        made = create_engine(
+            network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
+        )
+        batch = settings.batch_size if made.device.startswith("cuda") else 1
+        engines.append(Gathered(Flipped(made) if settings.flip else made, batch))
+        engines[-1].run(np.zeros((1, size, size, 3), np.uint8), np.zeros((1, 3, size, size), np.float32))
+        return engines[-1]
+
+    predictor = assemble(own, checkpoint.load(base.path) if base else None, engine)
+    return Served(version.name, engines[0].device, predictor)
+
+
+class Serving:
+    """The models of this process.
+
+    Args:
+        registry: where versions and pointers are.
+        loader: `load` with the settings bound.
+        limit: models kept loaded; ``base`` is never given up.
+        changed: called with (version, device, loaded or not) when a model comes or goes.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        loader: Callable[[Version], Served],
+        limit: int,
+        changed: Callable[[str, str, bool], None] = lambda *_: None,
+    ) -> None:
+        self._registry, self._loader, self._limit, self._changed = registry, loader, limit, changed
+        self._loaded: OrderedDict[str, Served] = OrderedDict()
+        self._wanted: set[str] = {BASE}
+        self._problems: dict[str, str] = {}
+        self._broken: set[str] = set()
+        self._by_base: set[str] = set()  # lines without a promoted version when last looked at
+        self._pointers: dict[str, tuple[float, Version | None]] = {}
+        self._news = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._watch, name="model-loader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load and to watch, in the background; where there is no base version yet, install it first."""
+        self._install()
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the background thread; what is loaded stays usable.
+
+        It is waited for: an interpreter that ends while a daemon thread is inside native code aborts.
+        """
+        with self._news:
+            self._stopped = True
+            self._news.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def line_of(self, project: int | None) -> str:
+        """Return the line that serves a project, as soon as it is loaded."""
+        line = f"project-{project}"
+        if project is None:
+            return BASE
+        if self._pointer(line) is None:
+            with self._news:
+                self._by_base.add(line)
+            return BASE
+        return line
+
+    def take(self, project: int | None, timeout_s: float) -> Served:
+        """Return the model of a project, waiting for one that is being loaded.
+
+        Raises:
+            NotReady: there is none within ``timeout_s``.
+        """
+        line, end = self.line_of(project), time.monotonic() + timeout_s
+        with self._news:
+            if line not in self._loaded:
+                self._want(line)
+            while (line := self._answering(line)) not in self._loaded:
+                if line in self._problems and line == BASE:
+                    raise NotReady(self._problems[line])
+                if not self._news.wait(end - time.monotonic()):
+                    raise NotReady("the model is still loading")
+            self._loaded.move_to_end(line)
+            return self._loaded[line]
+
+    def prepare(self, project: int | None) -> None:
+        """Have the model of a project loaded soon; returns at once."""
+        line = self.line_of(project)
+        with self._news:
+            if line not in self._loaded:
+                self._want(line)
+
+    def version_of(self, project: int | None) -> str:
+        """Return the name of the version that answers for a project, "" where there is none; never waits."""
+        line = self.line_of(project)
+        with self._news:
+            line = self._answering(line)
+            served = self._loaded.get(line)
+        if served is not None:
+            return served.version
+        current = self._pointer(line)
+        return current.name if current is not None else ""
+
+    def loaded(self) -> dict[str, Served]:
+        """Return what is loaded, by line."""
+        with self._news:
+            return dict(self._loaded)
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong, by line; a line with a problem may be served by an earlier version."""
+        with self._news:
+            return dict(self._problems)
+
+    def _answering(self, line: str) -> str:
+        """The line that answers in place of one, itself included; the lock is held.
+
+        Where ``base`` answered for a project, it goes on until the project's own model is loaded, and where that
+        cannot be loaded. A model that only had to make room for others is waited for.
+        """
+        if line in self._loaded:
+            return line
+        stays = line in self._by_base and BASE in self._loaded
+        return BASE if stays or line in self._problems else line
+
+    def _pointer(self, line: str) -> Version | None:
+        """The line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
+        now = time.monotonic()
+        known = self._pointers.get(line)
+        if known is None or known[0] < now:
+            known = self._pointers[line] = now + POLL_S, self._registry.current(line)
+        return known[1]
+
+    def _want(self, line: str) -> None:
+        self._wanted.add(line)
+        self._news.notify_all()
+
+    def _watch(self) -> None:
+        while not self._stopped:
+            with self._news:
+                lines = sorted(self._wanted | set(self._loaded))  # "base" sorts before "project-..."
+                others = sorted(self._by_base.difference(lines))
+            for line in (*lines, *others):
+                try:
+                    (self._registry.refresh if line in others else self._refresh)(line)
+                except (
+                    Exception
+                ) as error:  # the thread must outlive whatever a disk or a driver comes up with
+                    self._report(line, f"{type(error).__name__}: {error}")
+            with self._news:
+                if not self._stopped and self._wanted <= set(self._loaded) | set(self._problems):
+                    self._news.wait(POLL_S)
+
+    def _install(self) -> None:
+        """Done at start, and not in the background, so that the served version has a name from the first moment."""
+        try:
+            self._registry.ensure_base()
+        except (ValueError, OSError) as error:
+            self._report(BASE, f"the default model cannot be installed: {error}")
+
+    def _refresh(self, line: str) -> None:
+        """Make the line's current version the one that is served, if it can be loaded."""
+        trouble = self._registry.refresh(line)
+        current, served = self._registry.current(line), self._loaded.get(line)
+        if current is None:
+            if line != BASE:
+                self._drop(line)
+            elif trouble:
+                self._report(line, trouble)
+            else:
+                self._install()
+            return
+        if served is not None and served.version == current.name:
+            self._settle(line, trouble)
+            return
+        # Without anything loaded an earlier version is better than none.
+        earlier = [] if served else [v for v in self._registry.versions(line) if v.name != current.name]
+        problem = ""
+        for version in (current, *reversed(earlier)):
+            if version.name in self._broken:
+                continue
+            try:
+                self._serve(line, self._loader(version))
+                break
+            except ValueError as error:
+                self._broken.add(version.name)
+                problem = problem or f"{version.name} cannot be loaded: {error}"
+        if problem:
+            self._report(line, problem)
+        elif current.name not in self._broken:
+            self._settle(line, trouble)
+
+    def _serve(self, line: str, served: Served) -> None:
+        with self._news:
+            before = self._loaded.get(line)
+            self._loaded[line] = served
+            self._wanted.discard(line)
+            self._by_base.discard(line)
+            while len(self._loaded) > self._limit:
+                oldest = next((name for name in self._loaded if name not in (BASE, line)), None)
+                if oldest is None:
+                    break
+                gone = self._loaded.pop(oldest)
+                self._changed(gone.version, gone.device, False)
+            self._news.notify_all()
+        if before is not None:
+            self._changed(before.version, before.device, False)
+        self._changed(served.version, served.device, True)
+        logger.info("line %s is served by %s on %s", line, served.version, served.device)
+
+    def _drop(self, line: str) -> None:
+        with self._news:
+            self._wanted.discard(line)
+            self._by_base.add(line)
+            gone = self._loaded.pop(line, None)
+            self._news.notify_all()  # who waits for it is answered by base
+        if gone is not None:
+            self._changed(gone.version, gone.device, False)
+
+    def _report(self, line: str, problem: str) -> None:
+        with self._news:
+            known = self._problems.get(line) == problem
+            self._problems[line] = problem
+            self._news.notify_all()
+        if not known:
+            logger.error("line %s: %s", line, problem)
+
+    def _settle(self, line: str, trouble: str = "") -> None:
+        if trouble:
+            self._report(line, trouble)
+            return
+        with self._news:
+            self._problems.pop(line, None)

@@ -1,0 +1,195 @@
+"""The HTTP side: routes, limits, authentication and errors; `backend.clicks.service` decides what is answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from backend.assembly import Backend
+from backend.clicks.admission import Busy
+from backend.label_studio.json_fields import Field, RequestError
+from backend.logs import request_id
+from backend.serving.model_pool import NotReady
+from backend.settings import Settings
+from backend.web import status_page
+from backend.web.auth import SECRET_HEADER, Gate
+from fine_tune.project.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application; models begin to load in the background.
+
+    Raises:
+        SettingsError: with ``settings`` None, if the environment cannot be used.
+    """
+    settings = settings or Settings.from_env()
+    for name, value in settings.masked().items():
+        logger.info("%s=%s", name, value)
+    if settings.basic_auth_user and not settings.webhook_secret:
+        logger.warning(
+            "CLICKMASK_WEBHOOK_SECRET is not set: Label Studio sends no password with webhooks, so they will be "
+            "refused; set it and run `clickmask connect`"
+        )
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb << 20
+    backend = app.extensions["clickmask"] = Backend(settings)
+    gate = Gate(settings)
+    _around(app, backend, gate)
+    _label_studio_routes(app, backend, gate)
+    _operator_routes(app, backend)
+    _errors(app)
+    return app
+
+
+def _around(app: Flask, backend: Backend, gate: Gate) -> None:
+    """Request id, authentication before and timing after every request."""
+
+    @app.before_request
+    def begin() -> Response | None:
+        g.begin = time.perf_counter()
+        g.id = uuid.uuid4().hex[:12]
+        request_id.set(g.id)
+        if request.path == "/webhook":
+            return None  # its own rules, which need the body
+        if not gate.admits(request.path, dict(request.headers), _account()):
+            return _unauthorized()
+        return None
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        took = time.perf_counter() - g.begin
+        route = request.url_rule.rule if request.url_rule is not None else "(none)"
+        backend.metrics.requests.labels(route, str(response.status_code)).observe(took)
+        response.headers["X-Request-Id"] = g.id
+        level = logging.DEBUG if response.status_code < 400 else logging.WARNING
+        # The path alone: the query may hold the webhook's secret.
+        logger.log(level, "%s %s %d %.0f ms", request.method, request.path, response.status_code, took * 1000)
+        return response
+
+
+def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
+    service = backend.service
+
+    @app.post("/predict")
+    def predict() -> Response:
+        results = service.predict(_json())
+        backend.measure()
+        return jsonify(results=results)
+
+    @app.post("/setup")
+    def setup() -> Response:
+        # Label Studio waits 3 s at most, and asks with every page: nothing here may wait.
+        project = _project(_json().get("project"))
+        if project is not None:  # it is compared with Label Studio even if no webhook ever arrives
+            backend.store.later(lambda client: Ledger(client).meet(project))
+        return jsonify(model_version=service.version_of(project))
+
+    @app.get("/versions")
+    def versions() -> Response:
+        names = {name for line in backend.registry.lines() for name in backend.registry.names(line)}
+        return jsonify(versions=sorted(names))
+
+    @app.post("/webhook")
+    def webhook() -> tuple[Response, int]:
+        body = _json()
+        action = Field(body)["action"].text()
+        secrets = (request.headers.get(SECRET_HEADER), request.args.get("secret"))
+        if not gate.admits_event(action, tuple(s for s in secrets if s), _account()):
+            return _unauthorized(), 401
+        backend.refresh.put(action, body)
+        return jsonify(taken=backend.events.put(action, body)), 202
+
+    @app.post("/train")
+    def train() -> tuple[Response, int]:
+        project = _project(_json().get("project"))
+        if project is None:
+            raise RequestError("project", 'missing; send {"id": 3} or "3"')
+        taken = backend.events.put("START_TRAINING", {"project": {"id": project}})
+        # Who asks here waits for an answer, unlike a webhook.
+        return jsonify(taken=taken), 202 if taken else 503
+
+
+def _operator_routes(app: Flask, backend: Backend) -> None:
+    @app.get("/health")
+    def health() -> Response:
+        # Label Studio waits 1 s at most, also while models load or train: nothing here may wait.
+        return jsonify(status="UP", model_class="clickmask")
+
+    @app.get("/")
+    def index() -> Response:
+        # Label Studio asks without saying what it accepts; browsers name HTML.
+        if "text/html" in request.headers.get("Accept", ""):
+            return Response(status_page.render(backend), mimetype="text/html")
+        return health()
+
+    @app.get("/ready")
+    def ready() -> tuple[Response, int]:
+        status = backend.status()
+        return jsonify(status), 200 if status["ready"] else 503
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        backend.measure()
+        return Response(backend.metrics.exposition(), mimetype="text/plain; version=0.0.4")
+
+
+def _errors(app: Flask) -> None:
+    """Every error leaves as JSON, and none with a traceback."""
+
+    @app.errorhandler(RequestError)
+    def malformed(error: RequestError) -> tuple[Response, int]:
+        logger.warning("request refused: %s", error)
+        return jsonify(error=str(error), field=error.path), 400
+
+    @app.errorhandler(Busy)
+    @app.errorhandler(NotReady)
+    def later(error: Exception) -> tuple[Response, int, dict[str, str]]:
+        logger.warning("no prediction: %s", error)
+        return jsonify(error=str(error)), 503, {"Retry-After": "1"}
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> tuple[Response, int]:
+        return jsonify(error=error.description), error.code or 500
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> tuple[Response, int]:
+        logger.error("request %s failed", g.get("id", "-"), exc_info=error)
+        return jsonify(error=f"internal error; the log tells more under request {g.get('id', '-')}"), 500
+
+
+def _json() -> dict[str, Any]:
+    """The body as a JSON object; RequestError for anything else."""
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise RequestError("body", f"not JSON: {error}") from None
+    return Field(body).mapping()
+
+
+def _project(value: Any) -> int | None:
+    """The number in Label Studio's ``"<id>.<created>"`` or ``{"id": <id>}``; None for anything else."""
+    value = value.get("id") if isinstance(value, dict) else value
+    head = str(value).partition(".")[0]
+    return int(head) if head.isdecimal() else None
+
+
+def _account() -> tuple[str, str] | None:
+    given = request.authorization
+    if given is None or given.type != "basic":
+        return None
+    return given.username or "", given.password or ""
+
+
+def _unauthorized() -> Response:
+    response = jsonify(error="wrong or missing credentials; see BASIC_AUTH_USER, CLICKMASK_WEBHOOK_SECRET")
+    response.status_code = 401
+    response.headers["WWW-Authenticate"] = 'Basic realm="clickmask"'
+    return response

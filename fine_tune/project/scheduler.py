@@ -1,0 +1,214 @@
+"""When a project's model is trained again, and the one job that waits for it.
+
+A project has at most one waiting job and one that runs. Whatever asks for training while one waits or runs is
+covered by the waiting one: a job looks at Label Studio when it begins, so it sees everything that came before.
+Annotations that come while a job runs ask for nothing by themselves, because that job may be learning them: they are
+counted when it ends.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rq import Queue, Retry
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.lock import PREFIX, held
+
+QUEUE = "clickmask"
+TASK = "backend.jobs.fine_tune_job.run"  # by name: it is imported where it runs
+WAITING = ("queued", "scheduled", "deferred")
+RETRIES = 2  # of a job that fails
+LONGEST_PAUSE_S = 86400.0
+GUARD_S = 10  # life of the lock around "is one waiting?", in case its holder dies
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When to train.
+
+    Attributes:
+        accept: which annotations count, see `acceptance.RULES`.
+        new: so many of them must be new,
+        pause_s: and so long ago must the last job have ended, longer where jobs failed; both do not matter when a
+            person asks.
+        timeout_s: a job that takes longer is ended.
+    """
+
+    accept: str = "submitted"
+    new: int = 20
+    pause_s: float = 600.0
+    timeout_s: int = 7200
+
+
+class Trigger:
+    """Decides and enqueues.
+
+    Args:
+        redis: a `redis.Redis` client. Its errors pass through.
+    """
+
+    def __init__(self, redis: Any, policy: Policy | None = None) -> None:
+        self.policy, self._redis = policy or Policy(), redis
+        self._ledger = Ledger(redis)
+        self.queue = Queue(QUEUE, connection=redis, serializer=JSONSerializer)
+
+    def consider(self, action: str, body: dict[str, Any]) -> Job | None:
+        """Enqueue a job if the event that was just recorded gives reason to.
+
+        Args:
+            action, body: of a webhook, see `Ledger.record`.
+
+        Returns:
+            The job that covers it, None where there is no reason yet.
+        """
+        project = body.get("project")
+        number = project.get("id") if isinstance(project, dict) else project
+        if not isinstance(number, int) or isinstance(number, bool):
+            return None
+        if action == "START_TRAINING":
+            return self.request(number, "asked for in Label Studio")
+        if not (action.startswith(("ANNOTATION_", "REVIEW_"))) or self.running(number):
+            return None
+        return self.count(number)
+
+    def count(self, project: int) -> Job | None:
+        """Enqueue a job if enough annotations are new, for when the pause is over; None where they are not."""
+        fresh = len(self._ledger.fresh(project, self.policy.accept))
+        if fresh < self.policy.new:
+            return None
+        delay = self.last_end(project) + self._pause_s(project) - time.time()
+        return self.request(project, f"{fresh} new annotations", delay_s=max(delay, 0.0))
+
+    def _pause_s(self, project: int) -> float:
+        """The pause, doubled with every job that failed since one that did not: what ails it may be there to stay."""
+        failures = int(self._redis.get(_failures(project)) or 0)
+        most = max(self.policy.pause_s, LONGEST_PAUSE_S)
+        return min(self.policy.pause_s * 2.0 ** (failures // (RETRIES + 1)), most)
+
+    def request(self, project: int, why: str, delay_s: float = 0.0, force: bool = False) -> Job:
+        """Return the waiting job of a project, enqueueing one where there is none.
+
+        Args:
+            why: for people to read.
+            delay_s: it shall not begin earlier; a request without delay pulls forward a job that is scheduled.
+            force: train though nothing is new, and serve the result though too little is held out to judge it.
+        """
+        with self._redis.lock(f"{PREFIX}{project}:guard", timeout=GUARD_S):
+            waiting = self.waiting(project)
+            if waiting is not None:
+                if force:
+                    waiting.kwargs = {**waiting.kwargs, "force": True}
+                    waiting.save(include_meta=False)
+                if waiting.get_status() == "scheduled" and delay_s <= 0:
+                    self.queue.scheduled_job_registry.remove(waiting)
+                    self.queue.enqueue_job(waiting)
+                return waiting
+            return self._enqueue(project, why, delay_s, force)
+
+    def _enqueue(self, project: int, why: str, delay_s: float, force: bool) -> Job:
+        identity = f"fine-tune-{project}-{uuid.uuid4().hex[:8]}"
+        self._redis.set(_waiting(project), identity)
+        job = self.queue.create_job(
+            TASK,
+            args=(project,),
+            kwargs={"force": force},
+            job_id=identity,
+            timeout=self.policy.timeout_s,
+            result_ttl=30 * 86400,
+            failure_ttl=30 * 86400,
+            retry=Retry(max=RETRIES, interval=[10, 60]),
+            description=f"fine-tune project {project}: {why}",
+            meta={"project": project, "why": why, "phase": "waiting"},
+        )
+        if delay_s > 0:
+            when = datetime.fromtimestamp(time.time() + delay_s, UTC)
+            return self.queue.schedule_job(job, when)
+        return self.queue.enqueue_job(job)
+
+    def waiting(self, project: int) -> Job | None:
+        """The job of a project that has not begun, if there is one."""
+        job = self._latest(project)
+        return job if job is not None and job.get_status() in WAITING else None
+
+    def running(self, project: int) -> bool:
+        """Whether the project is being fine-tuned, by a worker or by a command, or its job is just starting."""
+        job = self._latest(project)
+        return held(self._redis, project) or (job is not None and job.get_status() == "started")
+
+    def _latest(self, project: int) -> Job | None:
+        identity = self._redis.get(_waiting(project))
+        return None if identity is None else self.job(identity.decode())
+
+    def job(self, identity: str) -> Job | None:
+        """A job by its id; None where Redis no longer knows it."""
+        try:
+            return Job.fetch(identity, connection=self._redis, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return None
+
+    def jobs(self) -> list[Job]:
+        """All jobs that Redis still knows, the newest first."""
+        queue = self.queue
+        registries = (
+            queue.started_job_registry,
+            queue.scheduled_job_registry,
+            queue.deferred_job_registry,
+            queue.finished_job_registry,
+            queue.failed_job_registry,
+            queue.canceled_job_registry,
+        )
+        identities = dict.fromkeys(
+            [*queue.get_job_ids(), *(i for r in registries for i in r.get_job_ids(cleanup=False))]
+        )
+        jobs = Job.fetch_many(identities, connection=self._redis, serializer=JSONSerializer)
+        found = [job for job in jobs if job is not None and "project" in job.meta]
+        return sorted(found, key=lambda job: job.created_at, reverse=True)
+
+    def cancel(self, identity: str) -> str:
+        """End a job: at once where it waits, between two steps where it runs. Returns what happened.
+
+        Raises:
+            ValueError: there is no such job, or it is over.
+        """
+        job = self.job(identity)
+        status = "unknown" if job is None else str(job.get_status().value)
+        if job is None or status not in (*WAITING, "started"):
+            raise ValueError(f"job {identity!r} is {status}: only a job that waits or runs can be cancelled")
+        # Also for one that waits: a worker may just have taken it out of the queue.
+        self._redis.set(f"{PREFIX}cancel:{identity}", 1, ex=self.policy.timeout_s)
+        if status == "started":
+            return "cancelling"
+        job.cancel()
+        return "cancelled"
+
+    def cancelled(self, identity: str) -> bool:
+        """Whether a running job has been asked to end."""
+        return bool(self._redis.exists(f"{PREFIX}cancel:{identity}"))
+
+    def last_end(self, project: int) -> float:
+        """When the last job of a project ended, in seconds since the epoch; 0 for never."""
+        return float(self._redis.get(f"{PREFIX}{project}:ended") or 0.0)
+
+    def mark_end(self, project: int, failed: bool = False) -> None:
+        """Remember that a job of a project ended now, or that a try of it failed."""
+        self._redis.set(f"{PREFIX}{project}:ended", time.time())
+        if failed:
+            self._redis.incr(_failures(project))
+        else:
+            self._redis.delete(_failures(project))
+
+
+def _failures(project: int) -> str:
+    return f"{PREFIX}{project}:failures"
+
+
+def _waiting(project: int) -> str:
+    return f"{PREFIX}{project}:waiting"

@@ -1,0 +1,199 @@
+"""Training a project's model on its own objects without forgetting the general case.
+
+Three things hold the network: batch norm keeps its statistics; on a part of every batch, with clicks that belong to
+another image, it must answer as the base model does (learning without forgetting, arXiv 1606.09282); and the result
+can be moved back towards the base model's weights (WiSE-FT, arXiv 2109.01903), which `mixed` does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fine_tune.data.object_sampler import Scene
+from fine_tune.training.multi_gpu import spread
+from fine_tune.training.recipe import Progress, Recipe
+from fine_tune.training.trainer import SceneSource, Trainer, freeze_statistics
+
+log = logging.getLogger(__name__)
+
+OUT_OF_MEMORY = 3  # so often is the batch halved
+KEEP_EVERY = 2  # steps: the base model is asked in one of so many, which costs a quarter of the step
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is trained.
+
+    Attributes:
+        minutes: bound of the time; a GPU is done with the steps before.
+        steps: bound of the steps; None chooses by the number of objects.
+        batch: annotations at once, shared out among the devices.
+        rate: peak learning rate.
+        keep: weight of answering as the base model does on clicks that mean nothing here.
+        rehearsal: share of scenes from the replay source, where there is one.
+        accelerator: as Lightning Fabric understands it.
+        devices: how many GPUs (or, without one, processes) learn together.
+        seed: of everything random.
+    """
+
+    minutes: float = 4.0
+    steps: int | None = None
+    batch: int = 8
+    rate: float = 8e-4
+    keep: float = 1.0
+    rehearsal: float = 0.3
+    accelerator: str = "auto"
+    devices: int = 1
+    seed: int = 0
+
+    def recipe(self, objects: int, size: int) -> Recipe:
+        """The training recipe for so many objects and a network input of `size` pixels."""
+        steps = self.steps or int(np.clip(300 + 4 * objects, 400, 1500))
+        sizes = tuple(max(round(size * share / 32), 1) * 32 for share in (0.5, 0.67))
+        return Recipe(
+            steps=steps,
+            minutes=self.minutes,
+            batch=max(self.batch // self.devices, 1),
+            sizes=sizes,
+            warmup=max(min(40, steps // 4), 1),
+            rate=self.rate,
+            backbone_share=0.5,
+            ema=0.97,  # of some hundred steps, a longer mean would remember the first
+            seed=self.seed,
+        )
+
+
+class Tuner(Trainer):
+    """The trainer, held by a base model.
+
+    Args:
+        base: answers as it shall not be forgotten; not changed.
+        keep: weight of its answers.
+        arguments: of `Trainer`.
+    """
+
+    save_every_s = float("inf")
+
+    def __init__(self, base: nn.Module, keep: float, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._keep = keep
+        frozen = deepcopy(base).eval().requires_grad_(False).to(self.fabric.device)
+        self._base = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The trainer's loss and, every other step, the distance to the base model with foreign clicks."""
+        freeze_statistics(self._plain, everywhere=True)
+        if self._keep <= 0 or len(image) < 2 or self.progress.step % KEEP_EVERY:
+            return super().loss(image, guide, label)
+        batch, count = len(image), max(len(image) // 4, 1)
+        again, foreign = image[:count], guide.roll(1, 0)[:count]
+        with torch.no_grad(), self.fabric.autocast():
+            wanted = torch.sigmoid(self._base(again, foreign).float())
+        # Both in one pass: a small one of its own takes almost as long on a CPU.
+        logits, auxiliary = self.forward(torch.cat([image, again]), torch.cat([guide, foreign]))
+        given, logits = logits[batch:].float(), logits[:batch]
+        loss = self.distance(logits, None if auxiliary is None else auxiliary[:batch], label)
+        # The cross entropy less its smallest possible value: zero where both agree.
+        distance = F.binary_cross_entropy_with_logits(given, wanted)
+        floor = F.binary_cross_entropy(wanted, wanted)
+        return loss + KEEP_EVERY * self._keep * (distance - floor), logits
+
+
+def tune(
+    network: nn.Module,
+    base: nn.Module,
+    scenes: SceneSource,
+    recipe: Recipe,
+    effort: Effort,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> nn.Module:
+    """Train a copy of a network and return it, in evaluation mode, on the CPU.
+
+    Args:
+        network: where to start.
+        base: what to keep to.
+        scenes: draws scenes.
+        recipe, effort: see there.
+        on_step: called after every step; what it raises ends the training.
+
+    Raises:
+        FloatingPointError: the loss is no number.
+        RuntimeError: not even a small batch fits into memory.
+    """
+    for attempt in range(OUT_OF_MEMORY + 1):
+        smaller = replace(recipe, batch=max(recipe.batch >> attempt, 1))
+        try:
+            return _once(deepcopy(network), base, scenes, smaller, effort, on_step)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or attempt == OUT_OF_MEMORY:
+                raise
+            log.warning("out of memory with a batch of %d: trying half of it", smaller.batch)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _once(
+    network: nn.Module,
+    base: nn.Module,
+    scenes: SceneSource,
+    recipe: Recipe,
+    effort: Effort,
+    on_step: Callable[[Progress], None],
+) -> nn.Module:
+    arguments = (network, base, scenes, recipe, effort)
+    several = effort.devices > 1
+    with closing(spread(effort.devices, _steps, *arguments) if several else _steps(*arguments)) as steps:
+        for step in steps:
+            if isinstance(step, Progress):
+                on_step(step)
+            else:
+                network.load_state_dict({name: torch.from_numpy(value) for name, value in step.items()})
+    return network.cpu().eval()
+
+
+def _steps(
+    network: nn.Module, base: nn.Module, scenes: SceneSource, recipe: Recipe, effort: Effort
+) -> Generator[Progress | dict[str, np.ndarray]]:
+    """Train, on one device or as one of several; the averaged weights come last."""
+    tuner = Tuner(
+        base, effort.keep, network, scenes, recipe, accelerator=effort.accelerator, devices=effort.devices
+    )
+    yield from tuner.run()
+    yield {name: value.cpu().numpy() for name, value in tuner.averaged.state_dict().items()}
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def blended(own: SceneSource, replay: SceneSource | None, share: float) -> SceneSource:
+    """Scenes of the project, and with a chance of `share` one of the replay source."""
+    if replay is None:
+        return own
+
+    return partial(_blend, own, replay, share)
+
+
+def _blend(own: SceneSource, replay: SceneSource, share: float, rng: np.random.Generator) -> Scene:
+    return replay(rng) if rng.random() < share else own(rng)
+
+
+def mixed(base: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
+    """A network between two of one architecture: `share` 0 is the base, 1 the tuned one."""
+    result, anchor = deepcopy(tuned), base.state_dict()
+    with torch.no_grad():
+        for name, value in result.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.lerp(anchor[name].to(value), value, share))
+    return result.eval()

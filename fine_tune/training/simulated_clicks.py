@@ -1,0 +1,193 @@
+"""Simulated annotators for training: every training step is one click of an ongoing annotation.
+
+RITM (arXiv 2102.06583) runs extra forward passes without gradient to reach a later click. Here each place of
+the batch keeps its own annotation: the map that one training step predicts is the previous mask of the next, so
+that no forward pass is spent without learning, and the view is the one the predictor would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from fine_tune.data.object_sampler import Scene
+from model.click import Click
+from model.inference import zoom
+from model.inference.merge import progressive
+from model.inference.predictor import box_prior, guide_for, quantise
+
+MAX_CLICKS = 16
+CONTINUE = 0.78  # chance of another click: about four and a half steps an annotation
+LOOK_AGAIN = 0.4  # chance that a step repeats the click of the step before in a nearer window
+GOOD_ENOUGH = 0.97  # IoU at which an annotator stops
+
+
+@dataclass(frozen=True)
+class View:
+    """What one training step sees: image SxSx3 uint8, guide 3xSxS float32, label SxS float32 (-1 ignored)."""
+
+    image: np.ndarray
+    guide: np.ndarray
+    label: np.ndarray
+
+
+@dataclass
+class Annotation:
+    """One object being annotated.
+
+    `previous` is the HxW uint8 map of the last answer (or how the annotation starts: box, mask, nothing);
+    `look_again` is set when the next step repeats the last click in a nearer window, as the predictor does:
+    around a first click's answer, or in `closer`, around what a later click changed.
+    """
+
+    scene: Scene
+    previous: np.ndarray
+    clicks: list[Click] = field(default_factory=list)
+    window: zoom.Window | None = None
+    look_again: bool = False
+    closer: zoom.Window | None = None
+
+    def iou(self) -> float:
+        """IoU of the last answer with the truth, ignored pixels left out."""
+        answer, counted = self.previous >= 128, ~self.scene.ignore
+        union = ((answer | self.scene.truth) & counted).sum()
+        return float((answer & self.scene.truth & counted).sum() / union) if union else 1.0
+
+
+def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
+    """A new annotation: mostly from nothing, sometimes from a box or from a mask that needs correction."""
+    shape = scene.truth.shape
+    annotation = Annotation(scene, np.zeros(shape, np.uint8))
+    chance = rng.random()
+    if chance < 0.05:
+        annotation.previous = box_prior((shape[0], shape[1]), _loose_box(scene.truth, rng))
+    elif chance < 0.18:
+        annotation.previous = _damaged(scene.truth, rng)
+    elif chance < 0.36:  # several clicks before the first answer, as RITM's training starts
+        annotation.clicks += [_random_click(scene.truth, True, rng) for _ in range(rng.geometric(0.4))]
+        background = ~scene.truth & ~scene.ignore
+        if background.any():
+            annotation.clicks += [
+                _random_click(background, False, rng) for _ in range(rng.geometric(0.4) - 1)
+            ]
+    return annotation
+
+
+def step(annotation: Annotation, size: int, rng: np.random.Generator) -> View:
+    """Place the next click and return the view of it; remembers the window for `answer`."""
+    scene = annotation.scene
+    box_start = not annotation.clicks and bool((annotation.previous == 128).any()) and rng.random() < 0.6
+    if not annotation.look_again and not box_start:
+        annotation.clicks.append(_next_click(annotation, rng))
+    window = annotation.closer and replace(annotation.closer, size=size)
+    window = window or zoom.around(annotation.previous, annotation.clicks, size, rng.uniform(1.15, 2.0))
+    annotation.window = window = _shifted(window, rng)
+    label = (window.crop(scene.truth.view(np.uint8) * 255) >= 128).astype(np.float32)
+    outside = window.crop(scene.ignore.view(np.uint8), 1, cv2.INTER_NEAREST) > 0
+    label[outside] = -1
+    image = window.crop(scene.image, zoom.PAD_COLOUR)
+    return View(image, guide_for(window, annotation.previous, annotation.clicks), label)
+
+
+def answer(annotation: Annotation, probability: np.ndarray, rng: np.random.Generator) -> bool:
+    """Take the network's SxS float answer as the new previous mask; return whether the annotation goes on."""
+    window = annotation.window
+    assert window is not None, "answer follows step"
+    before, again = annotation.previous, annotation.look_again
+    annotation.previous = before.copy()
+    window.paste(quantise(probability), annotation.previous)
+    annotation.look_again, annotation.closer = False, None
+    if not again and rng.random() < LOOK_AGAIN and annotation.clicks:
+        if len(annotation.clicks) > 1:
+            _look_closer(annotation, before, window, rng)
+        else:
+            annotation.look_again = not before.any()
+    if annotation.look_again:
+        return True
+    done = len(annotation.clicks) >= MAX_CLICKS or rng.random() > CONTINUE
+    return not done and annotation.iou() < GOOD_ENOUGH
+
+
+def _look_closer(
+    annotation: Annotation, before: np.ndarray, seen: zoom.Window, rng: np.random.Generator
+) -> None:
+    """Have the next step look closer at what the last click changed, if there is more to see."""
+    click, expansion = annotation.clicks[-1], rng.uniform(1.3, 2.0)
+    merged = annotation.previous.copy()
+    progressive(before, merged, click, seen)
+    annotation.closer = zoom.closer(before, merged, click, seen, expansion)
+    if annotation.closer is not None:
+        annotation.look_again, annotation.previous = True, merged
+
+
+def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:
+    """A click into the larger error, anywhere in the deeper half of it, with a shaky hand now and then."""
+    scene, current = annotation.scene, annotation.previous >= 128
+    missed = scene.truth & ~current & ~scene.ignore
+    wrong = ~scene.truth & current & ~scene.ignore
+    depth = {True: _depth(missed), False: _depth(wrong)}
+    positive = bool(depth[True].max() > depth[False].max())
+    if depth[positive].max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
+        return _random_click(scene.truth, True, rng)
+    share = 0.5 if rng.random() < 0.8 else 0.1
+    return _pick(depth[positive] > share * depth[positive].max(), positive, rng)
+
+
+def _random_click(mask: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
+    depth = _depth(mask)
+    return _pick(depth > rng.uniform(0.02, 0.7) * depth.max(), positive, rng)
+
+
+def _depth(mask: np.ndarray) -> np.ndarray:
+    """Distance of every true pixel to the edge of the mask; the image border counts as an edge."""
+    padded = np.pad(mask.view(np.uint8), 1)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+
+
+def _pick(region: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
+    rows, cols = np.nonzero(region)
+    chosen = rng.integers(rows.size)
+    return Click(float(cols[chosen] + rng.random()), float(rows[chosen] + rng.random()), positive)
+
+
+def _shifted(window: zoom.Window, rng: np.random.Generator) -> zoom.Window:
+    """The same window moved by up to 8 % of its side, where the image leaves room."""
+    move = rng.uniform(-0.08, 0.08, 2) * window.side
+    centre_x, centre_y = window.x0 + window.side / 2 + move[0], window.y0 + window.side / 2 + move[1]
+    return zoom.square(centre_x, centre_y, window.side, (window.height, window.width), window.size)
+
+
+def _loose_box(truth: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """The object's box with every edge off by up to a tenth of the side, mostly outwards."""
+    box = zoom.object_box(truth)
+    assert box is not None, "a scene has an object"
+    width, height = box[2] - box[0], box[3] - box[1]
+    off = rng.uniform(-0.03, 0.1, 4)
+    return (
+        box[0] - off[0] * width,
+        box[1] - off[1] * height,
+        min(box[2] + off[2] * width, truth.shape[1]),
+        min(box[3] + off[3] * height, truth.shape[0]),
+    )
+
+
+def _damaged(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The truth with a swollen or shrunken edge and a few blobs added or cut out, as an HxW uint8 map."""
+    mask = np.ascontiguousarray(truth).view(np.uint8) * np.uint8(255)
+    scale = float(np.sqrt(truth.sum()))
+    width = int(rng.integers(1, max(int(0.06 * scale), 1) + 2))
+    change: Callable[..., np.ndarray] = cv2.dilate if rng.random() < 0.5 else cv2.erode
+    mask = change(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1,) * 2))
+    rows, cols = np.nonzero(truth)
+    for _ in range(int(rng.integers(1, 4))):
+        spot = rng.integers(rows.size)
+        radius = int(rng.uniform(0.08, 0.3) * scale) + 1
+        shift = rng.normal(0, 0.5 * scale, 2)
+        centre = (int(cols[spot] + shift[0]), int(rows[spot] + shift[1]))
+        axes = (radius, int(radius * rng.uniform(0.5, 1.5)) + 1)
+        value = 255 if rng.random() < 0.5 else 0
+        cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, value, -1)
+    return mask

@@ -1,0 +1,289 @@
+"""The training loop, shared by training from ImageNet weights and by fine-tuning a project's model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fine_tune.data.object_sampler import Scene
+from fine_tune.training import simulated_clicks
+from fine_tune.training.losses import binary_cross_entropy, normalized_focal_loss
+from fine_tune.training.recipe import Progress, Recipe
+
+SceneSource = Callable[[np.random.Generator], Scene]
+
+
+class Group:
+    """One batch of ongoing annotations."""
+
+    def __init__(self, scenes: SceneSource, count: int, seed: int) -> None:
+        self._scenes = scenes
+        self._rngs = [np.random.default_rng((seed, place)) for place in range(count)]
+        self._annotations: list[simulated_clicks.Annotation | None] = [None] * count
+
+    def _view(self, place: int, size: int) -> simulated_clicks.View:
+        rng = self._rngs[place]
+        annotation = self._annotations[place]
+        if annotation is None:
+            self._annotations[place] = annotation = simulated_clicks.begin(self._scenes(rng), rng)
+        return simulated_clicks.step(annotation, size, rng)
+
+    def views(self, size: int, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor, Tensor]:
+        """Image Bx3xSxS uint8, guide Bx3xSxS, label Bx1xSxS for the next click of every annotation.
+
+        No arithmetic in torch: in this thread it would start a second team of threads that fight for the cores.
+        """
+        views = list(pool.map(lambda place: self._view(place, size), range(len(self._rngs))))
+        image = torch.from_numpy(np.stack([v.image for v in views])).permute(0, 3, 1, 2)
+        guide = torch.from_numpy(np.stack([v.guide for v in views]))
+        return image, guide, torch.from_numpy(np.stack([v.label for v in views]))[:, None]
+
+    def take(self, probabilities: np.ndarray, pool: ThreadPoolExecutor) -> float:
+        """Hand out the answers (BxSxS); finished annotations make room for new ones. Returns the mean IoU."""
+
+        def take_one(place: int) -> float:
+            annotation = self._annotations[place]
+            assert annotation is not None, "take follows views"
+            if not simulated_clicks.answer(annotation, probabilities[place], self._rngs[place]):
+                self._annotations[place] = None
+            return annotation.iou()
+
+        return float(np.mean(list(pool.map(take_one, range(len(self._rngs))))))
+
+
+def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    """Optimizer groups: the pretrained backbone (names with the network's `backbone_prefix`) at its lower rate."""
+    prefix = getattr(network, "backbone_prefix", None)
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    old = [p for name, p in named if prefix and name.startswith(prefix)]
+    new = [p for name, p in named if not (prefix and name.startswith(prefix))]
+    groups = [{"params": new, "share": 1.0}, {"params": old, "share": recipe.backbone_share}]
+    return [group for group in groups if group["params"]]
+
+
+def freeze_statistics(network: nn.Module, everywhere: bool = False) -> None:
+    """Put batch norm of the backbone (or everywhere) into evaluation mode: small batches would spoil it."""
+    prefix = getattr(network, "backbone_prefix", "")
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and (everywhere or (prefix and name.startswith(prefix))):
+            module.eval()
+
+
+class Trainer:
+    """Trains a network on scenes, resumable at any moment.
+
+    Args:
+        network: trained in place; the averaged weights are in `averaged`.
+        scenes: draws scenes (called from several threads, each with its own generator).
+        recipe: see `Recipe`.
+        folder: state and `log.csv`; a run found there is continued. None keeps nothing.
+        accelerator, devices: as Lightning Fabric understands them.
+    """
+
+    save_every_s = 120.0
+
+    def __init__(
+        self,
+        network: nn.Module,
+        scenes: SceneSource,
+        recipe: Recipe,
+        folder: Path | None = None,
+        accelerator: str = "auto",
+        devices: int | str = 1,
+    ) -> None:
+        self.recipe, self.folder, self.progress = recipe, folder, Progress()
+        self.fabric = _fabric_class()(
+            accelerator=accelerator, devices=devices, precision=_precision(accelerator)
+        )
+        self.fabric.launch()
+        self.averaged = deepcopy(network).eval()
+        self._plain = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = torch.optim.AdamW(
+            parameter_groups(network, recipe), recipe.rate, weight_decay=recipe.weight_decay
+        )
+        self.network, self.optimizer = self.fabric.setup(self._plain, optimizer)
+        if hasattr(network, "forward_train"):
+            self.network.mark_forward_method("forward_train")
+        self.averaged.to(self.fabric.device)
+        seed = recipe.seed * 1000 + self.fabric.global_rank
+        self._groups = [Group(scenes, recipe.batch, seed * 100 + g) for g in range(recipe.groups)]
+        self._rng = np.random.default_rng((recipe.seed, 7))
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._resume(folder / "state.safetensors")
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end of the recipe; yields after every step. Stop iterating to stop training."""
+        saved = started = time.monotonic()
+        before = self.progress.seconds
+        self.progress.share = self._share()
+        with ThreadPoolExecutor(self.recipe.workers) as pool, ThreadPoolExecutor(len(self._groups)) as ahead:
+            sizes = [self._size() for _ in self._groups]
+            ready = [ahead.submit(g.views, s, pool) for g, s in zip(self._groups, sizes, strict=True)]
+            while self.progress.share < 1:
+                place = self.progress.step % len(self._groups)
+                group = self._groups[place]
+                answers = self._learn(*ready[place].result())
+                ready[place] = ahead.submit(self._turn, group, answers, pool)
+                self.progress.step += 1
+                self.progress.seconds = before + time.monotonic() - started
+                self.progress.share = self._share()
+                if time.monotonic() - saved > self.save_every_s:
+                    self.save()
+                    saved = time.monotonic()
+                yield self.progress
+        self.save()
+
+    def _turn(
+        self, group: Group, answers: np.ndarray, pool: ThreadPoolExecutor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        iou = group.take(answers, pool)
+        self.progress.iou += (iou - self.progress.iou) * 0.02
+        return group.views(self._size(), pool)
+
+    def _size(self) -> int:
+        late = self.recipe.late_sizes if self.progress.share > 0.6 else ()
+        return int(self._rng.choice(late or self.recipe.sizes))
+
+    def _share(self) -> float:
+        """How much of the run is done, by the clock of the first device: each by its own, some would learn at other
+        rates, and wait for ever for one that has ended a step before."""
+        by_steps = self.progress.step / self.recipe.steps if self.recipe.steps else 0.0
+        by_time = self.progress.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
+        return float(self.fabric.broadcast(max(by_steps, by_time)))
+
+    def _learn(self, image: Tensor, guide: Tensor, label: Tensor) -> np.ndarray:
+        """One optimizer step; returns the probabilities BxSxS that the annotations go on with."""
+        device = self.fabric.device
+        image, guide, label = (
+            t.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            for t in (image, guide, label)
+        )
+        image = image.float() / 255
+        self._set_rate()
+        self.network.train()
+        freeze_statistics(self._plain)
+        loss, logits = self.loss(image, guide, label)
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(self.network, self.optimizer, max_norm=5.0, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._average()
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise FloatingPointError(f"the loss became {value} at step {self.progress.step}: lower the rate")
+        self.progress.loss += (value - self.progress.loss) * (0.02 if self.progress.step else 1.0)
+        return torch.sigmoid(logits.detach()[:, 0].float()).cpu().numpy()
+
+    def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss and the main logits of one batch; fine-tuning has terms of its own."""
+        logits, auxiliary = self.forward(image, guide)
+        return self.distance(logits, auxiliary, label), logits
+
+    def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Main and auxiliary logits; None where the network has no auxiliary head."""
+        if not hasattr(self._plain, "forward_train"):
+            return self.network(image, guide), None
+        with self.fabric.autocast():  # on one device Fabric calls other methods than forward() without it
+            main, auxiliary = self.network.forward_train(image, guide)
+        return main.float(), auxiliary.float()
+
+    def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
+        """The loss of answers against the truth."""
+        loss = normalized_focal_loss(logits, label)
+        return loss if auxiliary is None else loss + 0.4 * binary_cross_entropy(auxiliary, label)
+
+    def _set_rate(self) -> None:
+        """Linear warm-up, under a cosine down to 1 % of the peak."""
+        cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(self.progress.share, 1.0)))
+        factor = min((self.progress.step + 1) / self.recipe.warmup, cosine)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate * group["share"] * factor
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.recipe.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        current = self._plain.state_dict()
+        for name, mean in self.averaged.state_dict().items():
+            if mean.is_floating_point():
+                mean.lerp_(current[name], 1 - decay)
+            else:
+                mean.copy_(current[name])
+
+    def save(self) -> None:
+        """Write weights, averages, optimizer and progress; atomically, so that a kill leaves the last one."""
+        if self.folder is None or not self.fabric.is_global_zero:
+            return
+        tensors = {f"network.{k}": v for k, v in self._plain.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        target = self.folder / "state.safetensors"
+        note = {"progress": json.dumps(asdict(self.progress)), "recipe": json.dumps(asdict(self.recipe))}
+        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, f"{target}.part", note)
+        os.replace(f"{target}.part", target)
+        self._log()
+
+    def _log(self) -> None:
+        assert self.folder is not None
+        path = self.folder / "log.csv"
+        row = asdict(self.progress)
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def _resume(self, path: Path) -> None:
+        if not path.exists():
+            return
+        tensors = load_file(path)
+        with _open(path) as file:
+            self.progress = Progress(**json.loads(file.metadata()["progress"]))
+        self._plain.load_state_dict(_part(tensors, "network."))
+        self.averaged.load_state_dict(_part(tensors, "averaged."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _part(tensors, "optimizer.").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _open(path: Path):  # type: ignore[no-untyped-def]
+    from safetensors import safe_open
+
+    return safe_open(path, "pt")
+
+
+def _precision(accelerator: str) -> str:
+    """bfloat16 where the hardware computes in it; CPUs that would emulate it keep float32."""
+    if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
+        return "bf16-mixed"
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
+    return "bf16-mixed" if accelerator != "mps" and capabilities.get("avx512_bf16") else "32-true"
+
+
+def _fabric_class():  # type: ignore[no-untyped-def]
+    """Lightning Fabric, from the small package or from the whole one; imported late because it is slow."""
+    try:
+        from lightning_fabric import Fabric
+    except ImportError:
+        from lightning.fabric import Fabric
+    return Fabric

@@ -1,0 +1,172 @@
+"""Zoom-in: which square of the image the network sees, and the way there and back.
+
+A window is a square of the image, padded where it reaches beyond the border, that is resampled to the network's
+input of S x S pixels. It depends on previous mask and clicks alone, so that a replay sees the same window.
+Zoom-in as in RITM (arXiv 2102.06583), with a square window of fixed input size instead of a variable one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from model.click import Click
+
+PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
+EXPANSION = 1.4
+SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
+MIN_SIDE_SHARE = 1 / 8  # of the input side: small objects are magnified eightfold at most
+CLOSER_EXPANSION = 1.6
+# Of the window's side: what a closer look shows at least, and at most to be worth it.
+CLOSER_SIDES = (0.25, 0.6)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square of `side` pixels with its top left corner at (x0, y0) of an image of (height, width).
+
+    It may reach beyond the image. `size` is the side of the network input it is shown in.
+    """
+
+    x0: int
+    y0: int
+    side: int
+    height: int
+    width: int
+    size: int
+
+    def _axis(self, start: int, limit: int) -> tuple[int, int, int, int]:
+        """Inside part of one axis: image begin and end, input begin and end, all in whole pixels."""
+        begin, end = max(start, 0), min(start + self.side, limit)
+        scale = self.size / self.side
+        low = round((begin - start) * scale)
+        high = max(round((end - start) * scale), low + 1)
+        return begin, end, low, high
+
+    def inside(self) -> tuple[slice, slice, slice, slice]:
+        """Rows and columns of the image that the window shows, and where they lie in the input."""
+        y0, y1, v0, v1 = self._axis(self.y0, self.height)
+        x0, x1, u0, u1 = self._axis(self.x0, self.width)
+        return slice(y0, y1), slice(x0, x1), slice(v0, v1), slice(u0, u1)
+
+    def crop(
+        self, array: np.ndarray, fill: int | Sequence[int] = 0, interpolation: int | None = None
+    ) -> np.ndarray:
+        """Resample HxW or HxWxC (uint8 or float32) to the input, SxS or SxSxC of the same dtype."""
+        rows, cols, to_rows, to_cols = self.inside()
+        out = np.empty((self.size, self.size, *array.shape[2:]), array.dtype)
+        out[:] = fill
+        shape = (to_cols.stop - to_cols.start, to_rows.stop - to_rows.start)
+        part = array[rows, cols]
+        if interpolation is None:
+            shrinks = part.shape[0] > 1.2 * shape[1]
+            part = _halved(part, shape) if shrinks else part
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        out[to_rows, to_cols] = cv2.resize(part, shape, interpolation=interpolation)
+        return out
+
+    def paste(self, values: np.ndarray, onto: np.ndarray) -> None:
+        """Put the input-sized `values` (SxS uint8) into the window's place in `onto` (HxW uint8)."""
+        rows, cols, to_rows, to_cols = self.inside()
+        shape = (cols.stop - cols.start, rows.stop - rows.start)
+        onto[rows, cols] = cv2.resize(values[to_rows, to_cols], shape, interpolation=cv2.INTER_LINEAR)
+
+    def to_input(self, click: Click) -> Click:
+        """Map a click from image to input coordinates; exact for what `crop` shows."""
+        rows, cols, to_rows, to_cols = self.inside()
+        fx = (to_cols.stop - to_cols.start) / (cols.stop - cols.start)
+        fy = (to_rows.stop - to_rows.start) / (rows.stop - rows.start)
+        x = to_cols.start + (click.x - cols.start) * fx
+        return Click(x, to_rows.start + (click.y - rows.start) * fy, click.positive)
+
+
+def _halved(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Halve even sides while they stay well above `shape` (width, height): means of areas, too, at which OpenCV is
+    several times as fast as at fractions. What is left is a quarter or more, so that no pixel counts much more than
+    its neighbour."""
+    while min(array.shape[1] / shape[0], array.shape[0] / shape[1]) >= 2.5:
+        if array.shape[0] % 2 or array.shape[1] % 2:
+            break
+        array = cv2.resize(array, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return array
+
+
+def _place(centre: float, side: int, limit: int) -> int:
+    """Start of a window on one axis: inside the image if it fits, else with equal margins."""
+    if side >= limit:
+        return -((side - limit) // 2)
+    return min(max(round(centre - side / 2), 0), limit - side)
+
+
+def square(centre_x: float, centre_y: float, side: float, shape: tuple[int, int], size: int) -> Window:
+    """The window of about `side` pixels around a point, shifted into the image where it fits."""
+    height, width = shape
+    step = SIDE_STEP if side >= 2 * size else 1
+    whole = min(math.ceil(max(round(side), 1) / step) * step, max(height, width))
+    return Window(_place(centre_x, whole, width), _place(centre_y, whole, height), whole, height, width, size)
+
+
+def whole(shape: tuple[int, int], size: int) -> Window:
+    """The window that shows the whole image."""
+    return square(shape[1] / 2, shape[0] / 2, max(shape), shape, size)
+
+
+def object_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 (ends exclusive) around the true pixels of an HxW bool or uint8 mask; None if there are none."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return (x, y, x + width, y + height) if width else None
+
+
+def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
+    """As `object_box` of `previous >= 128`, without writing a mask as large as the image."""
+    rows = np.flatnonzero(previous.max(1) >= 128)
+    if not rows.size:
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    cols = np.flatnonzero(previous[top:bottom].max(0) >= 128)
+    return int(cols[0]), top, int(cols[-1]) + 1, bottom
+
+
+def around(previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION) -> Window:
+    """The window around the object so far: previous mask (HxW uint8 map, object from 128), positive clicks and
+    the last click. The whole image where the previous mask is empty.
+    """
+    shape = (previous.shape[0], previous.shape[1])
+    box = _box_of_map(previous)
+    if box is None:
+        return whole(shape, size)
+    points = [c for c in clicks if c.positive] + list(clicks[-1:])
+    x0, x1 = min([box[0], *(c.x for c in points)]), max([box[2], *(c.x for c in points)])
+    y0, y1 = min([box[1], *(c.y for c in points)]), max([box[3], *(c.y for c in points)])
+    side = max(max(x1 - x0, y1 - y0) * expansion, size * MIN_SIDE_SHARE)
+    return square((x0 + x1) / 2, (y0 + y1) / 2, side, shape, size)
+
+
+def closer(
+    before: np.ndarray, after: np.ndarray, click: Click, seen: Window, expansion: float = CLOSER_EXPANSION
+) -> Window | None:
+    """The window around what a click changed, for a second, closer look at it (Focus Crop, arXiv 2204.02574).
+
+    Args:
+        before, after: HxW uint8 maps, object from 128.
+        click: the click between them.
+        seen: the window in which it was answered: where the maps may differ.
+        expansion: the window's side over that of the change.
+
+    Returns:
+        A smaller window than `seen`; None where that would show the change hardly larger.
+    """
+    rows, cols, _, _ = seen.inside()
+    x, y = click.x - cols.start, click.y - rows.start
+    box = object_box((before[rows, cols] ^ after[rows, cols]) & 128) or (x, y, x, y)
+    x0, y0, x1, y1 = min(box[0], x), min(box[1], y), max(box[2], x), max(box[3], y)
+    least, most = (share * seen.side for share in CLOSER_SIDES)
+    side = max(max(x1 - x0, y1 - y0) * expansion, seen.size * MIN_SIDE_SHARE, least)
+    if side > most:
+        return None
+    centre_x, centre_y = cols.start + (x0 + x1) / 2, rows.start + (y0 + y1) / 2
+    return square(centre_x, centre_y, side, (seen.height, seen.width), seen.size)

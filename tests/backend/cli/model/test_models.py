@@ -1,0 +1,134 @@
+"""`clickmask models` on a real registry, files and server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli.model.models import command
+from model.networks import build
+from model.versions import checkpoint
+from model.versions.registry import Registry
+from tests.backend.web import Web, answers
+from tests.model.official import HRNET, ITERATIVE, config, weights_of, write
+
+SETTINGS = config(HRNET, width=18, ocr_width=48, small=True, **ITERATIVE)
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("official") / "h18s.pth"
+    return write(path, weights_of(build("hrnet18s-ocr")), SETTINGS)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CLICKMASK_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def web(official: Path) -> Iterator[Web]:
+    server = Web()
+    server.routes["/h18s.pth"] = answers(200, official.read_bytes())
+    server.routes["/page"] = answers(200, b"<!doctype html><html>log in first</html>")
+    yield server
+    server.close()
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments])
+
+
+def facts(*arguments: str | Path) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_import_promote_rollback_export(official: Path, home: Path, tmp_path: Path) -> None:
+    assert "no versions yet" in run("list").stdout
+    first = facts("import", official, "--promote")["imported"]
+    second = facts("import", official, "--size", "256")["imported"]
+    assert [first[:7], second[:7]] == ["base-1-", "base-2-"]
+    listed = facts("list")["versions"]
+    assert [(row["version"], row["current"], row["size"]) for row in listed] == [
+        (first, True, 384),
+        (second, False, 256),
+    ]
+    assert {row["network"] for row in listed} == {"hrnet18s-ocr"}
+    assert f"{second} is served now" in run("promote", "base-2").stdout
+    assert facts("rollback") == {"promoted": first, "before": second}
+    assert first in run("list").stdout
+
+    shown = facts("show", "base")
+    assert shown["version"] == first and shown["parameters"] == 4220047
+    digest = hashlib.sha256(official.read_bytes()).hexdigest()
+    assert shown["card"]["source"] == {"address": str(official), "sha256": digest}
+    assert shown["card"]["encoding"] == {"name": "disk", "radius": 5.0}
+    assert "weights intact" in run("show", first).stdout
+
+    folder = tmp_path / "out"
+    assert run("export", first, folder).exit_code == 0
+    assert run("export", first, folder).exit_code == 1
+    assert facts("import", folder, "--line", "project-3")["imported"] == f"project-3-1-{first[-8:]}"
+    assert Registry(home).current("project-3") is None
+
+
+def test_import_from_an_address(web: Web, official: Path, home: Path) -> None:
+    digest = hashlib.sha256(official.read_bytes()).hexdigest()
+    address = f"{web.url}/h18s.pth"
+    secret = address.replace("//", "//me:word@") + "?token=abc"
+    name = facts("import", secret, "--sha256", digest)["imported"]
+    version = Registry(home).find(name)
+    assert checkpoint.load(version.path)[1]["source"] == {"address": address, "sha256": digest}
+
+
+def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.pth"
+    damaged.write_bytes(official.read_bytes()[:-5000])
+    for arguments, complaint in {
+        (damaged,): f"{damaged} is no torch checkpoint or is damaged",
+        (f"{web.url}/page",): f"{web.url}/page is a web page",
+        (f"{web.url}/gone",): "answers 404",
+        (f"{web.url}/h18s.pth", "--sha256", "0" * 64): "do not use this file",
+        (official, "--sha256", "0" * 64): "do not use this file",
+        (f"{web.url}/h18s.pth", "--max-mb", "1"): "larger than 1 MB",
+        (tmp_path / "nothing.pth",): "is no file, folder or http",
+        (tmp_path,): "a checkpoint is a folder with model.safetensors and card.json",
+        (official, "--line", "mine"): "use base or project-<id>",
+        (official, "--size", "100"): "size is 100; it must be a multiple of 32",
+    }.items():
+        result = run("import", *arguments)
+        assert result.exit_code == 1, result.output
+        assert complaint in result.stderr.replace("\n", " ")
+        assert isinstance(result.exception, SystemExit)  # a message, no traceback
+    assert facts("list") == {"versions": [], "broken": {}}
+
+
+def test_nothing_damaged_is_promoted(official: Path, home: Path) -> None:
+    name = facts("import", official)["imported"]
+    weights = Registry(home).find(name).path / checkpoint.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1])
+    for subcommand in ("promote", "show"):
+        result = run(subcommand, name)
+        assert result.exit_code == 1
+        assert "was cut short or altered" in result.stderr
+    assert Registry(home).current("base") is None
+    weights.unlink()
+    listed = facts("list")
+    assert listed["versions"] == [] and "is missing" in listed["broken"][f"base/{name[5:]}"]
+
+
+def test_unknown_names_are_answered_with_known_ones(official: Path) -> None:
+    name = facts("import", official)["imported"]
+    result = run("promote", "base-9")
+    assert result.exit_code == 1 and name in result.stderr
+    result = run("rollback")
+    assert result.exit_code == 1 and "no version was served before" in result.stderr

@@ -1,0 +1,107 @@
+"""`clickmask train`, run as a user would on a set of a few images."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from backend.cli.model.train import command
+from model.networks import build
+from model.versions import checkpoint
+from tests.fine_tune.sets import write_set
+
+SHORT = ["--batch", "2", "--sizes", "64", "--accelerator", "cpu"]
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    """A file in the form of the ImageNet weights: the encoder's own entries under their names there."""
+    torch.manual_seed(0)
+    entries = build("lite0-fpn").encoder.state_dict()
+    torch.save(entries, tmp_path / "lite0.pth")
+    return ["--imagenet", str(tmp_path / "lite0.pth")]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(command, [str(a) for a in arguments])
+
+
+def test_a_run_ends_with_a_checkpoint_and_can_be_extended(tmp_path, imagenet):
+    data, out = write_set(tmp_path / "cats", side=160), tmp_path / "run"
+    result = run("--data", data, "--out", out, "--steps", "2", *SHORT, *imagenet)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["step"] == 2
+    _, card = checkpoint.load(out / "checkpoint")
+    assert card["architecture"]["name"] == "lite0-fpn"
+    assert card["training"]["items"] == {"cats": 3}
+    assert run("--out", out, "--steps", "3", *SHORT, *imagenet).exit_code == 0  # the bundle is there already
+    steps = [int(row["step"]) for row in csv.DictReader((out / "log.csv").open())]
+    assert steps == [2, 3]
+
+
+def test_a_run_starts_from_a_checkpoint(tmp_path, imagenet):
+    data, first, second = write_set(tmp_path / "cats", side=160), tmp_path / "first", tmp_path / "second"
+    assert run("--data", data, "--out", first, "--steps", "1", *SHORT, *imagenet).exit_code == 0
+    begun, _ = checkpoint.load(first / "checkpoint")
+    result = run(
+        "--bundle", first / "bundle.zip", "--init", first / "checkpoint", "--out", second, "--steps", "1",
+        "--rate", "1e-9", "--late-sizes", "96", *SHORT,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    ended, card = checkpoint.load(second / "checkpoint")
+    assert card["size"] == 96
+    for old, new in zip(begun.parameters(), ended.parameters(), strict=True):
+        torch.testing.assert_close(old, new, atol=1e-6, rtol=0)
+
+
+def test_an_init_that_cannot_be_used_is_named(tmp_path):
+    data = write_set(tmp_path / "cats", side=160)
+    result = run("--data", data, "--init", tmp_path, "--out", tmp_path / "run", "--steps", "1", *SHORT)
+    assert result.exit_code == 2
+    assert "card.json" in result.output
+
+
+def test_only_a_bundle(tmp_path):
+    data = write_set(tmp_path / "cats")
+    result = run("--data", data, "--bundle", tmp_path / "b.zip")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "b.zip").stat().st_size > 1000
+    assert not (tmp_path / "b.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "nothing to do"), (["--out", "run"], "give --data"), (["--bundle", "b.zip"], "give --data")],
+)
+def test_missing_arguments_are_named(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_a_run_without_a_length_says_so(tmp_path, imagenet):
+    result = run(
+        "--data", write_set(tmp_path / "cats", side=160), "--out", tmp_path / "run", *SHORT, *imagenet
+    )
+    assert result.exit_code == 2
+    assert "steps or minutes" in result.output
+
+
+def test_two_devices_make_one_checkpoint(tmp_path, imagenet):
+    data, out = write_set(tmp_path / "cats", side=160), tmp_path / "run"
+    arguments = ["--data", data, "--out", out, "--steps", "2", "--devices", "2", *SHORT, *imagenet]
+    # In a process of its own: Fabric starts the command line again for the second device.
+    command = [sys.executable, "-m", "backend.cli", "train", *map(str, arguments)]
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[4], capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["step"] == 2, "only the first device speaks"
+    assert checkpoint.load(out / "checkpoint")[1]["training"]["step"] == 2
+    assert [int(row["step"]) for row in csv.DictReader((out / "log.csv").open())] == [2]

@@ -1,0 +1,105 @@
+"""`clickmask fine-tune` and `clickmask jobs` with a real Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli import main
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.scheduler import Policy, Trigger
+from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.redis_server import RedisServer
+from tests.backend.web import Web
+
+
+@pytest.fixture
+def project(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    web = annotated(3)
+    monkeypatch.setenv("LABEL_STUDIO_URL", web.url)
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    monkeypatch.setenv("CLICKMASK_HOME", str(tmp_path))
+    yield web
+    web.close()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_sync_finds_what_the_webhooks_missed(project: Web, redis_server: RedisServer) -> None:
+    client = redis_server.client()
+    gone = {"id": 99, "task": 9, "updated_at": "2026", "result_count": 1}
+    Ledger(client).record("ANNOTATION_CREATED", {"annotation": gone, "project": {"id": PROJECT}})
+    answer = run("fine-tune", str(PROJECT), "--sync", "--json")
+    assert json.loads(answer.output) == {
+        "taken over": 3,
+        "deleted": 1,
+        "accepted": 3,
+        "new since the last job": 3,
+    }
+    assert Trigger(client).jobs() == []
+
+
+def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
+    identity = json.loads(run("fine-tune", str(PROJECT), "--json").output)["job"]
+    again = json.loads(run("fine-tune", str(PROJECT), "--json").output)["job"]
+    assert again == identity
+    (row,) = json.loads(run("jobs", "list", "--json").output)
+    assert (row["id"], row["project"], row["status"]) == (identity, PROJECT, "queued")
+    assert run("jobs", "cancel", identity).exit_code == 0
+    (row,) = json.loads(run("jobs", "list", "--json").output)
+    assert row["status"] == "canceled"
+    watched = run("jobs", "watch", identity)
+    assert watched.exit_code == 1
+    assert "canceled" in watched.output
+
+
+def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_server: RedisServer) -> None:
+    ledger = Ledger(redis_server.client())
+    trigger = Trigger(redis_server.client(), Policy(new=1))
+    assert run("fine-tune", str(PROJECT), "--sync").exit_code == 0
+    ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
+    answer = run("fine-tune", str(PROJECT), "--now")
+    assert answer.exit_code == 0
+    assert "skipped" in answer.output
+    new = {"id": 99, "task": 9, "updated_at": "2026-02", "result_count": 1}
+    body = {"annotation": new, "project": {"id": PROJECT}}
+    ledger.record("ANNOTATION_CREATED", body)
+    job = trigger.consider("ANNOTATION_CREATED", body)
+    assert job is not None and job.get_status() == "scheduled", "not right after it"
+
+
+def test_the_pause_counts_from_a_training_that_failed(project: Web, redis_server: RedisServer) -> None:
+    project.close()
+    answer = run("fine-tune", str(PROJECT), "--now")
+    assert answer.exit_code == 1
+    assert "cannot be reached" in answer.output
+    assert Trigger(redis_server.client()).last_end(PROJECT) > 0
+
+
+def test_jobs_that_are_not_there_are_named(project: Web) -> None:
+    for command in ("watch", "cancel"):
+        answer = run("jobs", command, "nothing")
+        assert answer.exit_code == 1
+        assert "job" in answer.output
+        assert "Traceback" not in answer.output
+
+
+def test_label_studio_that_is_away_is_one_sentence(project: Web) -> None:
+    project.close()
+    answer = run("fine-tune", str(PROJECT), "--sync")
+    assert answer.exit_code == 1
+    assert "cannot be reached" in answer.output
+
+
+def test_without_redis_it_says_what_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLICKMASK_REDIS_URL", raising=False)
+    monkeypatch.setenv("CLICKMASK_HOME", str(tmp_path))
+    answer = run("fine-tune", str(PROJECT))
+    assert answer.exit_code == 1
+    assert "clickmask up" in answer.output

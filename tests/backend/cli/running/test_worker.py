@@ -1,0 +1,39 @@
+"""`clickmask worker`: a job from a real Redis runs in a process of its own."""
+
+from __future__ import annotations
+
+import os
+
+from click.testing import CliRunner
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from backend.cli.running.worker import KEEP_MEMORY, command
+from fine_tune.project.scheduler import QUEUE
+from tests.backend.redis_server import RedisServer
+
+
+def test_jobs_run_in_spawned_processes(redis_server: RedisServer, monkeypatch):
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    for name in KEEP_MEMORY:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    queue = Queue(QUEUE, connection=redis_server.client(), serializer=JSONSerializer)
+    kept = [queue.enqueue("os.getenv", name) for name in KEEP_MEMORY]
+    job, bad = queue.enqueue("os.getpid"), queue.enqueue("os.listdir", "/there/is/no/such/folder")
+    answer = CliRunner().invoke(command, ["--burst"], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    assert job.return_value() not in (None, os.getpid())
+    assert bad.is_failed
+    assert [one.return_value() for one in kept] == list(KEEP_MEMORY.values())
+
+
+def test_without_redis_it_says_what_to_set(monkeypatch, tmp_path):
+    monkeypatch.delenv("CLICKMASK_REDIS_URL", raising=False)
+    answer = CliRunner().invoke(command)
+    assert answer.exit_code == 1
+    assert "CLICKMASK_REDIS_URL is not set" in answer.output
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", f"unix://{tmp_path}/none.sock")
+    answer = CliRunner().invoke(command)
+    assert answer.exit_code == 1
+    assert "does not answer" in answer.output

@@ -1,0 +1,198 @@
+"""The policy as a table: what an annotator did, and which object the click must belong to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.clicks.last_object import Recent
+from backend.clicks.map_cache import Chain
+from backend.clicks.target import FRESH_S, distance, points, reach, to_points
+from backend.clicks.target import beginning as decide
+from backend.label_studio.mask_formats import rle
+from backend.label_studio.predict_request import PredictRequest
+from model.click import Click
+from tests.backend.bodies import keypoint, predict, rectangle
+
+NOW = 1000.0
+HEIGHT, WIDTH = 100, 200  # 1 percent is 2 pixels across and 1 down
+
+
+def square(left: int, top: int, side: int = 40) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+ONE, TWO = square(20, 20), square(120, 20)
+
+
+def region(
+    number: str, mask: np.ndarray, label: str = "Cat", origin: str = "prediction", **meta: Any
+) -> dict:
+    return {
+        "id": number,
+        "type": "brushlabels",
+        "from_name": "brush",
+        "to_name": "image",
+        "original_width": WIDTH,
+        "original_height": HEIGHT,
+        "image_rotation": 0,
+        "origin": origin,
+        "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]},
+        "meta": {"clicks": 1, "prompts": ["old"], "points": [[30.0, 30.0, 1]], **meta},
+    }
+
+
+def draft(*results: dict) -> dict[str, Any]:
+    return {"drafts": [{"id": 1, "user": "a@example.com", "result": list(results)}]}
+
+
+def recent(**changes: Any) -> Recent:
+    """An object answered a moment ago: one click in the middle of ONE."""
+    values: dict[str, Any] = {
+        "region_id": "cm000000000001",
+        "chain": Chain("v", "i", ("Cat",)),
+        "clicks": (Click(40, 40),),
+        "prompts": ("k1",),
+        "together": 1,
+        "size": (HEIGHT, WIDTH),
+        "at": NOW - 2,
+    }
+    return Recent(**{**values, **changes})
+
+
+INSIDE = keypoint("k2", 15, 30)  # pixel (30, 30)
+INSIDE_MINUS = keypoint("k2", 15, 30, positive=False)
+BESIDE = keypoint("k2", 32, 40)  # pixel (64, 40): 4 to the right of ONE, whose reach is 6
+BESIDE_MINUS = keypoint("k2", 32, 40, positive=False)
+FAR = keypoint("k2", 40, 80)  # pixel (80, 80)
+FAR_MINUS = keypoint("k2", 40, 80, positive=False)
+IN_TWO = keypoint("k2", 70, 40)
+X = "cm000000000001"
+PENDING = keypoint("k1", 20, 40)
+
+NEW = None
+CASES = [
+    # Nothing else there: a new object.
+    ("first click", [INSIDE], {}, None, NEW),
+    ("several clicks", [INSIDE, FAR], {}, None, NEW),
+    ("box in an accepted mask", [rectangle("r", 12, 25, 5, 5)], draft(region(X, ONE)), recent(), NEW),
+    # Correction.
+    ("inside an accepted mask", [INSIDE], draft(region(X, ONE)), None, X),
+    ("minus inside an accepted mask", [INSIDE_MINUS], draft(region(X, ONE)), None, X),
+    ("the same, then a second click", [INSIDE, FAR], draft(region(X, ONE)), None, X),
+    ("inside a mask of another label", [INSIDE], draft(region(X, ONE, "Dog")), None, NEW),
+    ("inside a hand-made mask", [INSIDE], draft(region("hand", ONE, origin="manual", clicks=None)), None, "hand"),
+    ("inside the upper of two masks", [INSIDE], draft(region("low", ONE), region("up", ONE)), None, "up"),
+    ("inside a submitted mask", [INSIDE], {"annotations": [{"id": 1, "result": [region(X, ONE)]}]}, None, X),
+    # A second object after the first was accepted.
+    ("far from the accepted mask", [FAR], draft(region(X, ONE)), None, NEW),
+    ("far, while the answer is fresh", [FAR], {}, recent(), NEW),
+    ("in the middle of a neighbour", [keypoint("k2", 40, 40)], draft(region(X, ONE)), None, NEW),
+    ("beside a mask of several clicks", [BESIDE], draft(region(X, ONE, clicks=2)), None, NEW),
+    ("beside a hand-made mask", [BESIDE], draft(region("hand", ONE, clicks=None)), None, NEW),
+    ("two clicks beside", [BESIDE, FAR], draft(region(X, ONE)), None, NEW),
+    # Auto-Accept, the draft shows the mask.
+    ("beside a mask of one click", [BESIDE], draft(region(X, ONE)), None, X),
+    ("minus far away", [FAR_MINUS], draft(region(X, ONE)), None, X),
+    ("minus: the nearest", [FAR_MINUS], draft(region("near", ONE), region("away", TWO)), None, "near"),
+    ("minus, other label only", [FAR_MINUS], draft(region(X, ONE, "Dog")), None, NEW),
+    # Auto-Accept, the draft does not show the mask yet.
+    ("inside what was just answered", [INSIDE], {}, recent(), X),
+    ("beside what was just answered", [BESIDE], {}, recent(), X),
+    ("minus after an answer", [BESIDE_MINUS], {}, recent(), X),
+    ("minus far after an answer", [FAR_MINUS], {}, recent(), X),
+    ("inside another accepted mask", [IN_TWO], draft(region("other", TWO)), recent(), "other"),
+    ("the draft lags behind", [INSIDE], draft(region(X, TWO)), recent(), X),
+    # Signs that Auto-Accept is off.
+    ("rejected: the object had several clicks", [INSIDE], {}, recent(together=2), NEW),
+    ("rejected: the draft holds the click", [INSIDE], draft(PENDING), recent(), NEW),
+    ("several clicks in this request", [INSIDE, BESIDE], {}, recent(), NEW),
+    ("minus still continues", [BESIDE_MINUS], {}, recent(together=2), X),
+    # The ordinary next click, a moved point, a repeated request.
+    ("second click of the object", [PENDING, INSIDE], {}, recent(), NEW),
+    ("the point was moved", [keypoint("k1", 16, 31)], {}, recent(), NEW),
+    # Too old, or another image.
+    ("rejected: never seen in a draft", [INSIDE], {}, recent(at=NOW - FRESH_S - 1), NEW),
+    ("answered in the future", [INSIDE], {}, recent(at=NOW + 60), NEW),
+    ("another image size", [INSIDE], {}, recent(size=(50, 50)), NEW),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clicks", "task", "last", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_which_object(clicks: list, task: dict, last: Recent | None, expected: str | None) -> None:
+    request = PredictRequest.parse(predict(*clicks, **task))
+    assert request.context is not None
+    begin = decide(request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW)
+    assert begin.region_id == expected
+    assert (begin.start is None) == (expected is None)
+
+
+def decide_on(last: Recent | None, *clicks: dict, **task: Any) -> Any:
+    request = PredictRequest.parse(predict(*clicks, **task))
+    assert request.context is not None
+    return decide(request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW)
+
+
+def test_a_correction_starts_from_the_accepted_mask_and_its_clicks() -> None:
+    begin = decide_on(None, INSIDE, **draft(region(X, ONE)))
+    np.testing.assert_array_equal(begin.start, ONE * 255)
+    assert begin.clicks == (Click(30.0, 30.0),)
+    assert begin.prompts == ("old",)
+
+
+def test_clicks_are_forgotten_once_the_annotator_has_painted() -> None:
+    begin = decide_on(None, INSIDE, **draft(region(X, ONE, origin="prediction-changed")))
+    assert begin.clicks == ()
+
+
+def test_what_was_just_answered_goes_on_with_its_map_and_clicks() -> None:
+    begin = decide_on(recent(), INSIDE)
+    np.testing.assert_array_equal(begin.start, ONE * 200)
+    assert begin.clicks == (Click(40, 40),)
+    assert begin.prompts == ("k1",)
+
+
+def test_the_draft_is_believed_once_it_shows_the_last_answer() -> None:
+    saved = region(X, ONE, prompts=["k1"], points=[[40.0, 40.0, 1]])
+    begin = decide_on(recent(), INSIDE, **draft(saved))
+    np.testing.assert_array_equal(begin.start, ONE * 255)
+
+
+def test_without_the_map_a_fresh_answer_cannot_go_on() -> None:
+    request = PredictRequest.parse(predict(INSIDE))
+    assert request.context is not None
+    assert decide(request.context[0], request.tasks[0], recent(), lambda _: None, NOW).region_id is None
+
+
+def test_an_unreadable_mask_is_passed_over() -> None:
+    broken = region("broken", ONE)
+    broken["value"]["rle"] = [1, 2, 3]
+    assert decide_on(None, FAR_MINUS, **draft(region(X, ONE), broken)).region_id == X
+    assert decide_on(None, INSIDE, **draft(broken)).region_id is None
+
+
+def test_distance_is_to_the_nearest_edge_of_a_pixel() -> None:
+    assert distance(ONE, Click(30, 30)) == 0
+    assert distance(ONE, Click(64.0, 40)) == pytest.approx(4.0)
+    assert distance(ONE, Click(63.0, 64.0)) == pytest.approx(5.0)
+    assert distance(np.zeros((5, 5), bool), Click(1, 1)) == math.inf
+
+
+def test_reach_grows_with_the_mask_and_stays_inside_a_neighbour() -> None:
+    assert reach(ONE) == pytest.approx(6.0)
+    assert reach(np.zeros((5, 5), bool)) == 3.0
+    assert reach(ONE) < 40 / 2
+
+
+def test_points_survive_meta_and_nonsense_does_not() -> None:
+    clicks = (Click(1.5, 2.25), Click(3, 4, positive=False))
+    assert points(to_points(clicks)) == clicks
+    for nonsense in (None, 3, "abc", [1, 2], [[1, 2]], [["x", 2, 1]]):
+        assert points(nonsense) == ()

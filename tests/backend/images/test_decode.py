@@ -1,0 +1,249 @@
+"""Every format and mode becomes upright RGB."""
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from backend.images.decode import DecodeError, decode
+
+RED, GREEN = (220, 30, 40), (20, 200, 60)
+
+
+def picture(mode: str = "RGB") -> Image.Image:
+    """40 wide, 24 high: red, with a green block in the top left corner."""
+    image = Image.new("RGB", (40, 24), RED)
+    image.paste(GREEN, (0, 0, 10, 8))
+    return image.convert(mode)
+
+
+def encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def assert_picture(pixels: np.ndarray, tolerance: int = 12) -> None:
+    assert pixels.shape == (24, 40, 3)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels[4, 4].astype(int) - GREEN).max() <= tolerance
+    assert np.abs(pixels[20, 30].astype(int) - RED).max() <= tolerance
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP", "JPEG", "GIF"])
+def test_formats(form):
+    options = (
+        {"lossless": True} if form == "WEBP" else {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
+    )
+    assert_picture(decode(encoded(picture(), form, **options)), tolerance=40 if form == "GIF" else 12)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "CMYK", "P"])
+def test_colour_modes(mode):
+    form = "TIFF" if mode == "CMYK" else "PNG"
+    assert_picture(decode(encoded(picture(mode), form)), tolerance=40 if mode == "P" else 12)
+
+
+def test_a_cmyk_jpeg_keeps_its_colours():
+    assert_picture(decode(encoded(picture("CMYK"), "JPEG", quality=95, subsampling=0)), tolerance=20)
+
+
+def test_grey_and_bilevel_become_rgb():
+    for mode in ("L", "1", "LA"):
+        pixels = decode(encoded(picture(mode), "PNG"))
+        assert pixels.shape == (24, 40, 3)
+        assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+def test_transparent_pixels_are_laid_over_white():
+    image = picture("RGBA")
+    image.putpixel((30, 20), (0, 0, 0, 0))
+    assert decode(encoded(image, "PNG"))[20, 30].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize(("brightest", "expected"), [(65535, 255), (32768, 128), (1000, 255)])
+def test_sixteen_bits_are_scaled_and_not_clipped(brightest, expected):
+    values = np.zeros((8, 9), np.uint16)
+    values[2, 3] = brightest
+    pixels = decode(encoded(Image.fromarray(values), "PNG"))
+    assert abs(int(pixels[2, 3, 0]) - expected) <= 1
+    assert pixels[0, 0, 0] == 0
+
+
+# What a viewer must do for each EXIF orientation, undone here to store the file (EXIF 2.3, tag 0x0112).
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_exif_orientation_is_applied(orientation, mode):
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](np.asarray(picture(mode)))))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert_picture(decode(encoded(stored, "PNG", exif=exif)))
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{"quality": 90}, {"progressive": True, "subsampling": 0}])
+def test_a_jpeg_has_the_pixels_that_pillow_finds(orientation, mode, options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(orientation).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise).convert(mode), "JPEG", exif=exif, **options)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    assert (decode(data) == np.asarray(upright)).all()
+
+
+def test_several_pictures_in_one_jpeg_give_the_first():
+    data = encoded(picture(), "MPO", save_all=True, append_images=[Image.new("RGB", (40, 24))], quality=95)
+    assert Image.open(io.BytesIO(data)).format == "MPO"  # as phones write it
+    assert_picture(decode(data), tolerance=30)
+
+
+@pytest.mark.parametrize("form", ["TIFF", "GIF", "WEBP", "PNG"])
+def test_the_first_page_or_frame_counts(form):
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encoded(picture(), form, save_all=True, append_images=[Image.new("RGB", (40, 24))], **options)
+    assert_picture(decode(data), tolerance=40)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\x00\x00nonsense",
+        b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff",
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02\x00\x00\x00\x02x\x00\x00\x00\x00\x00\x00\x00",
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x63\x00\x00\x00\x00\x00\x00",
+    ],
+    ids=["nonsense", "cut", "text", "99"],
+)
+def test_a_damaged_exif_block_is_ignored(exif):
+    assert_picture(decode(encoded(picture(), "JPEG", quality=95, subsampling=0, exif=exif)))
+
+
+def test_orientation_outside_of_exif_is_ignored_as_by_browsers():
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    data = encoded(picture(), "JPEG", quality=95, subsampling=0, xmp=xmp)
+    assert Image.open(io.BytesIO(data)).getexif().get(0x0112) == 6  # what Pillow by itself would follow
+    assert_picture(decode(data))
+
+
+def test_a_tiff_is_turned_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.fromarray(np.ascontiguousarray(STORED[6](np.asarray(picture()))))
+    assert_picture(decode(encoded(stored, "TIFF", exif=exif)))
+
+
+def test_colour_of_sixteen_bits_is_scaled():
+    values = np.zeros((4, 5, 3), np.uint16)
+    values[...] = np.array([0x1234, 0x8080, 0xFFFF])
+    data = cv2.imencode(".png", values[..., ::-1])[1].tobytes()
+    assert np.abs(decode(data).astype(int) - (0x12, 0x80, 0xFF)).max() <= 1
+
+
+def test_floats_with_gaps_are_scaled():
+    values = np.array([[0.0, 0.5], [1.0, np.nan]], np.float32)
+    assert decode(encoded(Image.fromarray(values), "TIFF"))[..., 0].tolist() == [[0, 128], [255, 0]]
+
+
+def test_a_transparent_palette_is_laid_over_white():
+    image = picture("P")
+    corner = image.getpixel((30, 20))
+    pixels = decode(encoded(image, "PNG", transparency=corner))
+    assert pixels[20, 30].tolist() == [255, 255, 255]
+    assert np.abs(pixels[4, 4].astype(int) - GREEN).max() <= 40
+
+
+def test_a_transparent_colour_is_laid_over_white():
+    assert decode(encoded(picture(), "PNG", transparency=RED))[20, 30].tolist() == [255, 255, 255]
+
+
+def test_too_many_pixels_are_refused_from_the_header():
+    data = encoded(Image.new("1", (4000, 3000)), "PNG")
+    with pytest.raises(DecodeError, match="12 megapixels, more than the 10.*CLICKMASK_MAX_IMAGE_MEGAPIXELS"):
+        decode(data, max_megapixels=10)
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9)))
+
+
+def test_a_bomb_is_refused_from_its_header():
+    with pytest.raises(DecodeError, match="1e\\+04 megapixels, more than the 100"):
+        decode(claiming(100_000, 100_000))
+
+
+def test_the_limit_is_the_configured_one_and_not_pillows():
+    with pytest.raises(DecodeError, match="truncated"):  # the size is let through
+        decode(claiming(20_000, 9_500), max_megapixels=200)
+    with pytest.raises(DecodeError, match="190 megapixels, more than the 180"):
+        decode(claiming(20_000, 9_500), max_megapixels=180)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_damaged_file_is_decoded_or_refused(form):
+    rng = np.random.default_rng(0)
+    whole = encoded(picture(), form)
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 4):
+            data[place] = rng.integers(0, 256)
+        cut = int(rng.integers(1, len(data) + 1))
+        try:
+            pixels = decode(bytes(data[:cut]), max_megapixels=1)
+        except DecodeError:
+            continue
+        assert pixels.ndim == 3 and pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_refused(form, share):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = encoded(noise, form)
+    with pytest.raises(DecodeError, match="truncated or damaged|no image"):
+        decode(data[: int(len(data) * share)])
+
+
+def test_a_progressive_jpeg_without_its_last_bytes_is_refused():
+    data = encoded(picture(), "JPEG", progressive=True)
+    for missing in (1, 2, 10):
+        with pytest.raises(DecodeError, match="truncated"):
+            decode(data[:-missing])
+
+
+@pytest.mark.parametrize("data", [b"", b"<html></html>", b"%PDF-1.7 nothing"])
+def test_what_is_no_image_is_refused(data):
+    with pytest.raises(DecodeError, match="no image in a known format"):
+        decode(data)
+
+
+def test_the_pixels_cannot_be_changed_by_those_who_share_them():
+    with pytest.raises(ValueError, match="read-only"):
+        decode(encoded(picture(), "PNG"))[0, 0] = 0

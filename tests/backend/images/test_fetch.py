@@ -1,0 +1,297 @@
+"""The guarded fetch, against real servers on loopback."""
+
+import contextlib
+import gzip
+import socket
+import ssl
+import time
+
+import pytest
+import trustme
+
+from backend.images import fetch as module
+from backend.images.fetch import fetch
+from backend.images.ssrf import FetchError, Guard, origin
+from tests.backend.web import Web, answers, send
+
+
+@pytest.fixture
+def web():
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def elsewhere():
+    server = Web()
+    yield server
+    server.close()
+
+
+def trusting(web: Web) -> Guard:
+    return Guard(trusted=origin(web.url))
+
+
+def token() -> dict[str, str]:
+    return {"Authorization": "Token secret"}
+
+
+def test_a_file_of_label_studio_is_loaded_with_the_token(web):
+    web.routes["/data/upload/1/a b.png"] = web.routes["/data/upload/1/a%20b.png"] = answers(200, b"image")
+    assert fetch(f"{web.url}/data/upload/1/a%20b.png?x=1", trusting(web), token) == b"image"
+    _, path, headers = web.requests[0]
+    assert path == "/data/upload/1/a%20b.png?x=1"
+    assert headers["Authorization"] == "Token secret"
+    assert headers["Host"] == f"127.0.0.1:{web.port}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "localhost", "[::1]"])
+def test_loopback_in_any_spelling_is_refused(host, web):
+    with pytest.raises(FetchError, match="private address"):
+        fetch(f"http://{host}:{web.port}/a.png", Guard(hosts=("*",)))
+    assert web.requests == []
+
+
+def test_hosts_must_be_listed(web):
+    with pytest.raises(FetchError, match="not allowed.*CLICKMASK_IMAGE_HOSTS"):
+        fetch(f"{web.url}/a.png", Guard())
+    web.routes["/a.png"] = answers(200, b"x")
+    assert fetch(f"{web.url}/a.png", Guard(hosts=("127.0.0.1",)), token) == b"x"
+    assert "Authorization" not in web.requests[-1][2]
+
+
+def test_another_port_of_label_studios_host_is_not_label_studio(web, elsewhere):
+    with pytest.raises(FetchError, match="not allowed"):
+        fetch(f"{elsewhere.url}/a.png", trusting(web), token)
+    assert elsewhere.requests == []
+
+
+def test_the_connection_goes_to_the_address_that_was_judged(web):
+    web.routes["/a.png"] = answers(200, b"x")
+    asked = []
+
+    def resolver(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["10.9.9.9"]  # a name that changes its address
+
+    guard = Guard(hosts=("photos.test",), resolver=resolver)
+    assert fetch(f"http://photos.test:{web.port}/a.png", guard) == b"x"
+    assert asked == ["photos.test"]
+    assert web.requests[0][2]["Host"] == f"photos.test:{web.port}"
+
+
+def test_a_redirect_to_a_private_host_is_refused_and_never_connected(web, elsewhere):
+    web.routes["/presign"] = answers(302, b"", Location=f"{elsewhere.url}/secret")
+    with pytest.raises(FetchError, match="private address"):
+        fetch(f"{web.url}/presign", trusting(web), token)
+    assert elsewhere.requests == []
+
+
+def test_a_redirect_to_a_listed_host_is_followed_without_the_token(web, elsewhere):
+    web.routes["/presign"] = answers(303, b"", Location=f"http://localhost:{elsewhere.port}/a.png?sig=1")
+    elsewhere.routes["/a.png"] = answers(200, b"bucket")
+    guard = Guard(trusted=origin(web.url), hosts=("localhost",))
+    assert fetch(f"{web.url}/presign", guard, token) == b"bucket"
+    assert "Authorization" in web.requests[0][2]
+    assert "Authorization" not in elsewhere.requests[0][2]
+
+
+def test_endless_redirects_end(web):
+    web.routes["/again"] = answers(302, b"", Location="/again")
+    with pytest.raises(FetchError, match="more than 3 redirects"):
+        fetch(f"{web.url}/again", trusting(web))
+    assert len(web.requests) == 4
+
+
+def test_too_much_is_refused_announced_or_not(web):
+    def unannounced(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(100):
+            handler.wfile.write(b"x" * 1000)
+
+    web.routes["/announced"] = answers(200, b"x" * 2000)
+    web.routes["/streamed"] = unannounced
+    for path in ("/announced", "/streamed"):
+        with pytest.raises(FetchError, match="CLICKMASK_MAX_IMAGE_MB"):
+            fetch(web.url + path, trusting(web), max_bytes=1500)
+
+
+def drip(handler, *head: str) -> None:
+    """Send the head, then a byte now and then for as long as anybody listens; never a pause that is a time-out."""
+    with contextlib.suppress(OSError):
+        for line in head:
+            handler.wfile.write(line.encode() + b"\r\n")
+        while True:
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ["HTTP/1.0 200 OK", "Content-Length: 1000000", ""],
+        ["HTTP/1.0 200 OK", ""],  # the end of the connection is the end of the file
+        ["HTTP/1.0 200 OK", "Content-Encoding: gzip", ""],
+        ["HTTP/1.0 200 OK"],  # endless headers
+        [],
+    ],
+)
+def test_a_dripping_server_runs_into_the_deadline(web, monkeypatch, head):
+    web.routes["/drip"] = lambda handler: drip(handler, *head)
+    monkeypatch.setattr(module, "TOTAL_S", 0.3)
+    with pytest.raises(FetchError, match=r"longer than 0\.3 s|broke off"):
+        fetch(f"{web.url}/drip", trusting(web))
+
+
+def test_redirects_share_one_deadline(web, monkeypatch):
+    def slow(handler):
+        time.sleep(0.2)
+        send(handler, 302, b"", Location="/again")
+
+    web.routes["/again"] = slow
+    monkeypatch.setattr(module, "TOTAL_S", 0.3)
+    with pytest.raises(FetchError, match=r"longer than 0\.3 s"):
+        fetch(f"{web.url}/again", trusting(web))
+
+
+def test_a_silent_server_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(module, "READ_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}/a.png"
+        with pytest.raises(FetchError, match="did not answer: time ran out"):
+            fetch(url, Guard(trusted=origin(url)))
+
+
+def test_less_than_announced_is_no_file(web):
+    def cut_short(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"x" * 500)
+
+    web.routes["/short"] = cut_short
+    with pytest.raises(FetchError, match="broke off: the connection failed"):
+        fetch(f"{web.url}/short", trusting(web))
+
+
+def test_a_compressed_answer_counts_unpacked(web):
+    web.routes["/small"] = answers(200, gzip.compress(b"image"), Content_Encoding="gzip")
+    web.routes["/bomb"] = answers(200, gzip.compress(bytes(50 << 20)), Content_Encoding="gzip")
+    assert fetch(f"{web.url}/small", trusting(web)) == b"image"
+    with pytest.raises(FetchError, match="larger than 1 MB"):
+        fetch(f"{web.url}/bomb", trusting(web), max_bytes=1 << 20)
+
+
+def test_label_studio_that_moved_to_https_is_named(web):
+    web.routes["/a.png"] = answers(301, b"", Location=f"https://127.0.0.1:{web.port}/a.png")
+    with pytest.raises(FetchError, match=f"moved to https://127.0.0.1:{web.port}: set LABEL_STUDIO_URL"):
+        fetch(f"{web.url}/a.png", trusting(web), token)
+    assert len(web.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///etc/passwd", "http://[", "http://a@b/", "//a..b/", "gopher://x/"]
+)
+def test_a_redirect_to_an_odd_address_is_refused(web, location):
+    web.routes["/a.png"] = answers(302, b"", Location=location)
+    with pytest.raises(FetchError):
+        fetch(f"{web.url}/a.png", trusting(web), token)
+
+
+class TestTls:
+    """The name is checked against the certificate though the connection is made to an address."""
+
+    @pytest.fixture
+    def authority(self, tmp_path, monkeypatch):
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        return authority
+
+    @pytest.fixture
+    def serve(self, authority):
+        servers = []
+
+        def start(*names: str) -> Web:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert(*names).configure_cert(context)
+            servers.append(Web(tls=context))
+            servers[-1].routes["/a.png"] = answers(200, b"image")
+            return servers[-1]
+
+        yield start
+        for server in servers:
+            server.close()
+
+    def get(self, web: Web, host: str) -> bytes:
+        guard = Guard(hosts=(host,), resolver=lambda name, port: ["127.0.0.1"])
+        return fetch(f"https://{host}:{web.port}/a.png", guard)
+
+    def test_a_certificate_for_the_name_is_good(self, serve):
+        web = serve("photos.test")
+        assert self.get(web, "photos.test") == b"image"
+        assert web.requests[0][2]["Host"] == f"photos.test:{web.port}"
+
+    def test_a_certificate_for_an_address_is_good_for_the_address(self, serve):
+        assert self.get(serve("127.0.0.1"), "127.0.0.1") == b"image"
+
+    def test_a_certificate_for_the_address_is_not_good_for_the_name(self, serve):
+        web = serve("127.0.0.1", "others.test")
+        with pytest.raises(FetchError, match="certificate is not valid"):
+            self.get(web, "photos.test")
+        assert web.requests == []
+
+    def test_an_unknown_authority_is_refused(self, serve, monkeypatch):
+        web = serve("photos.test")
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        with pytest.raises(FetchError, match="unknown authority"):
+            self.get(web, "photos.test")
+
+    def test_a_drip_inside_tls_runs_into_the_deadline(self, serve, monkeypatch):
+        web = serve("photos.test")
+        web.routes["/a.png"] = lambda handler: drip(handler, "HTTP/1.0 200 OK", "")
+        monkeypatch.setattr(module, "TOTAL_S", 0.5)
+        with pytest.raises(FetchError, match=r"longer than 0\.5 s"):
+            self.get(web, "photos.test")
+
+    def test_a_handshake_that_never_ends_is_ended(self, authority, monkeypatch):
+        monkeypatch.setattr(module, "TOTAL_S", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            url = f"https://photos.test:{mute.getsockname()[1]}/a.png"
+            guard = Guard(hosts=("photos.test",), resolver=lambda name, port: ["127.0.0.1"])
+            with pytest.raises(FetchError, match=r"longer than 0\.2 s|time ran out"):
+                fetch(url, guard)
+
+
+def test_the_next_address_is_tried_when_one_is_closed(web):
+    web.routes["/a.png"] = answers(200, b"x")
+    guard = Guard(hosts=("photos.test",), resolver=lambda host, port: ["127.0.0.2", "127.0.0.1"])
+    assert fetch(f"http://photos.test:{web.port}/a.png", guard) == b"x"
+
+
+def test_ipv6_is_connected_and_named_in_brackets():
+    try:
+        web = Web("::1")
+    except OSError:
+        pytest.skip("no IPv6 on this machine's loopback")
+    web.routes["/a.png"] = answers(200, b"x")
+    assert fetch(f"{web.url}/a.png", trusting(web)) == b"x"
+    assert web.requests[0][2]["Host"] == f"[::1]:{web.port}"
+    web.close()
+
+
+def test_a_closed_port_is_said(web):
+    url = web.url
+    web.close()
+    with pytest.raises(FetchError, match="did not answer: the connection failed"):
+        fetch(f"{url}/a.png", Guard(trusted=origin(url)))
+
+
+def test_the_status_comes_with_the_error(web):
+    with pytest.raises(FetchError) as caught:
+        fetch(f"{web.url}/missing", trusting(web), token)
+    assert caught.value.status == 404
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,283 @@
+"""Real RQ workers run real jobs, are killed, cancelled and cut off from Redis and Label Studio."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from click.testing import CliRunner
+
+from backend.cli import main
+from backend.jobs.fine_tune_job import setup
+from backend.operations.embedded_redis import EmbeddedRedis
+from backend.settings import Settings
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.lock import turn
+from fine_tune.project.outcome import outcomes
+from model.versions.registry import Registry
+from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.place import PATIENCE_S, Place, kill
+from tests.backend.redis_server import RedisServer
+from tests.backend.web import Web, answers
+from tests.backend.world import backend_of, running
+from tests.fine_tune.projects import base, general_set
+from tests.object_store import ObjectStore
+from tests.processes import alive
+
+COUNT = 8
+pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
+
+
+@pytest.fixture
+def project() -> Iterator[Web]:
+    web = annotated(COUNT)
+    yield web
+    web.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[Place]:
+    found = Place(tmp_path, redis_server, project)
+    yield found
+    found.close()
+
+
+def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place):
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work()
+    done = place.end_of(job)
+    result = done.return_value()
+    assert result is not None and result["status"] == "promoted", done.latest_result()
+    current = place.registry.current("project-3")
+    assert current is not None and current.name == result["version"]
+    assert outcomes(place.server.client(), PROJECT)[0].version == current.name
+    assert Ledger(place.server.client()).fresh(PROJECT, "submitted") == set()
+    assert place.trigger.last_end(PROJECT) > time.time() - PATIENCE_S
+
+
+def test_two_devices_train_for_the_object_store_that_all_read(
+    place: Place, object_store: ObjectStore, tmp_path: Path
+):
+    base(Registry(tmp_path / "first", object_store.url))
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work(CLICKMASK_TRAIN_DEVICES="2", CLICKMASK_REGISTRY=object_store.url, **object_store.environment)
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "promoted"
+    current = Registry(tmp_path / "second", object_store.url).current("project-3")
+    assert current is not None and current.name == result["version"]
+    assert place.registry.versions("project-3") == []
+
+
+def test_a_killed_worker_does_not_stand_in_the_way(place: Place):
+    job = place.trigger.request(PROJECT, "test")
+    worker = place.work(CLICKMASK_TRAIN_STEPS="500")
+    place.training(job)
+    kill(worker)
+    assert place.registry.versions("project-3") == []
+    assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
+    again = place.trigger.request(PROJECT, "test", force=True)
+    assert again.id != job.id
+    place.work()
+    result = place.end_of(again).return_value()  # the dead one's turn runs out by itself
+    assert result is not None and result["status"] == "promoted"
+
+
+def test_two_workers_share_a_project_without_training_it_twice(place: Place):
+    first = place.trigger.request(PROJECT, "first")
+    place.work(CLICKMASK_TRAIN_STEPS="6")
+    place.training(first)
+    follow, same = (place.trigger.request(PROJECT, why) for why in ("second", "third"))
+    assert follow.id != first.id
+    assert same.id == follow.id, "triggers during a job make one follow-up"
+    place.work()
+    place.end_of(first)
+    place.wait("the follow-up", lambda: len(outcomes(place.server.client(), PROJECT)) == 2)
+    statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
+    assert statuses[0] == "skipped", "nothing new was left for it"
+    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+    assert len(place.registry.versions("project-3")) == 1
+
+
+def test_a_job_waits_for_its_turn_and_says_so(place: Place, project: Web):
+    project.routes["/api/projects/3/export"] = answers(200, b"[]")
+    job = place.trigger.request(PROJECT, "test")
+    with turn(place.server.client(), PROJECT):
+        place.work()
+        place.wait("a refusal", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+        assert "by another worker" in place.meta(job)["problem"]
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "skipped"
+    assert [each.id for each in place.trigger.jobs()] == [job.id]
+
+
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_running_job_is_cancelled(place: Place, devices: str):
+    job = place.trigger.request(PROJECT, "test")
+    worker = place.work(CLICKMASK_TRAIN_STEPS="500", CLICKMASK_TRAIN_DEVICES=devices)
+    meta = place.training(job)
+    family = psutil.Process(worker.pid).children(recursive=True)
+    ranks = [process for process in family if "spawn_main" in " ".join(process.cmdline())]
+    assert len(ranks) == (0 if devices == "1" else 2)
+    assert {"share", "loss", "eta_s"} <= meta.keys()
+    assert place.trigger.cancel(job.id) == "cancelling"
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "cancelled"
+    assert not alive(ranks)
+    assert place.registry.current("project-3") is None
+
+
+class Durable(RedisServer):
+    """The embedded Redis, which keeps what it holds over a restart."""
+
+    def __init__(self, home: Path) -> None:
+        self._embedded = EmbeddedRedis(home)
+        self.url = self._embedded.url
+
+    def start(self) -> None:
+        self._embedded.start()
+
+    def stop(self) -> None:
+        self._embedded.stop()
+
+
+def test_a_redis_that_restarts_costs_nothing(project: Web):
+    home = Path(tempfile.mkdtemp(prefix="cm"))
+    server = Durable(home)
+    server.start()
+    place = Place(home, server, project)
+    try:
+        job = place.trigger.request(PROJECT, "test", force=True)
+        place.work(CLICKMASK_TRAIN_STEPS="12")
+        place.training(job)
+        server.stop()
+        server.start()
+        place.wait("the new version", lambda: place.registry.current("project-3"))
+        found = place.end_of(job)
+        again = place.trigger.request(PROJECT, "test")
+        assert again.id != found.id
+        assert place.end_of(again).return_value() is not None
+    finally:
+        place.close()
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
+    export = project.routes["/api/projects/3/export"]
+    project.routes["/api/projects/3/export"] = answers(502, b"bad gateway")
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work()
+    place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    failures = f"clickmask:fine-tune:{PROJECT}:failures"
+    assert place.server.client().get(failures) == b"1"
+    project.routes["/api/projects/3/export"] = export
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "promoted"
+    assert place.server.client().get(failures) is None
+
+
+def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: Place, project: Web):
+    image = "/data/upload/3/6.png"
+    there = dict(project.routes)
+    project.routes[image] = lambda _: project.close()
+    job = place.trigger.request(PROJECT, "test", force=True)
+    place.work()
+    place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    assert "cannot be reached" in place.meta(job)["problem"]
+    assert f"GET {image}" in [f"{method} {path}" for method, path, _ in project.requests]
+    assert place.registry.versions("project-3") == []
+    assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
+    back = Web(port=project.port)
+    back.routes.update(there)
+    try:
+        result = place.end_of(job).return_value()
+        assert result is not None and result["status"] == "promoted"
+        assert result["counts"]["train_images"] + result["counts"]["held_out_images"] == COUNT
+        again = place.end_of(place.trigger.request(PROJECT, "test")).return_value()
+        assert again is not None and again["status"] == "skipped"
+    finally:
+        back.close()
+
+
+def test_an_idle_worker_finds_what_the_webhooks_missed(place: Place, project: Web):
+    Ledger(place.server.client()).meet(PROJECT)
+    place.work(CLICKMASK_TRAIN_AFTER=str(COUNT))
+    (job,) = place.wait("a job", place.trigger.jobs)
+    assert job.meta["why"] == f"{COUNT} new annotations"
+
+
+def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
+    place: Place, project: Web, monkeypatch: pytest.MonkeyPatch
+):
+    gate = threading.Event()
+    # Nothing to train on: this is about who runs, not about what is learned.
+    nothing = answers(200, b"[]")
+    project.routes["/api/projects/3/export"] = lambda handler: (gate.wait(PATIENCE_S), nothing(handler))[1]
+    first = place.trigger.request(PROJECT, "test")
+    place.work()
+    place.wait("the first job", lambda: any("export" in path for path in project.paths()))
+    eager = {"CLICKMASK_TRAIN_AFTER": "1", "CLICKMASK_TRAIN_PAUSE_S": "0"}
+    for name, value in {**place.environment, **eager}.items():
+        monkeypatch.setenv(name, value)
+    with running(Settings.from_env(), wait=False) as app:
+        client = app.test_client()
+        for number in (1, 2, 3):
+            annotation = {"id": number, "task": number, "updated_at": "2026-02-01", "result_count": 1}
+            body = {"action": "ANNOTATION_UPDATED", "annotation": annotation, "project": {"id": PROJECT}}
+            assert client.post("/webhook", json=body).status_code == 202
+        backend_of(app).events.flush()
+        assert [job.id for job in place.trigger.jobs()] == [first.id], "it may be learning them already"
+        for _ in range(2):
+            body = {"action": "START_TRAINING", "project": {"id": PROJECT}}
+            assert client.post("/webhook", json=body).status_code == 202
+            assert client.post("/train", json={"project": str(PROJECT)}).status_code == 202
+        backend_of(app).events.flush()
+    asked = CliRunner().invoke(main, ["fine-tune", str(PROJECT)])
+    assert asked.exit_code == 0, asked.output
+    follow = place.trigger.waiting(PROJECT)
+    assert follow is not None and follow.id in asked.output
+    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+    gate.set()
+    place.end_of(follow)
+    statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
+    assert statuses == ["skipped", "skipped"], (
+        "the first has none of them at hand, for the second they are gone"
+    )
+    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "accelerator"),
+    [
+        ("cpu", 1, "cpu"),
+        ("openvino", 1, "cpu"),
+        ("cuda", 2, "auto"),
+        ("auto", 2, "auto"),
+        ("auto", 0, "auto"),
+    ],
+)
+def test_training_runs_where_the_setting_says(
+    device: str,
+    gpus: int,
+    accelerator: str,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    settings = Settings(
+        home=tmp_path, device=device, general_set=general_set(tmp_path / "general"), train_devices=2
+    )
+    effort = setup(settings, redis_server.client()).effort
+    assert (effort.accelerator, effort.devices) == (accelerator, 2)
+    if gpus == 2:
+        with pytest.raises(ValueError, match="CLICKMASK_TRAIN_DEVICES is 3, and this worker sees 2 GPUs"):
+            setup(dataclasses.replace(settings, train_devices=3), redis_server.client())

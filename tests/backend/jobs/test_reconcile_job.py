@@ -1,0 +1,113 @@
+"""Lost webhooks are found without a training, with a real Redis and over real HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.jobs.reconcile_job import DONE, compare_all, enqueue
+from backend.settings import Settings
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.scheduler import Trigger
+from tests.backend.annotated_project import PROJECT, annotated, export, task
+from tests.backend.redis_server import RedisServer
+from tests.backend.web import Web
+
+COUNT = 3
+MASK = np.eye(40, dtype=bool)
+
+
+@pytest.fixture
+def project() -> Iterator[Web]:
+    web = annotated(COUNT)
+    yield web
+    web.close()
+
+
+@pytest.fixture
+def settings(project: Web, tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, label_studio_url=project.url, train_after=COUNT)
+
+
+def exports(web: Web) -> int:
+    return sum("export" in path for path in web.paths())
+
+
+def test_the_annotation_that_would_have_begun_a_training_is_found(
+    project: Web, settings: Settings, redis_server: RedisServer
+):
+    client = redis_server.client()
+    for number in (1, 2):
+        body = {"annotation": task(number, MASK)["annotations"][0], "project": {"id": PROJECT}}
+        Ledger(client).record("ANNOTATION_CREATED", body)
+    compare_all(settings, client)
+    (job,) = Trigger(client).jobs()
+    assert job.meta["why"] == "3 new annotations"
+
+
+def test_a_project_whose_webhooks_never_arrive_is_compared_and_a_lost_one_is_passed_over(
+    project: Web, settings: Settings, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+):
+    client, ledger = redis_server.client(), Ledger(redis_server.client())
+    ledger.meet(2)
+    ledger.meet(PROJECT)
+    compare_all(settings, client)
+    assert sorted(ledger.annotations(PROJECT)) == [1, 2, 3]
+    assert "project 2 is not compared" in caplog.text
+    Ledger(client).record("ANNOTATION_CREATED", {"annotation": {"id": 1}, "project": {"id": 2}})
+    compare_all(dataclasses.replace(settings, train_after=1), client)  # a job could not read it either
+    assert [job.meta["project"] for job in Trigger(client).jobs()] == [PROJECT]
+
+
+def test_only_a_project_that_changed_is_read(project: Web, settings: Settings, redis_server: RedisServer):
+    client, ledger = redis_server.client(), Ledger(redis_server.client())
+    ledger.meet(PROJECT)
+    compare_all(settings, client)
+    compare_all(settings, client)
+    assert exports(project) == 1
+    changed = task(1, MASK)
+    changed["annotations"][0]["updated_at"] = "2026-01-02T00:00:00.000000Z"
+    export(project, [changed, task(2, MASK), task(3, MASK)])
+    compare_all(settings, client)
+    assert exports(project) == 2
+    export(project, [changed, task(2, MASK)])
+    compare_all(settings, client)
+    assert exports(project) == 3
+    assert sorted(ledger.annotations(PROJECT)) == [1, 2]
+
+
+def test_a_comparison_that_failed_is_made_up_for(project: Web, settings: Settings, redis_server: RedisServer):
+    client, ledger = redis_server.client(), Ledger(redis_server.client())
+    ledger.meet(PROJECT)
+    there = project.routes.pop("/api/projects/3/export")
+    compare_all(settings, client)
+    assert ledger.annotations(PROJECT) == {}
+    project.routes["/api/projects/3/export"] = there
+    compare_all(settings, client)
+    assert len(ledger.annotations(PROJECT)) == COUNT
+
+
+def test_an_event_whose_job_was_never_queued_gets_it(
+    project: Web, settings: Settings, redis_server: RedisServer
+):
+    client = redis_server.client()
+    Ledger(client).meet(PROJECT)
+    compare_all(settings, client)
+    (job,) = Trigger(client).jobs()
+    Trigger(client).cancel(job.id)
+    compare_all(settings, client)
+    assert Trigger(client).waiting(PROJECT) is not None
+
+
+def test_one_comparison_a_period_whoever_asks(redis_server: RedisServer):
+    client = redis_server.client()
+    assert enqueue(client, 0) is None
+    assert enqueue(client, 600) is not None
+    assert enqueue(client, 600) is None
+    assert 0 < client.ttl(DONE) <= 600
+    client.delete(DONE)  # as when the period is over
+    assert enqueue(client, 600) is not None

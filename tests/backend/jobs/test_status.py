@@ -1,0 +1,36 @@
+"""What a job waits for, or what became of it, in words."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from backend.cli.running.worker import command
+from backend.jobs.status import NO_WORKER, row
+from fine_tune.project.scheduler import QUEUE, Trigger
+from tests.backend.redis_server import RedisServer
+
+
+def test_a_job_that_waits_says_for_what(redis_server: RedisServer):
+    trigger = Trigger(redis_server.client())
+    assert row(trigger.request(3, "test"))["result"] == NO_WORKER
+    job = trigger.request(4, "test", delay_s=600)
+    assert row(job)["result"].startswith("begins at 20")
+    job.meta["problem"] = "Label Studio cannot be reached"
+    assert row(job)["result"].startswith("is tried again at 20")
+    assert row(job)["result"].endswith(": Label Studio cannot be reached")
+
+
+def test_a_job_that_failed_says_why_without_a_traceback(redis_server: RedisServer, monkeypatch):
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    queue = Queue(QUEUE, connection=redis_server.client(), serializer=JSONSerializer)
+    meta = {"project": 3, "phase": "waiting"}
+    plain = queue.enqueue("os.listdir", "/there/is/no/such/folder", meta=meta)
+    told = queue.enqueue(
+        "os.listdir", "/there/is/no/such/folder", meta={**meta, "problem": "the disk is full"}
+    )
+    assert CliRunner().invoke(command, ["--burst"], catch_exceptions=False).exit_code == 0
+    assert row(told)["result"] == "the disk is full"
+    assert "No such file" in row(plain)["result"]
+    assert "\n" not in row(plain)["result"]

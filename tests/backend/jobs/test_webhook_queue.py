@@ -1,0 +1,109 @@
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from backend.jobs.webhook_queue import BACKLOG, Events
+from backend.metrics import Metrics
+from backend.redis_store import Store
+from fine_tune.project.ledger import Ledger
+from tests.backend.redis_server import RedisServer
+
+
+def saved(number: int) -> dict:
+    annotation = {
+        "id": number,
+        "task": 9,
+        "updated_at": "2026-01-01T10:00:00Z",
+        "result": [{"rle": [1] * 10}],
+    }
+    return {"action": "ANNOTATION_CREATED", "annotation": annotation, "project": {"id": 3, "token": "secret"}}
+
+
+@pytest.fixture
+def events(redis_server: RedisServer) -> Iterator[Events]:
+    events = Events(Store(redis_server.url), Metrics(), retry_s=0.05)
+    yield events
+    events.stop()
+
+
+def test_events_reach_the_ledger(events: Events, redis_server: RedisServer) -> None:
+    assert events.put("ANNOTATION_CREATED", saved(1))
+    assert events.put("PROJECT_UPDATED", {"project": {"id": 3}})
+    events.flush()
+    assert list(Ledger(redis_server.client()).annotations(3)) == [1]
+
+
+def test_events_wait_for_redis_to_come_back(events: Events, redis_server: RedisServer) -> None:
+    redis_server.stop()
+    begin = time.monotonic()
+    for number in range(20):
+        assert events.put("ANNOTATION_CREATED", saved(number))
+    assert time.monotonic() - begin < 5  # taken without asking Redis
+    redis_server.start()
+    events.flush()
+    assert len(Ledger(redis_server.client()).annotations(3)) == 20
+
+
+def test_a_body_the_ledger_refuses_does_not_stop_the_line(
+    events: Events, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    events.put("ANNOTATION_CREATED", {"project": {"id": 3}})
+    events.put("ANNOTATION_CREATED", saved(2))
+    events.flush()
+    assert list(Ledger(redis_server.client()).annotations(3)) == [2]
+    assert "annotation.id is missing" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "odd", [{"id": True}, {"id": 1, "reviews": 5}, {"id": [1]}, {"id": 1, "task": object()}, 5, None]
+)
+def test_an_odd_body_does_not_stop_the_line(events: Events, redis_server: RedisServer, odd: object) -> None:
+    events.put("ANNOTATION_CREATED", {"annotation": odd, "project": {"id": 4}})
+    events.put("ANNOTATIONS_DELETED", {"annotations": [odd], "project": {"id": 4}})
+    events.put("ANNOTATION_CREATED", saved(2))
+    events.flush()
+    assert list(Ledger(redis_server.client()).annotations(3)) == [2]
+
+
+def test_names_that_anybody_may_send_are_counted_together() -> None:
+    metrics = Metrics()
+    events = Events(Store(None), metrics)
+    for action in ("START_TRAINING", "made up", "made up too"):
+        events.put(action, {})
+    text = metrics.exposition().decode()
+    assert 'clickmask_webhook_events_total{action="START_TRAINING",outcome="lost"} 1.0' in text
+    assert 'clickmask_webhook_events_total{action="other",outcome="lost"} 2.0' in text
+    assert "made up" not in text
+
+
+def test_what_cannot_be_kept_is_logged_by_name_and_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    assert not Events(Store(None), Metrics()).put("ANNOTATION_CREATED", saved(77))
+    assert "annotation 77 of task 9" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_line_that_is_too_long_is_logged(
+    events: Events, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis_server.stop()
+    taken = [events.put("ANNOTATION_CREATED", saved(number)) for number in range(BACKLOG + 3)]
+    assert 1 <= taken.count(False) <= 3
+    assert "events wait for Redis" in caplog.text
+
+
+def test_stopping_writes_what_is_left_and_logs_what_cannot_be(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    events = Events(Store(redis_server.url), Metrics(), retry_s=0.05)
+    for number in range(5):
+        events.put("ANNOTATION_CREATED", saved(number))
+    events.stop()
+    assert len(Ledger(redis_server.client()).annotations(3)) == 5
+    other = Events(Store(redis_server.url), Metrics(), retry_s=0.05)
+    redis_server.stop()
+    other.put("ANNOTATION_CREATED", saved(99))
+    other.stop(timeout_s=10)
+    assert "annotation 99 of task 9, project 3 is lost at shutdown" in caplog.text

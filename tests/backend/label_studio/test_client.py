@@ -1,0 +1,215 @@
+"""The Label Studio client against a server that treats tokens as Label Studio 1.23.2 does."""
+
+import base64
+import json
+import logging
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.settings import Settings
+from tests.backend.web import Web, answers, send
+
+
+def jwt(kind: str, lifetime_s: float = 300, serial: int = 0, clock: float = 0) -> str:
+    """A token as Label Studio issues it, by a clock that differs by that many seconds."""
+    now = time.time() + clock
+    payload = {"token_type": kind, "exp": now + lifetime_s, "iat": now, "jti": serial}
+    middle = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJIUzI1NiJ9.{middle}.sig"
+
+
+LEGACY = "0123456789abcdef0123456789abcdef01234567"
+REFRESH = jwt("refresh", 1e9)
+
+
+class Studio:
+    """Exchanges REFRESH for access tokens and answers /api/version to holders of the newest one."""
+
+    def __init__(self, web: Web, prefix: str = "", lifetime_s: float = 300, clock: float = 0) -> None:
+        self.issued: list[str] = []
+        self.lifetime_s, self.clock = lifetime_s, clock
+        web.routes[f"{prefix}/api/token/refresh/"] = self._refresh
+        web.routes[f"{prefix}/api/version"] = self._version
+
+    def _refresh(self, handler):
+        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        if body != {"refresh": REFRESH}:
+            return send(handler, 401, b"{}")
+        self.issued.append(jwt("access", self.lifetime_s, len(self.issued), self.clock))
+        return send(handler, 200, json.dumps({"access": self.issued[-1]}).encode())
+
+    def _version(self, handler):
+        if handler.headers.get("Authorization") not in (
+            f"Bearer {self.issued[-1:] and self.issued[-1]}",
+            f"Token {LEGACY}",
+        ):
+            return send(handler, 401, b'{"detail": "Invalid token."}')
+        return send(handler, 200, b'{"release": "1.23.2"}')
+
+
+@pytest.fixture
+def web():
+    server = Web()
+    yield server
+    server.close()
+
+
+def client(web: Web, token: str | None, path: str = "") -> LabelStudio:
+    return LabelStudio(Settings(label_studio_url=web.url + path, label_studio_api_key=token))
+
+
+def test_a_personal_access_token_is_exchanged_once_and_kept(web):
+    studio = Studio(web)
+    studio_client = client(web, REFRESH)
+    assert [studio_client.version() for _ in range(3)] == ["1.23.2"] * 3
+    assert len(studio.issued) == 1
+
+
+def test_it_is_renewed_before_it_expires(web):
+    studio = Studio(web, lifetime_s=10)  # less than the margin
+    studio_client = client(web, REFRESH)
+    studio_client.version()
+    studio_client.version()
+    assert len(studio.issued) == 2
+
+
+@pytest.mark.parametrize("clock", [-86400, 86400])
+def test_its_end_is_told_by_label_studios_clock(web, clock):
+    studio = Studio(web, clock=clock)
+    studio_client = client(web, REFRESH)
+    studio_client.version()
+    studio_client.version()
+    assert len(studio.issued) == 1
+
+
+def test_eight_threads_share_one_exchange(web):
+    studio = Studio(web)
+    studio_client = client(web, REFRESH)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: studio_client.version(), range(8))) == {"1.23.2"}
+    assert len(studio.issued) == 1
+
+
+def test_a_revoked_access_token_is_replaced_at_once(web):
+    studio = Studio(web)
+    studio_client = client(web, REFRESH)
+    studio_client.version()
+    studio.issued.append("revoked")
+    assert studio_client.version() == "1.23.2"
+
+
+def test_a_legacy_token_is_sent_as_it_is(web):
+    Studio(web)
+    assert client(web, LEGACY).version() == "1.23.2"
+    assert web.paths() == ["/api/version"]
+
+
+def test_label_studio_under_a_sub_path(web):
+    Studio(web, prefix="/label-studio")
+    assert client(web, REFRESH, "/label-studio/").version() == "1.23.2"
+    assert web.paths() == ["/label-studio/api/token/refresh/", "/label-studio/api/version"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "LABEL_STUDIO_API_KEY"),
+        (403, "may not use /api/version"),
+        (404, "LABEL_STUDIO_URL"),
+        (500, "its log"),
+    ],
+)
+def test_errors_say_what_to_change_and_never_the_token(web, status, message):
+    web.routes["/api/version"] = answers(status, b'{"detail": "no"}')
+    with pytest.raises(LabelStudioError, match=message) as caught:
+        client(web, LEGACY).version()
+    assert caught.value.status == status
+    assert LEGACY not in str(caught.value)
+
+
+def test_a_refused_personal_access_token_is_named(web):
+    Studio(web)
+    other = jwt("refresh", 1e9, serial=5)
+    with pytest.raises(LabelStudioError, match="does not accept the personal access token") as caught:
+        client(web, other).version()
+    assert other not in str(caught.value)
+
+
+def test_nobody_there_and_no_address(web):
+    web.close()
+    with pytest.raises(LabelStudioError, match="cannot be reached.*LABEL_STUDIO_URL.*container"):
+        client(web, LEGACY).version()
+    with pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL is not set"):
+        LabelStudio(Settings()).version()
+
+
+def test_something_else_than_json_is_said(web):
+    web.routes["/api/version"] = answers(200, b"<html>")
+    with pytest.raises(LabelStudioError, match="something else than JSON"):
+        client(web, LEGACY).version()
+
+
+def test_a_token_with_a_line_break_is_the_token(web):
+    Studio(web)
+    assert client(web, f" {LEGACY}\n").version() == "1.23.2"
+
+
+def test_netrc_does_not_replace_the_token(web, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    Studio(web)
+    assert client(web, LEGACY).version() == "1.23.2"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"token": 1}', b""])
+def test_an_exchange_that_gives_no_token_is_said(web, body):
+    web.routes["/api/token/refresh/"] = answers(200, body)
+    with pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"):
+        client(web, REFRESH).version()
+
+
+def test_a_redirect_is_named_and_not_followed(web):
+    web.routes["/api/version"] = answers(301, b"", Location="https://studio.example.com/api/version?x=secret")
+    with pytest.raises(
+        LabelStudioError, match="leads to https://studio.example.com/api/version: set"
+    ) as caught:
+        client(web, LEGACY).version()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("total", [0, 1, 100, 230, 300])
+def test_pages_are_read_to_the_end_and_not_beyond(web, total):
+    def tasks(handler):
+        page = int(handler.path.split("page=")[1].split("&")[0])
+        ids = range((page - 1) * 100, min(page * 100, total))
+        if page > 1 and not ids:
+            return send(handler, 404, b'{"detail": "Invalid page."}')
+        return send(handler, 200, json.dumps({"tasks": [{"id": i} for i in ids], "total": total}).encode())
+
+    web.routes["/api/tasks"] = tasks
+    assert [task["id"] for task in client(web, LEGACY).tasks(3)] == list(range(total))
+
+
+def test_tasks_come_with_their_data_as_stored(web):
+    web.routes["/api/tasks/5/"] = web.routes["/api/tasks"] = answers(200, b'{"tasks": [], "total": 0}')
+    client(web, LEGACY).task(5)
+    list(client(web, LEGACY).tasks(3))
+    assert all("resolve_uri=false" in path for path in web.paths())
+
+
+def test_no_token_is_shown_anywhere(web, caplog):
+    """Neither in what is printed of the client nor in what is logged at the finest level."""
+    caplog.set_level(logging.DEBUG)
+    studio = Studio(web)
+    for token in (REFRESH, LEGACY):
+        studio_client = client(web, token)
+        studio_client.version()
+        web.routes["/api/projects"] = answers(500, b"")
+        with pytest.raises(LabelStudioError) as caught:
+            list(studio_client.projects())
+        shown = f"{studio_client!r} {vars(caught.value)} {''.join(traceback.format_exception(caught.value))}"
+        assert not any(secret in shown + caplog.text for secret in (token, *studio.issued))

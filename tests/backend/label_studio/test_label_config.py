@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
+from tests.backend import recordings
+from tests.backend.bodies import CONFIG
+
+
+def test_recorded_config_is_read_and_has_no_problems() -> None:
+    config = LabelConfig.parse(recordings.body("20_")["label_config"])
+    assert [tag.name for tag in config.images] == ["image"]
+    assert [(c.kind, c.name, c.labels, c.smart) for c in config.controls] == [
+        ("brushlabels", "brush", ("Cat", "Dog"), False),
+        ("keypointlabels", "kp", ("Cat", "Dog"), True),
+        ("rectanglelabels", "rect", ("Cat", "Dog"), True),
+    ]
+    assert [c.name for c in config.outputs("image", ("Dog",))] == ["brush"]
+    assert config.problems() == []
+
+
+def test_recorded_polygon_config_gives_polygons() -> None:
+    config = LabelConfig.parse(recordings.body("43_")["label_config"])
+    assert [c.kind for c in config.outputs("image", ("Cat",))] == ["polygonlabels"]
+
+
+def test_brush_comes_before_polygon_and_one_of_each_kind_is_enough() -> None:
+    config = LabelConfig.parse(
+        """<View><Image name="i" value="$image"/>
+        <PolygonLabels name="p" toName="i"><Label value="Cat"/></PolygonLabels>
+        <BrushLabels name="other" toName="i"><Label value="Dog"/></BrushLabels>
+        <BrushLabels name="b" toName="i"><Label value="Cat"/></BrushLabels>
+        <BrushLabels name="b2" toName="i"><Label value="Cat"/></BrushLabels></View>"""
+    )
+    assert [c.name for c in config.outputs("i", ("Cat",))] == ["b", "p"]
+
+
+def test_control_of_another_image_does_not_count() -> None:
+    config = LabelConfig.parse(
+        """<View><Image name="left" value="$a"/><Image name="right" value="$b"/>
+        <BrushLabels name="l" toName="left"><Label value="Cat"/></BrushLabels>
+        <BrushLabels name="r" toName="right"><Label value="Cat"/></BrushLabels></View>"""
+    )
+    assert [c.name for c in config.outputs("right", ("Cat",))] == ["r"]
+
+
+def test_label_without_a_control_says_where_to_add_it() -> None:
+    config = LabelConfig.parse(CONFIG)
+    with pytest.raises(LabelConfigError, match=r"label 'Cow' is not in <BrushLabels name=\"brush\">"):
+        config.outputs("image", ("Cow",))
+    without = LabelConfig.parse('<View><Image name="image" value="$image"/></View>')
+    with pytest.raises(LabelConfigError, match=r'no <BrushLabels> or <PolygonLabels> has toName="image"'):
+        without.outputs("image", ("Cat",))
+
+
+def test_names_are_compared_without_regard_to_case_and_alias_replaces_value() -> None:
+    config = LabelConfig.parse(
+        '<view><image name="i" value="$image"/>'
+        '<brushlabels name="b" toname="i"><label value="A long name" alias="cat"/></brushlabels></view>'
+    )
+    assert config.controls[0].labels == ("cat",)
+    assert config.outputs("i", ("cat",))
+
+
+def test_labels_from_task_data_may_be_any() -> None:
+    config = LabelConfig.parse(
+        '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$labels"/></View>'
+    )
+    assert config.outputs("i", ("whatever",))[0].dynamic
+
+
+@pytest.mark.parametrize(
+    ("source", "data", "index", "url"),
+    [
+        ("$image", {"image": "/a.jpg"}, None, "/a.jpg"),
+        ("$image", {"image": ["/0", "/1"]}, 1, "/1"),
+        ("$image", {"image": ["/0", "/1"]}, None, "/0"),
+        ("https://host/$name.jpg", {"name": "a"}, None, "https://host/a.jpg"),
+    ],
+)
+def test_image_address(source: str, data: dict[str, object], index: int | None, url: str) -> None:
+    config = LabelConfig.parse(f'<View><Image name="i" value="{source}"/></View>')
+    assert config.image("i").url(data, index) == url
+
+
+@pytest.mark.parametrize("data", [{}, {"image": 5}, {"image": ""}, {"image": ["/0"]}])
+def test_missing_image_address_is_named(data: dict[str, object]) -> None:
+    config = LabelConfig.parse('<View><Image name="i" value="$image"/></View>')
+    with pytest.raises(LabelConfigError, match=r'<Image name="i" value="\$image"> \(item 3\)'):
+        config.image("i").url(data, 3)
+
+
+def test_unknown_image_lists_the_known_ones() -> None:
+    with pytest.raises(LabelConfigError, match=r'no <Image name="photo">; it has: image'):
+        LabelConfig.parse(CONFIG).image("photo")
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "",
+        "<View>",
+        '<!DOCTYPE v [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><View>&b;</View>',
+        '<!DOCTYPE v SYSTEM "file:///etc/passwd"><View/>',
+    ],
+)
+def test_broken_or_hostile_xml_is_refused(xml: str) -> None:
+    with pytest.raises(LabelConfigError):
+        LabelConfig.parse(xml)
+
+
+@pytest.mark.parametrize(
+    ("xml", "problem"),
+    [
+        ("<View/>", "there is no <Image>"),
+        ('<View><Image name="i" value="$x"/></View>', "nothing to click with"),
+        (CONFIG.replace('<Label value="Dog"/></BrushLabels>', "</BrushLabels>"), "label 'Dog' is not in"),
+        (CONFIG.replace('"kp" toName="image"', '"kp" toName="photo"'), 'no <Image name="photo">'),
+        (CONFIG.replace('smart="false"', ""), 'add smart="false"'),
+        (CONFIG.replace('smart="true"', 'smart="false"'), "nothing to click with"),
+    ],
+)
+def test_problems_say_what_to_add(xml: str, problem: str) -> None:
+    assert any(problem in sentence for sentence in LabelConfig.parse(xml).problems())

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.label_studio import mask_regions
+from backend.label_studio.mask_formats import polygon, rle
+from backend.label_studio.predict_request import PredictRequest
+from tests.backend import recordings
+from tests.backend.bodies import keypoint, predict, rectangle
+
+
+def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    mask = np.zeros((100, 200), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def brush(number: str, mask: np.ndarray, label: str = "Cat", **more: Any) -> dict[str, Any]:
+    value = {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]}
+    return {
+        **keypoint(number, 0, 0, None),
+        "type": "brushlabels",
+        "from_name": "brush",
+        "value": value,
+        **more,
+    }
+
+
+def shape(number: str, mask: np.ndarray) -> dict[str, Any]:
+    value = {"points": polygon.from_mask(mask), "closed": True, "polygonlabels": ["Cat"]}
+    return {**brush(number, mask), "type": "polygonlabels", "from_name": "poly", "value": value}
+
+
+def corrected(*click: Any, **task: Any) -> str | None:
+    """Return the id of the object that a click at (x, y) percent corrects."""
+    request = PredictRequest.parse(predict(keypoint("click", *click), **task))
+    assert request.context is not None
+    (prompt,) = request.context
+    found = mask_regions.under(prompt.clicks[0], mask_regions.candidates(prompt, request.tasks[0]))
+    return found.id if found else None
+
+
+def draft(*results: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "updated_at": "2026-01-01T00:00:00Z",
+        "annotation": None,
+        "result": list(results),
+        **more,
+    }
+
+
+def test_recorded_annotation_gives_its_masks() -> None:
+    cat, dog = mask_regions.accepted(recordings.submitted("26_"))
+    assert (cat.labels, dog.labels) == (("Cat",), ("Dog",))
+    assert cat.origin == "prediction"
+    mask = cat.mask()
+    assert mask.shape == (480, 640)
+    assert 0.001 < mask.mean() < 0.5
+    row, column = np.argwhere(mask)[0]
+    assert cat.contains(column + 0.9, row)
+    assert not cat.contains(column, row - 1)
+
+
+def test_recorded_keypoint_with_an_rle_is_not_a_second_mask() -> None:
+    results = recordings.submitted("33_")
+    assert [entry["type"] for entry in results] == ["brushlabels", "keypointlabels"]
+    assert [region.kind for region in mask_regions.accepted(results)] == ["brushlabels"]
+
+
+def test_recorded_keypoints_saved_without_their_mask_give_nothing() -> None:
+    assert mask_regions.accepted(recordings.submitted("31_")) == []
+
+
+def test_recorded_polygon_is_a_mask() -> None:
+    (region,) = mask_regions.accepted(recordings.submitted("44_"))
+    assert region.labels == ("Dog",)
+    assert region.mask()[int(0.4 * region.height), int(0.33 * region.width)]
+
+
+def test_other_results_are_left_out() -> None:
+    results = [
+        rectangle("r", 1, 1, 5, 5),
+        keypoint("k", 1, 1),
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+        {"type": "brushlabels", "value": {"brushlabels": ["Cat"]}},
+        {"type": "brushlabels", "value": None},
+        {**brush("a", box(0, 0, 9, 9)), "original_width": 0},
+        {**brush("a", box(0, 0, 9, 9)), "original_width": "200"},
+        "text",
+        None,
+    ]
+    assert mask_regions.accepted(results) == []
+
+
+def test_soft_edges_are_cut_at_one_half() -> None:
+    entry = brush("a", box(0, 0, 1, 1))
+    entry["original_width"], entry["original_height"] = 4, 1
+    # Four pixels with alpha 0, 127, 128 and 255, all four channels alike.
+    bits = f"{16:032b}{7:05b}0010001101111111" + "".join(f"100011{alpha:08b}" for alpha in (0, 127, 128, 255))
+    bits += "0" * (-len(bits) % 8)
+    entry["value"]["rle"] = list(int(bits, 2).to_bytes(len(bits) // 8, "big"))
+    (region,) = mask_regions.accepted([entry])
+    assert region.mask().tolist() == [[False, False, True, True]]
+    assert [region.contains(x + 0.5, 0) for x in range(-1, 5)] == [False, False, False, True, True, False]
+
+
+def test_polygon_and_brush_agree_about_their_pixels() -> None:
+    mask = box(20, 30, 60, 70)
+    for region in mask_regions.accepted([brush("a", mask), shape("b", mask)]):
+        assert np.array_equal(region.mask(), mask)
+        points = [(20, 30), (59.9, 69.9), (19.9, 30), (60, 50), (-1, 50), (50, 1000)]
+        assert [region.contains(x, y) for x, y in points] == [True, True, False, False, False, False]
+
+
+def test_regions_of_one_answer_are_one_object() -> None:
+    left, right = box(0, 0, 20, 20), box(50, 50, 90, 90)
+    ids = ["cm0123456789ab", "cm0123456789ab-2", "xxxxxxxx-2"]
+    first, other = mask_regions.objects(
+        mask_regions.accepted([shape(ids[0], left), shape(ids[1], right), shape(ids[2], right)])
+    )
+    assert (first.id, other.id) == (ids[0], ids[2])
+    assert np.array_equal(first.mask(), left | right)
+    assert first.contains(60, 60)
+
+
+def test_brush_is_preferred_to_its_polygon() -> None:
+    mask = box(0, 0, 20, 20)
+    (both,) = mask_regions.objects(
+        mask_regions.accepted([shape("cm0123456789ab-2", box(0, 0, 90, 90)), brush("cm0123456789ab", mask)])
+    )
+    assert np.array_equal(both.mask(), mask)
+    assert not both.contains(50, 50)
+
+
+def test_click_inside_an_accepted_mask_corrects_it() -> None:
+    task = {"drafts": [draft(brush("a", box(20, 20, 60, 60)))]}
+    assert corrected(20, 40, **task) == "a"
+    assert corrected(20, 40, False, **task) == "a"
+    assert corrected(80, 40, **task) is None
+
+
+def test_most_recent_of_overlapping_masks_is_corrected() -> None:
+    assert (
+        corrected(20, 40, drafts=[draft(brush("a", box(0, 0, 99, 99)), brush("b", box(20, 20, 60, 60)))])
+        == "b"
+    )
+
+
+def test_mask_of_another_label_image_or_size_is_not_corrected() -> None:
+    mask = box(0, 0, 200, 100)
+    for change in ({"to_name": "other"}, {"item_index": 2}, {"original_width": 100, "original_height": 200}):
+        assert corrected(20, 40, drafts=[draft(brush("a", mask, **change))]) is None
+    assert corrected(20, 40, drafts=[draft(brush("a", mask, "Dog"))]) is None
+
+
+def test_box_is_around_the_mask() -> None:
+    rows = np.zeros((100, 200), bool)
+    rows[10:12, 190:], rows[12, :5] = True, True  # one run goes over the edge
+    for mask in (box(20, 30, 60, 70), rows, np.eye(100, 200, dtype=bool)):
+        (brushed,) = mask_regions.accepted([brush("a", mask)])
+        ys, xs = np.nonzero(mask)
+        assert brushed.box is not None
+        left, top, right, bottom = brushed.box
+        assert (top, bottom) == (ys.min(), ys.max() + 1)
+        assert left <= xs.min() < xs.max() + 1 <= right
+    (outline,) = mask_regions.accepted([shape("p", box(20, 30, 60, 70))])
+    assert outline.box == pytest.approx((20, 30, 60, 70), abs=1)
+    (empty,) = mask_regions.accepted([brush("a", np.zeros((100, 200), bool))])
+    assert empty.box is None
+
+
+def test_submitted_annotation_is_corrected_where_there_is_no_draft() -> None:
+    assert corrected(20, 40, annotations=[draft(brush("a", box(20, 20, 60, 60)))]) == "a"
+
+
+def test_skipped_annotation_is_not_corrected() -> None:
+    skipped = draft(brush("a", box(20, 20, 60, 60)), was_cancelled=True)
+    assert corrected(20, 40, annotations=[skipped]) is None
+
+
+def test_draft_hides_the_annotation_that_it_changes() -> None:
+    old, new = brush("a", box(0, 0, 50, 100)), brush("a", box(50, 0, 100, 100))
+    task = {
+        "annotations": [draft(old, brush("deleted", box(100, 0, 200, 100)))],
+        "drafts": [draft(new, annotation=1)],
+    }
+    assert corrected(40, 40, **task) == "a"
+    assert corrected(10, 40, **task) is None
+    assert corrected(80, 40, **task) is None
+
+
+def test_newer_draft_wins() -> None:
+    older = draft(brush("a", box(0, 0, 50, 100)), updated_at="2026-01-01T00:00:00Z")
+    newer = draft(brush("a", box(50, 0, 100, 100)), updated_at="2026-01-02T00:00:00Z")
+    assert corrected(40, 40, drafts=[newer, older]) == "a"
+    assert corrected(10, 40, drafts=[newer, older]) is None
+
+
+def test_prompts_of_the_corrected_object_are_known() -> None:
+    (entry,) = mask_regions.accepted(
+        [brush("a", box(0, 0, 9, 9), meta={"prompts": ["p", "q", 5], "clicks": 2})]
+    )
+    assert entry.prompts == ("p", "q")
+    assert mask_regions.objects([entry])[0].prompts == ("p", "q")
+    assert mask_regions.accepted([brush("a", box(0, 0, 9, 9), meta="x")])[0].prompts == ()
+
+
+def test_unreadable_mask_is_skipped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    good, bad = brush("good", box(0, 0, 200, 100)), brush("bad", box(0, 0, 200, 100))
+    bad["value"]["rle"] = bad["value"]["rle"][:-3]
+    with caplog.at_level(logging.WARNING):
+        assert corrected(20, 40, drafts=[draft(good, bad)]) == "good"
+    assert "region bad of task 7 cannot be read: the RLE tells only" in caplog.text
+    with pytest.raises(ValueError, match="the RLE tells only"):
+        mask_regions.accepted([bad])[0].mask()
+
+
+@pytest.mark.parametrize(
+    "content", [{"rle": 10**12}, {"rle": "x"}, {"points": "x"}, {"points": [[1, None]] * 3}]
+)
+def test_nonsense_in_a_region_is_a_value_error(content: dict[str, Any]) -> None:
+    kind = "brushlabels" if "rle" in content else "polygonlabels"
+    (region,) = mask_regions.accepted([{**brush("a", box(0, 0, 9, 9)), "type": kind, "value": content}])
+    with pytest.raises(ValueError, match="list of"):
+        region.contains(1, 1)

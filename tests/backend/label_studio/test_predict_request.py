@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from backend.label_studio.predict_request import PredictRequest, Prompt, RequestError
+from backend.label_studio.prompt_regions import Box
+from model.click import Click
+from tests.backend import recordings
+from tests.backend.bodies import CONFIG, keypoint, predict, rectangle
+
+
+def prompt_of(body: object) -> Prompt:
+    context = PredictRequest.parse(body).context
+    assert context is not None
+    assert len(context) == 1
+    return context[0]
+
+
+def clicks_of(start: str) -> str:
+    return prompt_of(recordings.body(start)).summary()
+
+
+@pytest.mark.parametrize("name", recordings.names())
+def test_every_recorded_body_is_understood(name: str) -> None:
+    body = recordings.body(name)
+    request = PredictRequest.parse(body)
+    assert request.project_id == int(body["project"].split(".")[0])
+    assert [task.id for task in request.tasks] == [task["id"] for task in body["tasks"]]
+    assert request.image_urls(request.tasks[0]) == [body["tasks"][0]["data"]["image"]]
+    sent = body["params"]["context"]
+    assert (request.context is None) == (sent is None)
+    for prompt in request.context or ():
+        newest = sent["result"][-1]
+        assert prompt.ids[-1] == newest["id"]
+        assert (prompt.width, prompt.height) == (newest["original_width"], newest["original_height"])
+        assert prompt.labels == tuple(newest["value"][newest["type"]])
+        assert {*prompt.ids, *prompt.ignored} == {entry["id"] for entry in sent["result"]}
+
+
+def test_recorded_alt_click_is_negative() -> None:
+    assert clicks_of("22_") == "Cat on image: +(211,192) +(230,216) -(230,120)"
+
+
+def test_recorded_polarity_lost_in_a_reload_is_recovered_from_the_draft() -> None:
+    assert clicks_of("34_") == "Cat on image: +(106,96) -(144,96) +(192,144)"
+
+
+def test_recorded_rectangle_drawn_by_hand_is_ignored() -> None:
+    assert clicks_of("35_") == "Dog on image: box(480,300,680,510), 1 ignored"
+
+
+def test_recorded_keypoint_drawn_by_hand_is_ignored() -> None:
+    assert clicks_of("36_") == "Cat on image: +(264,240), 1 ignored"
+
+
+def test_recorded_exif_photo_has_the_size_that_the_browser_shows() -> None:
+    prompt = prompt_of(recordings.body("38_"))
+    assert (prompt.width, prompt.height) == (400, 600)
+    assert prompt.clicks[0].pixel(600, 400) == (150, 99)
+
+
+def test_recorded_rotated_view_is_echoed_and_leaves_positions_alone() -> None:
+    prompt = prompt_of(recordings.body("39_"))
+    assert prompt.rotation == 90
+    assert prompt.summary() == "Cat on image: +(120,320)"
+
+
+def test_recorded_empty_context_is_interactive_with_nothing_to_answer() -> None:
+    assert PredictRequest.parse(recordings.body("32_")).context == ()
+
+
+def test_null_context_is_a_batch_call() -> None:
+    body = predict()
+    body["params"]["context"] = None
+    assert PredictRequest.parse(body).context is None
+    del body["params"]
+    assert PredictRequest.parse(body).context is None
+
+
+def test_percent_becomes_pixels() -> None:
+    prompt = prompt_of(predict(keypoint("a", 25, 50)))
+    assert prompt.clicks == (Click(50, 50, True),)
+    assert prompt.click_ids == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "pixel"), [(100, 100, (99, 199)), (-0.5, 102, (99, 0)), (103, -3, (0, 199))]
+)
+def test_click_on_or_slightly_over_the_edge_is_moved_inside(
+    x: float, y: float, pixel: tuple[int, int]
+) -> None:
+    click = prompt_of(predict(keypoint("a", x, y))).clicks[0]
+    assert 0 <= click.x < 200
+    assert 0 <= click.y < 100
+    assert click.pixel(100, 200) == pixel
+
+
+@pytest.mark.parametrize("where", ["item", "value", "label"])
+@pytest.mark.parametrize("flag", [True, False])
+def test_polarity_is_read_wherever_it_is(where: str, flag: bool) -> None:
+    entry = keypoint("a", 10, 10, positive=None)
+    if where == "item":
+        entry["is_positive"] = flag
+    elif where == "value":
+        entry["value"]["is_positive"] = flag
+    else:
+        entry["value"]["keypointlabels"] = [{"value": "Cat", "is_positive": flag}]
+    prompt = prompt_of(predict(entry))
+    assert prompt.clicks[0].positive is flag
+    assert prompt.labels == ("Cat",)
+
+
+def test_clicks_without_any_polarity_are_positive() -> None:
+    prompt = prompt_of(predict(keypoint("a", 1, 1, None), keypoint("b", 2, 2, None)))
+    assert [click.positive for click in prompt.clicks] == [True, True]
+
+
+def test_polarity_of_the_draft_wins_over_the_annotation() -> None:
+    annotation = {"id": 1, "result": [keypoint("a", 1, 1, True)]}
+    draft = {"id": 2, "result": [keypoint("a", 1, 1, False)]}
+    body = predict(keypoint("a", 5, 5, None), annotations=[annotation], drafts=[draft])
+    assert prompt_of(body).clicks == (Click(10, 5, False),)
+
+
+def test_polarity_in_the_request_wins_over_the_draft() -> None:
+    body = predict(keypoint("a", 5, 5, True), drafts=[{"id": 2, "result": [keypoint("a", 5, 5, False)]}])
+    assert prompt_of(body).clicks[0].positive
+
+
+def accepted_mask(*prompts: str) -> dict[str, object]:
+    return {"id": "mask", "type": "brushlabels", "value": {}, "meta": {"prompts": list(prompts)}}
+
+
+def test_clicks_of_an_accepted_mask_do_not_leak_into_the_next_object() -> None:
+    draft = {"id": 2, "result": [accepted_mask("a", "b"), keypoint("a", 1, 1), keypoint("b", 2, 2, False)]}
+    body = predict(keypoint("a", 1, 1), keypoint("b", 2, 2, False), keypoint("c", 80, 80), drafts=[draft])
+    prompt = prompt_of(body)
+    assert prompt.click_ids == ("c",)
+    assert prompt.ignored == ("a", "b")
+
+
+def test_moving_a_click_of_an_accepted_mask_keeps_its_clicks() -> None:
+    body = predict(
+        keypoint("a", 9, 9), keypoint("b", 2, 2), drafts=[{"id": 2, "result": [accepted_mask("a", "b")]}]
+    )
+    assert prompt_of(body).click_ids == ("a", "b")
+
+
+def test_leftover_rectangle_of_an_accepted_mask_is_no_prompt() -> None:
+    draft = {"id": 2, "result": [accepted_mask("b")]}
+    body = predict(rectangle("a", 10, 10, 20, 20), rectangle("b", 50, 50, 20, 20), drafts=[draft])
+    assert prompt_of(body).box_id == "a"
+
+
+def test_last_rectangle_is_the_prompt() -> None:
+    prompt = prompt_of(predict(rectangle("a", 10, 10, 20, 20), rectangle("b", 50, 50, 25, 40)))
+    assert prompt.box == Box(100, 50, 150, 90)
+    assert (prompt.ids, prompt.ignored, prompt.clicks) == (("b",), ("a",), ())
+
+
+def test_rectangle_is_cut_to_the_image_and_never_empty() -> None:
+    assert prompt_of(predict(rectangle("a", -10, 90, 300 / 2, 50))).box == Box(0, 90, 200, 100)
+    assert prompt_of(predict(rectangle("a", 100, 100, 0, 0))).box == Box(199, 99, 200, 100)
+
+
+def test_turned_rectangle_becomes_its_bounding_box() -> None:
+    entry = rectangle("a", 50, 20, 20, 10)
+    entry["value"]["rotation"] = 90
+    box = prompt_of(predict(entry)).box
+    assert box is not None
+    # 40x10 pixels turned clockwise around (100, 20): 10 to the left, 40 down.
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((90, 20, 100, 60))
+
+
+def test_labels_images_and_items_are_objects_of_their_own() -> None:
+    config = CONFIG.replace(
+        '<Image name="image" value="$image"/>', '<Image name="image" valueList="$images"/>'
+    )
+    first, second = keypoint("a", 1, 1), keypoint("b", 2, 2)
+    first["item_index"], second["item_index"] = 0, 1
+    body = predict(
+        first, second, keypoint("c", 3, 3, label="Dog"), config=config, data={"images": ["/0", "/1"]}
+    )
+    request = PredictRequest.parse(body)
+    assert request.context is not None
+    assert [(p.labels, p.item_index, p.click_ids) for p in request.context] == [
+        (("Cat",), 0, ("a",)),
+        (("Cat",), 1, ("b",)),
+        (("Dog",), None, ("c",)),
+    ]
+    urls = [request.image_url(request.tasks[0], p.to_name, p.item_index) for p in request.context]
+    assert urls == ["/0", "/1", "/0"]
+
+
+def test_to_name_decides_which_image_is_meant() -> None:
+    config = '<View><Image name="left" value="$a"/><Image name="right" value="$b"/></View>'
+    entry = {**keypoint("k", 1, 1), "to_name": "right"}
+    request = PredictRequest.parse(predict(entry, config=config, data={"a": "/a", "b": "/b"}))
+    assert request.context is not None
+    assert request.image_url(request.tasks[0], request.context[0].to_name) == "/b"
+    assert request.image_urls(request.tasks[0]) == ["/a", "/b"]
+
+
+def test_other_kinds_of_regions_are_no_prompts() -> None:
+    assert (
+        PredictRequest.parse(predict({"type": "brushlabels", "value": {}}, {"type": "relation"})).context
+        == ()
+    )
+
+
+def broken(path: str, value: object) -> dict[str, object]:
+    """Return a good body with the value at ``path`` (dots and numbers) replaced."""
+    body = predict(keypoint("a", 10, 10))
+    holder: object = body
+    *parents, last = path.split(".")
+    for step in parents:
+        holder = holder[int(step) if isinstance(holder, list) else step]  # type: ignore[index]
+    holder[int(last) if isinstance(holder, list) else last] = value  # type: ignore[index]
+    return body
+
+
+ITEM = "params.context.result.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named", "fix"),
+    [
+        ("tasks", None, "tasks", "a list"),
+        ("tasks", [], "tasks", "exactly one"),
+        ("tasks.0", "x", "tasks[0]", "an object"),
+        ("tasks.0.data", None, "tasks[0].data", "an object"),
+        ("tasks.0.id", "seven", "tasks[0].id", "a whole number"),
+        ("tasks.0.drafts", "x", "tasks[0].drafts", "a list"),
+        ("project", "x.1", "project", "<id>.<created>"),
+        ("label_config", "<View>", "label_config", "XML"),
+        ("label_config", 5, "label_config", "a string"),
+        ("params", [], "params", "an object"),
+        ("params.context", "x", "params.context", "an object"),
+        ("params.context", {}, "params.context.result", "a list"),
+        ("params.context.result", None, "params.context.result", "a list"),
+        (ITEM, 3, "params.context.result[0]", "an object"),
+        (f"{ITEM}.value", None, "params.context.result[0].value", "an object"),
+        (f"{ITEM}.value.x", math.nan, "params.context.result[0].value.x", "percent"),
+        (f"{ITEM}.value.x", math.inf, "params.context.result[0].value.x", "percent"),
+        (f"{ITEM}.value.y", 480, "params.context.result[0].value.y", "from -5 to 105"),
+        (f"{ITEM}.value.y", 10**400, "params.context.result[0].value.y", "from -5 to 105"),
+        (f"{ITEM}.value.y", True, "params.context.result[0].value.y", "a number"),
+        (f"{ITEM}.value.y", "5", "params.context.result[0].value.y", "a number"),
+        (f"{ITEM}.value.keypointlabels", [], "params.context.result[0].value.keypointlabels", "label"),
+        (f"{ITEM}.original_width", 0, "params.context.result[0].original_width", "1 to 65535"),
+        (f"{ITEM}.original_height", 7.5, "params.context.result[0].original_height", "whole number"),
+        (f"{ITEM}.image_rotation", "x", "params.context.result[0].image_rotation", "degrees"),
+        (f"{ITEM}.item_index", -1, "params.context.result[0].item_index", "whole number"),
+        (f"{ITEM}.id", 5, "params.context.result[0].id", "a string"),
+        (f"{ITEM}.to_name", "photo", "params.context.result[0].to_name", "<Image>"),
+        (f"{ITEM}.from_name", "", "params.context.result[0].from_name", "a string"),
+    ],
+)
+def test_bad_fields_are_named_with_value_and_fix(path: str, value: object, named: str, fix: str) -> None:
+    with pytest.raises(RequestError) as error:
+        PredictRequest.parse(broken(path, value))
+    assert error.value.path == named
+    assert str(error.value).startswith(f"{named}: ")
+    assert fix in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 3, {}])
+def test_anything_but_an_object_is_refused(body: object) -> None:
+    with pytest.raises(RequestError):
+        PredictRequest.parse(body)
+
+
+def test_missing_field_is_called_missing() -> None:
+    body = predict(keypoint("a", 10, 10))
+    del body["params"]["context"]["result"][0]["original_width"]
+    with pytest.raises(RequestError, match=r"original_width: missing; send a whole number"):
+        PredictRequest.parse(body)
+
+
+def test_task_without_the_image_names_the_key() -> None:
+    request = PredictRequest.parse(predict(keypoint("a", 1, 1), data={"photo": "/x"}))
+    with pytest.raises(RequestError, match=r'tasks\[0\]\.data.*value="\$image".*photo'):
+        request.image_url(request.tasks[0], "image")
+    assert request.image_urls(request.tasks[0]) == []

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from backend.label_studio import mask_regions, predict_response
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
+from backend.label_studio.predict_request import PredictRequest, Prompt
+from tests.backend import recordings
+from tests.backend.bodies import CONFIG, keypoint, predict, rectangle
+
+POLYGONS = CONFIG.replace("BrushLabels", "PolygonLabels").replace('"brush"', '"poly"')
+BOTH = CONFIG.replace(
+    "</View>", '<PolygonLabels name="poly" toName="image"><Label value="Cat"/></PolygonLabels></View>'
+)
+
+
+def two_parts() -> np.ndarray:
+    mask = np.zeros((100, 200), bool)
+    mask[10:60, 20:80] = True
+    mask[10:40, 120:150] = True
+    return mask
+
+
+def prompt_of(*items: dict[str, object], config: str = CONFIG) -> tuple[Prompt, LabelConfig]:
+    request = PredictRequest.parse(predict(*(items or (keypoint("a", 25, 30),)), config=config))
+    assert request.context is not None
+    return request.context[0], request.config
+
+
+def answer(**more: object) -> predict_response.Answer:
+    return predict_response.Answer(
+        **{"mask": two_parts(), "score": 0.9, "model_version": "base-1-00000000", **more}
+    )  # type: ignore[arg-type]
+
+
+def test_brush_region_is_what_label_studio_keeps() -> None:
+    (region,) = predict_response.to_regions(
+        *prompt_of(keypoint("a", 25, 30), keypoint("b", 5, 5, False)), answer()
+    )
+    assert json.loads(json.dumps(region)) == region
+    code = region["value"].pop("rle")
+    assert region == {
+        "id": region["id"],
+        "from_name": "brush",
+        "to_name": "image",
+        "type": "brushlabels",
+        "original_width": 200,
+        "original_height": 100,
+        "image_rotation": 0,
+        "value": {"format": "rle", "brushlabels": ["Cat"]},
+        "origin": "prediction",
+        "score": 0.9,
+        "meta": {"model_version": "base-1-00000000", "clicks": 2, "prompts": ["a", "b"]},
+    }
+    assert code[:6] == [0, 1, 56, 128, 57, 27]
+
+
+@pytest.mark.parametrize("config", [CONFIG, POLYGONS, BOTH])
+def test_regions_read_back_are_the_mask(config: str) -> None:
+    prompt, parsed = prompt_of(config=config)
+    (found,) = mask_regions.objects(
+        mask_regions.accepted(predict_response.to_regions(prompt, parsed, answer(), tolerance=0))
+    )
+    assert np.array_equal(found.mask(), two_parts())
+    assert found.prompts == ("a",)
+
+
+def test_controls_of_the_config_decide_the_kinds() -> None:
+    def kinds(config: str) -> list[tuple[str, str]]:
+        return [
+            (r["type"], r["from_name"])
+            for r in predict_response.to_regions(*prompt_of(config=config), answer())
+        ]
+
+    assert kinds(CONFIG) == [("brushlabels", "brush")]
+    assert kinds(POLYGONS) == [("polygonlabels", "poly")]
+    assert kinds(BOTH) == [("brushlabels", "brush"), ("polygonlabels", "poly")]
+
+
+def test_ids_repeat_with_the_request_and_differ_from_any_other() -> None:
+    def ids(*items: dict[str, object], **more: object) -> tuple[str, ...]:
+        return tuple(
+            region["id"]
+            for region in predict_response.to_regions(*prompt_of(*items, config=BOTH), answer(**more))
+        )
+
+    first = ids(keypoint("a", 25, 30))
+    assert first == ids(keypoint("a", 25, 30))
+    assert first[1] == f"{first[0]}-2"
+    others = [
+        ids(keypoint("b", 25, 30)),
+        ids(keypoint("a", 26, 30)),
+        ids(keypoint("a", 25, 30, False)),
+        ids(keypoint("a", 25, 30), keypoint("b", 25, 30)),
+        ids(keypoint("a", 25, 30, label="Dog")),
+        ids(rectangle("a", 25, 30, 10, 10)),
+        ids(keypoint("a", 25, 30), model_version="base-2-00000000"),
+    ]
+    assert len({each[0] for each in (first, *others)}) == len(others) + 1
+
+
+def test_correction_carries_id_and_prompts_of_the_region() -> None:
+    first, second = predict_response.to_regions(
+        *prompt_of(keypoint("c", 25, 30), config=BOTH),
+        answer(region_id="old", earlier_prompts=("a", "b"), meta={"corrects": True, "clicks": 99}),
+    )
+    assert (first["id"], second["id"]) == ("old", "old-2")
+    assert first["meta"] == {
+        "corrects": True,
+        "clicks": 1,
+        "model_version": "base-1-00000000",
+        "prompts": ["a", "b", "c"],
+    }
+
+
+def test_corrected_suggestion_is_found_again_after_it_was_accepted() -> None:
+    made = predict_response.to_regions(*prompt_of(config=POLYGONS), answer())
+    body = predict(keypoint("next", 65, 20), config=POLYGONS, drafts=[{"id": 1, "result": made}])
+    request = PredictRequest.parse(body)
+    assert request.context is not None
+    (found,) = mask_regions.candidates(request.context[0], request.tasks[0])
+    assert found.id == made[0]["id"]
+    assert np.count_nonzero(found.mask() ^ two_parts()) < 40
+
+
+def test_correction_that_takes_a_part_away_leaves_nothing_of_it() -> None:
+    """Label Studio replaces regions by id and deletes none, so an answer may have no more regions than the next."""
+    made = predict_response.to_regions(*prompt_of(config=POLYGONS), answer())
+    less = two_parts() & (np.arange(200) < 100)
+    again = predict_response.to_regions(
+        *prompt_of(config=POLYGONS), answer(mask=less, region_id=made[0]["id"])
+    )
+    shown = {region["id"]: region for region in (*made, *again)}
+    (found,) = mask_regions.objects(mask_regions.accepted(list(shown.values())))
+    assert np.count_nonzero(found.mask() ^ less) < 40
+
+
+def test_rotation_and_item_index_are_echoed() -> None:
+    item = {**keypoint("a", 25, 30), "image_rotation": 90, "item_index": 2}
+    (region,) = predict_response.to_regions(*prompt_of(item), answer())
+    assert region["image_rotation"] == 90
+    assert region["item_index"] == 2
+
+
+def test_empty_mask_gives_no_region() -> None:
+    assert predict_response.to_regions(*prompt_of(), answer(mask=np.zeros((100, 200), bool))) == []
+
+
+def test_label_that_no_control_has_is_told_not_dropped() -> None:
+    with pytest.raises(LabelConfigError, match="label 'Cow' is not in"):
+        predict_response.to_regions(*prompt_of(keypoint("a", 25, 30, label="Cow")), answer())
+
+
+def test_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="the mask is 100x200 but the image is 200x100"):
+        predict_response.to_regions(*prompt_of(), answer(mask=two_parts().T))
+
+
+def test_prediction_has_a_numeric_score() -> None:
+    entry = predict_response.prediction([], np.float32(0.5), "base-1-00000000")  # type: ignore[arg-type]
+    assert entry == {"result": [], "score": 0.5, "model_version": "base-1-00000000"}
+    assert type(entry["score"]) is float
+
+
+@pytest.mark.parametrize("name", recordings.names())
+def test_recorded_prompts_get_a_region_that_fits(name: str) -> None:
+    request = PredictRequest.parse(recordings.body(name))
+    for prompt in request.context or ():
+        mask = np.zeros((prompt.height, prompt.width), bool)
+        mask[: prompt.height // 2, : prompt.width // 3] = True
+        (region,) = predict_response.to_regions(prompt, request.config, answer(mask=mask))
+        assert region["value"][region["type"]] == list(prompt.labels)
+        assert f'name="{region["from_name"]}"' in recordings.body(name)["label_config"]
+        (read,) = mask_regions.accepted([region])
+        assert np.array_equal(read.mask(), mask)

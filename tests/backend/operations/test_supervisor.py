@@ -1,0 +1,118 @@
+"""Children end with the parent, whichever way it goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backend.operations.supervisor import (
+    Child,
+    ChildEnded,
+    Stopped,
+    Supervisor,
+    end,
+    free_port,
+    spawn,
+    stoppable,
+)
+from tests.processes import alive
+
+# Starts a grandchild, says its number, and refuses to end.
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def until(condition, limit_s: float = 20.0):
+    end_at = time.monotonic() + limit_s
+    while time.monotonic() < end_at:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def test_a_stubborn_child_and_its_own_children_are_killed(tmp_path):
+    log = tmp_path / "child.log"
+    process = spawn([sys.executable, "-c", STUBBORN], os.environ, log)
+    grandchild = psutil.Process(int(until(lambda: log.exists() and log.read_text())))
+    end(process, patience_s=0.3)
+    assert process.returncode == -signal.SIGKILL
+    assert not alive([grandchild])
+
+
+def test_a_child_that_ends_by_itself_is_reported_with_its_log(tmp_path):
+    log = tmp_path / "child.log"
+    process = spawn([sys.executable, "-c", "print('no space left'); exit(3)"], os.environ, log)
+    process.wait()
+    with (
+        Supervisor() as children,
+        pytest.raises(ChildEnded, match=r"printer ended with status 3(?s:.*)no space left"),
+    ):
+        children.watch(Child("printer", process, log))
+        children.check()
+
+
+def test_a_started_subcommand_ends_with_the_context(tmp_path):
+    with Supervisor() as children:
+        children.start("help", ["--help"], {}, tmp_path / "help.log")
+        with pytest.raises(ChildEnded, match="help ended with status 0"):
+            children.wait()
+    assert "Usage: clickmask" in (tmp_path / "help.log").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_once_and_a_second_does_not_disturb_the_cleaning_up(number):
+    before = signal.getsignal(number)
+    cleaned = False
+    with pytest.raises(Stopped, match=number.name), stoppable():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+            cleaned = True
+    assert cleaned
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent is gone")
+def test_children_end_even_when_the_parent_is_killed(tmp_path):
+    parent = f"""
+import os, sys, time
+from pathlib import Path
+from backend.operations.supervisor import spawn
+child = spawn([sys.executable, "-c", "import time; time.sleep(600)"], os.environ, Path({str(tmp_path / "log")!r}))
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=root)
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait()
+    until(lambda: not alive([child]))
+
+
+def test_free_port_gives_the_wanted_one_only_where_it_is_free():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) not in (port, 0)
+    wanted = free_port()
+    assert free_port(wanted) == wanted

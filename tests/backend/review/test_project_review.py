@@ -1,0 +1,113 @@
+"""A review against a real Redis and a loopback Label Studio, with the shipped quality model."""
+
+import copy
+import json
+
+import pytest
+
+from backend.label_studio.client import LabelStudio
+from backend.redis_store import Store
+from backend.review.click_log import FIELD, Tracer
+from backend.review.project_review import COLUMN, TAB, Review, distribution, published, tasks_of
+from backend.settings import Settings
+from fine_tune.quality.network import WEIGHTS
+from tests.backend.review.test_ranking import annotation, doubtful, result, sure
+from tests.backend.review_studio import Studio
+
+pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
+
+
+def tasks():
+    return [
+        {"id": 7, "data": {"image": "a.jpg"}, "annotations": [annotation(70, result(12, "ab"))]},
+        {"id": 8, "data": {"image": "b.jpg"}, "annotations": [annotation(80, result(12, "cd"))]},
+        {"id": 9, "data": {"image": "c.jpg"}, "annotations": [annotation(90, result(12, "", meta={}))]},
+    ]
+
+
+@pytest.fixture
+def studio():
+    studio = Studio(tasks())
+    yield studio
+    studio.web.close()
+
+
+@pytest.fixture
+def store(redis_server):
+    store = Store(redis_server.url)
+    for event in [*sure([("a",), ("a", "b")]), *doubtful([("c",), ("c", "d")], task=8)]:
+        store.client().xadd("clickmask:trace:3", {FIELD: event.to_json()})
+    return store
+
+
+@pytest.fixture
+def review(studio, store, tmp_path):
+    settings = Settings(label_studio_url=studio.web.url, label_studio_api_key="a" * 40)
+    return Review(LabelStudio(settings), Tracer(store, 90), tmp_path, 3)
+
+
+def test_ranking_only_reads(review, studio, store):
+    ranking = review.rank()
+    assert [entry.task for entry in ranking.rated] == [8, 7]
+    assert ranking.untraced == 1
+    assert studio.writes() == []
+    assert not published(store.client(), 3)
+
+
+def test_publishing_writes_numbers_and_the_tab_and_never_annotations(review, studio, store):
+    before = copy.deepcopy([task["annotations"] for task in studio.tasks.values()])
+    assert review.publish(review.rank(), store.client()) == 2
+    numbers = {number: task["data"].get(COLUMN) for number, task in studio.tasks.items()}
+    assert 0 < numbers[8] < numbers[7] < 1
+    assert numbers[9] is None
+    assert studio.tasks[7]["data"]["image"] == "a.jpg"
+    assert [task["annotations"] for task in studio.tasks.values()] == before
+    (view,) = studio.views
+    assert (view["data"]["title"], view["data"]["ordering"]) == (TAB, [f"tasks:data.{COLUMN}"])
+
+
+def test_publishing_again_changes_nothing(review, studio, store):
+    review.publish(review.rank(), store.client())
+    done = len(studio.writes())
+    assert review.publish(review.rank(), store.client()) == 0
+    assert len(studio.writes()) == done
+
+
+def test_one_task_is_kept_up_to_date(review, studio, store):
+    review.publish(review.rank(), store.client())
+    studio.tasks[8]["annotations"] = []
+    assert review.publish(review.rank(8), store.client()) == 1
+    assert COLUMN not in studio.tasks[8]["data"]
+    assert COLUMN in studio.tasks[7]["data"]
+    assert distribution(store.client(), 3).keys() == {"ann@example.com"}
+    assert len(distribution(store.client(), 3)["ann@example.com"]) == 1
+
+
+def test_what_is_kept_of_a_published_project(review, store):
+    review.publish(review.rank(), store.client())
+    assert published(store.client(), 3)
+    assert not published(store.client(), 4)
+    assert tasks_of(store.client(), 3, [80, 12345]) == {8}
+    assert sorted(map(len, distribution(store.client(), 3).values())) == [2]
+
+
+def test_calibration_needs_reviews_and_is_kept(review, studio, store, tmp_path):
+    with pytest.raises(ValueError, match="0 reviewed annotations are too few"):
+        review.calibrate()
+    studio.tasks[7]["annotations"] = [
+        annotation(1000, result(12, "", meta={}), user=2, ground_truth=True),
+        *[annotation(100 + i, result(12, "ab")) for i in range(25)],
+    ]
+    plain = [entry.quality.iou for entry in review.rank().rated if entry.task == 7]
+    calibration, ranking = review.calibrate()
+    assert calibration.reviewed == 25
+    assert next(e.quality.iou for e in ranking.rated if e.task == 7) > plain[0]
+    assert json.loads((tmp_path / "quality" / "project-3.json").read_text())["reviewed"] == 25
+    assert [e.quality for e in review.rank().rated] == [e.quality for e in ranking.rated]
+
+
+def test_a_damaged_calibration_is_named(review, tmp_path):
+    (tmp_path / "quality").mkdir()
+    (tmp_path / "quality" / "project-3.json").write_text("{")
+    with pytest.raises(ValueError, match=r"project-3\.json is damaged .*delete it"):
+        review.rank()

@@ -1,0 +1,107 @@
+"""From exported tasks and events to the order of review."""
+
+from dataclasses import replace
+
+import pytest
+
+from backend.label_studio.mask_formats import rle
+from backend.review.ranking import finished, rank, reviewed
+from fine_tune.quality.network import QualityModel
+from fine_tune.quality.training import fit
+from tests.backend.traces import SIDE, disk_map, events
+from tests.fine_tune.quality.acts import effect, records
+
+
+@pytest.fixture(scope="module")
+def model() -> QualityModel:
+    return fit(records(300, 1), members=1, epochs=10)
+
+
+def result(radius, prompts, **more):
+    return {
+        "id": f"cm{radius:012d}",
+        "type": "brushlabels",
+        "to_name": "image",
+        "from_name": "brush",
+        "original_width": SIDE,
+        "original_height": SIDE,
+        "origin": "prediction",
+        "meta": {"prompts": list(prompts)},
+        "value": {"format": "rle", "rle": list(rle.encode(disk_map(radius) > 0)), "brushlabels": ["Cat"]},
+        **more,
+    }
+
+
+def annotation(number, *results, user=1, **more):
+    return {"id": number, "completed_by": user, "result": list(results), "was_cancelled": False, **more}
+
+
+def doubtful(prompts, **values):
+    """Events whose mask moves at every click and doubts itself."""
+    shaky = effect(change=0.5, expected=0.4, undecided=0.8, weakest=0.3)
+    return [replace(event, effect=shaky) for event in events(*prompts, **values)]
+
+
+def sure(prompts, **values):
+    return [
+        replace(event, effect=effect(change=0.01, expected=0.97, undecided=0.02))
+        for event in events(*prompts, **values)
+    ]
+
+
+def test_worst_first_with_reasons(model):
+    tasks = [
+        {"id": 7, "annotations": [annotation(70, result(12, "ab"))]},
+        {"id": 8, "annotations": [annotation(80, result(12, "cd"))]},
+    ]
+    seen = [*sure([("a",), ("a", "b")]), *doubtful([("c",), ("c", "d")], task=8)]
+    ranking = rank(tasks, seen, model)
+    assert [entry.task for entry in ranking.rated] == [8, 7]
+    worst, best = ranking.rated
+    assert worst.reasons[0] == "2 clicks"
+    assert "the mask contradicts one of the clicks" in worst.reasons
+    assert "mask still moved 50% at the last one" in worst.reasons
+    assert best.reasons == ("2 clicks",)
+    assert worst.annotator == "ann@example.com"
+    assert ranking.by_task()[8] < ranking.by_task()[7]
+    assert list(ranking.by_annotator()) == ["ann@example.com"]
+
+
+def test_what_was_not_clicked_is_counted_not_rated(model):
+    drawn = result(12, "", meta={}, origin="manual")
+    drawn["value"]["brushlabels"] = ["Dog"]
+    tasks = [{"id": 7, "annotations": [annotation(70, drawn, result(11, "a"))]}]
+    ranking = rank(tasks, [*sure([("a",)]), *sure([("z",)])], model)
+    assert (len(ranking.rated), ranking.untraced, ranking.abandoned) == (1, 1, 1)
+
+
+def test_skipped_and_empty_annotations_are_left_out(model):
+    task = {"id": 7, "annotations": [annotation(1, result(11, "a"), was_cancelled=True), annotation(2)]}
+    assert list(finished(task)) == []
+    assert rank([task], sure([("a",)]), model).rated == ()
+
+
+def test_the_annotator_of_the_annotation_where_the_trace_has_none(model):
+    tasks = [
+        {"id": 7, "annotations": [annotation(70, result(11, "a"), user={"id": 4, "email": "b@example.com"})]}
+    ]
+    assert rank(tasks, sure([("a",)], annotator=""), model).rated[0].annotator == "b@example.com"
+    tasks[0]["annotations"][0]["completed_by"] = 4
+    assert rank(tasks, sure([("a",)], annotator=""), model).rated[0].annotator == "user 4"
+
+
+def test_ground_truth_tells_the_iou(model):
+    truth = annotation(71, result(22, "", meta={}), user=2, ground_truth=True)
+    tasks = [{"id": 7, "annotations": [annotation(70, result(11, "a")), truth]}]
+    ((entry, iou),) = reviewed(tasks, rank(tasks, sure([("a",)]), model))
+    assert entry.annotation == 70
+    assert iou == pytest.approx(0.25, abs=0.03)
+
+
+def test_other_people_are_an_opinion_oneself_is_none(model):
+    twice = [{"id": 7, "annotations": [annotation(70, result(11, "a")), annotation(71, result(11, "a"))]}]
+    assert reviewed(twice, rank(twice, sure([("a",)]), model)) == []
+    twice[0]["annotations"][1]["completed_by"] = 2
+    assert [iou for _, iou in reviewed(twice, rank(twice, sure([("a",)]), model))] == [1, 1]
+    twice[0]["annotations"][1]["result"][0]["value"]["brushlabels"] = ["Dog"]
+    assert [iou for _, iou in reviewed(twice, rank(twice, sure([("a",)]), model))] == [0]

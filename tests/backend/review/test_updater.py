@@ -1,0 +1,72 @@
+"""Published numbers follow the annotations; the webhook never waits for it."""
+
+import pytest
+
+from backend.review.project_review import COLUMN
+from backend.review.updater import Refresh
+from tests.backend.review.test_project_review import annotation, pytestmark, result, review, store, studio  # noqa: F401
+
+
+@pytest.fixture
+def refresh(store, review):  # noqa: F811
+    refresh = Refresh(store, lambda project: review)
+    yield refresh
+    refresh.stop()
+
+
+def settle(refresh):
+    """Wait for what was put so far: the pool has one thread, and finding a task hands on to rating it."""
+    for _ in range(2):
+        refresh._pool.submit(lambda: None).result()
+
+
+def body(action, **more):
+    return {"action": action, "project": {"id": 3}, **more}
+
+
+def test_unpublished_projects_are_left_alone(refresh, studio):  # noqa: F811
+    refresh.put("ANNOTATION_CREATED", body("", annotation={"id": 70, "task": 7}))
+    settle(refresh)
+    assert studio.web.requests == []
+
+
+def test_a_changed_annotation_changes_the_number(refresh, studio, review, store):  # noqa: F811
+    review.publish(review.rank(), store.client())
+    studio.tasks[9]["annotations"] = [annotation(91, result(12, "ab"))]
+    studio.tasks[8]["data"][COLUMN] = 0.5  # of the annotation as it was before
+    studio.tasks[8]["annotations"][0]["result"] = [result(11, "c")]
+    refresh.put("ANNOTATION_UPDATED", body("", annotation={"id": 80, "task": 8}))
+    settle(refresh)
+    (now,) = review.rank(8).rated
+    assert studio.tasks[8]["data"][COLUMN] == round(now.quality.iou, 3)
+
+
+def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, store):  # noqa: F811
+    review.publish(review.rank(), store.client())
+    studio.tasks[8]["annotations"] = []
+    refresh.put("ANNOTATIONS_DELETED", body("", annotations=[{"id": 80}]))
+    settle(refresh)
+    assert COLUMN not in studio.tasks[8]["data"]
+
+
+def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa: F811
+    review.publish(review.rank(), store.client())
+    studio.web.close()
+    refresh.put("ANNOTATION_UPDATED", body("", annotation={"id": 80, "task": 8}))
+    settle(refresh)
+    assert "quality of task 8 is not updated" in caplog.text
+
+
+def test_other_events_and_odd_bodies_do_nothing(refresh, studio, review, store):  # noqa: F811
+    review.publish(review.rank(), store.client())
+    studio.web.requests.clear()
+    refresh.put("PROJECT_UPDATED", body(""))
+    for odd in (
+        {},
+        {"project": "3.17"},
+        {"project": {}, "annotation": 5},
+        {"project": {"id": 3}, "annotations": 7},
+    ):
+        refresh.put("ANNOTATION_CREATED", odd)
+    settle(refresh)
+    assert studio.web.requests == []

@@ -1,0 +1,189 @@
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.serving.model_pool import NotReady, Served, Serving, load
+from backend.settings import Settings
+from model.click import Click
+from model.inference.domain import Domain, describe
+from model.versions.registry import Registry, Version
+from tests.backend.models import CARD, add, network
+from tests.model.inference.test_domain import dots, stripes
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path)
+
+
+@pytest.fixture
+def start(registry: Registry) -> Iterator[Callable[..., Serving]]:
+    started: list[Serving] = []
+    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
+
+    def run(loader: Callable[[Version], Served] = lambda v: load(v, settings), limit: int = 3) -> Serving:
+        serving = Serving(registry, loader, limit)
+        serving.start()
+        started.append(serving)
+        return serving
+
+    yield run
+    for serving in started:
+        serving.stop()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.02)
+
+
+def test_the_base_model_serves_every_project(registry: Registry, start: Callable[..., Serving]) -> None:
+    version = add(registry)
+    serving = start()
+    served = serving.take(7, 60)
+    assert served.version == version.name == serving.version_of(7) == serving.version_of(None)
+    values = served.predictor.predict(np.zeros((50, 40, 3), np.uint8), [Click(20, 20)])
+    assert values.shape == (50, 40)
+    assert "base" not in serving.problems()
+
+
+def test_the_version_is_known_while_the_model_loads(
+    registry: Registry, start: Callable[..., Serving]
+) -> None:
+    version, release = add(registry), threading.Event()
+
+    def slow(version: Version) -> Served:
+        release.wait(60)
+        return Served(version.name, "test", None)  # type: ignore[arg-type]
+
+    serving = start(slow)
+    assert serving.version_of(7) == version.name
+    with pytest.raises(NotReady, match="loading"):
+        serving.take(7, 0.05)
+    release.set()
+    assert serving.take(7, 60).version == version.name
+
+
+def test_a_projects_own_line_comes_before_base(registry: Registry, start: Callable[..., Serving]) -> None:
+    base, own = add(registry), add(registry, "project-7", seed=1)
+    add(registry, "project-8", seed=2, promote=False)
+    serving = start()
+    assert serving.take(7, 60).version == own.name
+    assert serving.take(8, 60).version == base.name
+    assert sorted(serving.loaded()) == ["base", "project-7"]
+
+
+def test_a_promotion_is_picked_up_and_the_old_model_stays_usable(
+    registry: Registry, start: Callable[..., Serving]
+) -> None:
+    first = add(registry)
+    serving = start()
+    old = serving.take(None, 60)
+    second = add(registry, seed=1)
+    until(lambda: serving.take(None, 1).version == second.name)
+    image = np.zeros((50, 40, 3), np.uint8)
+    assert old.version == first.name
+    assert old.predictor.predict(image, [Click(20, 20)]).shape == (50, 40)
+    registry.rollback("base")
+    until(lambda: serving.take(None, 1).version == first.name)
+
+
+def test_a_corrupt_version_does_not_replace_a_good_one(
+    registry: Registry, start: Callable[..., Serving]
+) -> None:
+    good = add(registry)
+    serving = start()
+    serving.take(None, 60)
+    bad = add(registry, seed=1, promote=False)
+    (bad.path / "model.safetensors").write_bytes(b"nonsense")
+    registry.promote(bad)
+    until(lambda: bad.name in serving.problems().get("base", ""))
+    assert serving.take(None, 1).version == good.name == serving.version_of(None)
+    third = add(registry, seed=2)
+    until(lambda: serving.take(None, 1).version == third.name)
+    until(lambda: not serving.problems())
+
+
+def test_a_cold_start_with_a_corrupt_version_takes_an_earlier_one(
+    registry: Registry, start: Callable[..., Serving]
+) -> None:
+    good, bad = add(registry), add(registry, seed=1)
+    (bad.path / "model.safetensors").write_bytes(b"nonsense")
+    serving = start()
+    assert serving.take(None, 60).version == good.name
+    assert bad.name in serving.problems()["base"]
+
+
+def test_a_project_whose_model_is_corrupt_is_served_by_base(
+    registry: Registry, start: Callable[..., Serving]
+) -> None:
+    base, bad = add(registry), add(registry, "project-7", seed=1)
+    (bad.path / "model.safetensors").write_bytes(b"nonsense")
+    serving = start()
+    assert serving.take(7, 60).version == base.name == serving.version_of(7)
+    assert bad.name in serving.problems()["project-7"]
+
+
+def test_nothing_but_corrupt_weights_says_so(registry: Registry, start: Callable[..., Serving]) -> None:
+    bad = add(registry)
+    (bad.path / "model.safetensors").write_bytes(b"nonsense")
+    serving = start()
+    until(lambda: "cannot be loaded" in serving.problems().get("base", ""))
+    with pytest.raises(NotReady, match="sha256"):
+        serving.take(None, 0.05)
+
+
+def test_only_so_many_models_stay_loaded_and_base_always_does(
+    registry: Registry, start: Callable[..., Serving]
+) -> None:
+    add(registry)
+    for project in (1, 2, 3):
+        add(registry, f"project-{project}", seed=project)
+    changes: list[tuple[str, bool]] = []
+    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
+    serving = Serving(
+        registry, lambda v: load(v, settings), 2, lambda version, _, loaded: changes.append((version, loaded))
+    )
+    serving.start()
+    for project in (1, 2, 3):
+        assert serving.take(project, 60).version.startswith(f"project-{project}-")
+    assert sorted(serving.loaded()) == ["base", "project-3"]
+    assert sum(1 if loaded else -1 for _, loaded in changes) == 2
+    assert serving.take(1, 60).version.startswith("project-1-")  # it comes back when it is asked for
+    serving.stop()
+
+
+def test_a_fine_tuned_version_leaves_foreign_images_to_its_base(registry: Registry) -> None:
+    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
+    base, (own, foreign) = add(registry), (dots(0), stripes(0))
+    card = {**CARD, "general": base.name, "domain": Domain.of([describe(own)]).as_json()}
+    version = registry.add("project-7", network(1), card)
+    tuned, general = load(version, settings).predictor, load(base, settings).predictor
+    clicks = [Click(60, 70)]
+    assert (tuned.predict(foreign, clicks) == general.predict(foreign, clicks)).all()
+    assert (tuned.predict(own, clicks) != general.predict(own, clicks)).any()
+
+
+def test_the_precision_is_a_setting(registry: Registry) -> None:
+    pytest.importorskip("openvino")
+    settings = Settings(home=registry.root.parent, device="openvino", threads=1, precision="float32")
+    assert load(add(registry), settings).device == "cpu (OpenVINO, f32)"
+
+
+def test_flipping_changes_the_answer_and_not_its_form(registry: Registry) -> None:
+    version = add(registry)
+    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    plain, flipped = (
+        load(version, dataclasses.replace(settings, flip=flip)).predictor.predict(image, [Click(20, 30)])
+        for flip in (False, True)
+    )
+    assert plain.shape == flipped.shape
+    assert (plain != flipped).any()

@@ -1,0 +1,69 @@
+import dataclasses
+
+import pytest
+
+from backend.settings import Settings
+from backend.web.auth import Gate
+
+OPEN = Settings()
+LOGIN = dataclasses.replace(OPEN, basic_auth_user="user", basic_auth_pass="right")
+RIGHT, WRONG = ("user", "right"), ("user", "wrong")
+SENT = {"Authorization": "Basic ..."}
+LABEL_STUDIO = {"User-Agent": "heartex/1.23.2"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "account", "admitted"),
+    [
+        ("/predict", SENT, RIGHT, True),
+        ("/predict", SENT, WRONG, False),
+        ("/predict", SENT, ("right", "user"), False),
+        ("/predict", {}, None, False),
+        ("/setup", LABEL_STUDIO, None, False),
+        ("/metrics", {}, None, False),
+        ("/health", SENT, RIGHT, True),
+        ("/health", SENT, WRONG, False),  # Label Studio then says that the password is wrong
+        ("/health", {"Authorization": "Bearer x"}, None, False),
+        ("/health", LABEL_STUDIO, None, False),  # and here that it is missing
+        ("/health", {}, None, True),  # a container's or load balancer's probe
+        ("/ready", {}, None, True),
+    ],
+)
+def test_password(
+    path: str, headers: dict[str, str], account: tuple[str, str] | None, admitted: bool
+) -> None:
+    assert Gate(LOGIN).admits(path, headers, account) is admitted
+
+
+def test_without_a_password_everybody_may_call() -> None:
+    assert Gate(OPEN).admits("/predict", {}, None)
+    assert Gate(OPEN).admits("/predict", SENT, WRONG)
+
+
+@pytest.mark.parametrize(
+    ("login", "secret", "action", "given", "account", "admitted"),
+    [
+        (False, None, "ANNOTATION_CREATED", (), None, True),
+        (False, "s", "ANNOTATION_CREATED", ("s",), None, True),
+        (False, "s", "ANNOTATION_CREATED", (), None, False),
+        (False, "s", "ANNOTATION_CREATED", ("t",), None, False),
+        (False, "s", "START_TRAINING", (), None, True),  # comes through the ML client, without a secret
+        (True, "s", "ANNOTATION_CREATED", ("s",), None, True),
+        (True, "s", "ANNOTATION_CREATED", ("t", "s"), None, True),
+        (True, "s", "ANNOTATION_CREATED", (), RIGHT, True),
+        (True, "s", "START_TRAINING", (), RIGHT, True),
+        (True, "s", "START_TRAINING", (), None, False),
+        (True, "s", "ANNOTATION_CREATED", (), WRONG, False),
+        (True, None, "ANNOTATION_CREATED", ("",), None, False),
+    ],
+)
+def test_webhooks(
+    login: bool,
+    secret: str | None,
+    action: str,
+    given: tuple[str, ...],
+    account: tuple[str, str] | None,
+    admitted: bool,
+) -> None:
+    gate = Gate(dataclasses.replace(LOGIN if login else OPEN, webhook_secret=secret))
+    assert gate.admits_event(action, given, account) is admitted

@@ -1,0 +1,110 @@
+"""The real server: gunicorn with two workers, over sockets and signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from backend.settings import Settings
+from backend.web.server import options
+from tests.backend.bodies import keypoint, predict
+from tests.backend.world import ImageServer, settings_for
+
+ROOT = Path(__file__).parents[3]
+RUN = (
+    "from backend.gunicorn_config import run; from backend.settings import Settings; run(Settings.from_env())"
+)
+
+
+@pytest.fixture(scope="module")
+def images() -> Iterator[ImageServer]:
+    server = ImageServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(images: ImageServer, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = settings_for(tmp_path, images, port=port, workers=2)
+    environment = {**os.environ, **settings.to_env(), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait(url)
+        yield url, process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(40)
+
+
+def wait(url: str) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(f"{url}/ready", timeout=60).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the server does not get ready")
+
+
+def test_workers_count_together_and_leave_nothing_behind(
+    server: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    url, process = server
+    for number in range(20):
+        assert requests.post(f"{url}/predict", json=predict(keypoint("k", number, 50)), timeout=30).ok
+    metrics = requests.get(f"{url}/metrics", timeout=30).text
+    count = re.search(r'clickmask_request_seconds_count\{route="/predict",status="200"\} (\S+)', metrics)
+    assert count is not None
+    assert float(count[1]) == 20
+    process.terminate()
+    assert process.wait(40) == 0
+    assert not list(tmp_path.glob("clickmask-metrics-*"))
+
+
+def test_a_request_in_flight_is_answered_before_the_server_ends(
+    server: tuple[str, subprocess.Popen[bytes]], images: ImageServer
+) -> None:
+    url, process = server
+    images.gate.clear()
+    body = predict(keypoint("k", 50, 50), data={"image": "/data/upload/1/in-flight.png"})
+    answers: list[requests.Response] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(requests.post(f"{url}/predict", json=body, timeout=60))
+    )
+    thread.start()
+    deadline = time.monotonic() + 30
+    while "/data/upload/1/in-flight.png" not in images.asked:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)  # the signal must arrive before the image does
+    images.gate.set()
+    thread.join(60)
+    assert answers[0].status_code == 200
+    assert answers[0].json()["results"][0]["result"]
+    assert process.wait(40) == 0
+
+
+def test_options_follow_the_settings() -> None:
+    chosen = options(Settings(host="127.0.0.1", port=1234, workers=3, web_threads=5))
+    assert (chosen["bind"], chosen["workers"], chosen["threads"]) == ("127.0.0.1:1234", 3, 5)
+    assert chosen["worker_class"] == "gthread"
+    assert "preload_app" not in chosen

@@ -1,0 +1,43 @@
+"""Training bundles."""
+
+import numpy as np
+import pytest
+
+from fine_tune.data.bundle import Item, pack, read
+from tests.fine_tune.sets import write_set
+
+
+def test_a_bundle_holds_the_train_part_of_every_set(tmp_path):
+    folders = [write_set(tmp_path / "cats"), write_set(tmp_path / "dogs", images=3)]
+    seen = []
+    count = pack(folders, tmp_path / "b.zip", on_progress=lambda done, total: seen.append((done, total)))
+    items = read(tmp_path / "b.zip")
+    assert count == len(items) == 3 + 2
+    assert [item.group for item in items] == ["cats"] * 3 + ["dogs"] * 2
+    assert seen[-1] == (5, 5)
+
+
+def test_ids_survive_and_photos_nearly(tmp_path):
+    pack([write_set(tmp_path / "cats")], tmp_path / "b.zip", quality=95)
+    image, ids = read(tmp_path / "b.zip")[0].decode()
+    assert image.shape == (96, 96, 3)
+    assert set(np.unique(ids)) == {0, 1, 255}
+    assert image[ids == 1].mean() > image[ids == 0].mean() + 20
+
+
+def test_images_are_bounded_and_masks_follow_without_new_ids(tmp_path):
+    pack([write_set(tmp_path / "cats", side=200)], tmp_path / "b.zip", side=64)
+    image, ids = read(tmp_path / "b.zip")[0].decode()
+    assert image.shape[:2] == ids.shape == (64, 64)
+    assert set(np.unique(ids)) <= {0, 1, 255}
+
+
+def test_what_is_no_bundle_is_refused(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"hello")
+    with pytest.raises(ValueError, match="not a training bundle.*--bundle|not a training bundle"):
+        read(tmp_path / "x.zip")
+
+
+def test_a_damaged_item_is_named():
+    with pytest.raises(ValueError, match="'cats' is damaged"):
+        Item("cats", b"no image", b"no mask").decode()

@@ -1,0 +1,95 @@
+"""Objects of annotations, split by image."""
+
+import numpy as np
+
+from fine_tune.data.project_samples import MAX_SIDE, Example, Samples, is_held_out
+from tests.fine_tune.shapes import shape_scene
+
+
+def example(name: str, seed: int = 0) -> Example:
+    scene = shape_scene(np.random.default_rng(seed))
+    return Example(name, scene.image, [scene.truth])
+
+
+def names(held_out: bool, count: int) -> list[str]:
+    return [n for n in map(str, range(1000)) if is_held_out(n) is held_out][:count]
+
+
+def test_the_split_follows_the_image_alone():
+    samples = Samples()
+    (kept,), (judged,) = names(False, 1), names(True, 1)
+    for _ in range(3):
+        samples.add(example(kept))
+        samples.add(example(judged))
+    assert {k.digest for k in samples.train} == {kept}
+    assert {k.digest for k in samples.held_out} == {judged}
+
+
+def test_a_fifth_is_held_out():
+    share = np.mean([is_held_out(str(n)) for n in range(5000)])
+    assert 0.18 < share < 0.22
+
+
+def test_masks_come_back_as_they_were():
+    samples = Samples()
+    given = example(names(True, 1)[0], 3)
+    samples.add(given)
+    (sample,) = samples.judged(10)
+    scene = sample.load()
+    assert np.array_equal(scene.truth, given.masks[0])
+    assert np.abs(scene.image.astype(int) - given.image).mean() < 4  # JPEG
+
+
+def test_large_images_are_shrunk_with_their_masks():
+    image = np.zeros((600, 2 * MAX_SIDE, 3), np.uint8)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[200:400, MAX_SIDE:] = True
+    samples = Samples()
+    samples.add(Example(names(True, 1)[0], image, [mask]))
+    scene = samples.judged(1)[0].load()
+    assert scene.image.shape == (300, MAX_SIDE, 3)
+    assert scene.truth.mean() == mask.mean()
+
+
+def test_specks_and_whole_images_are_no_objects():
+    image = np.zeros((100, 100, 3), np.uint8)
+    speck, everything = np.zeros((100, 100), bool), np.ones((100, 100), bool)
+    speck[:5, :5] = True
+    samples = Samples()
+    samples.add(Example(names(False, 1)[0], image, [speck, everything]))
+    assert samples.count()["train_images"] == 0
+
+
+def test_judged_objects_are_spread_over_the_images():
+    samples = Samples()
+    for place, name in enumerate(names(True, 3)):
+        scenes = [shape_scene(np.random.default_rng(place * 10 + i)) for i in range(4)]
+        samples.add(Example(name, scenes[0].image, [s.truth for s in scenes]))
+    chosen = [sample.id for sample in samples.judged(6)]
+    assert len(set(chosen)) == 6
+    assert sorted(i.split("#")[0] for i in chosen) == sorted(2 * [k.digest for k in samples.held_out])
+    assert len({s.id for s in samples.judged(100)}) == 12
+
+
+def test_an_image_that_two_tasks_share_is_one_image_to_the_gate():
+    samples = Samples()
+    (name,) = names(True, 1)
+    samples.add(example(name, 1))
+    samples.add(example(name, 1))
+    first, second = (sample.id for sample in samples.judged(10))
+    assert first != second
+    assert first.partition("#")[0] == second.partition("#")[0] == name
+
+
+def test_only_the_train_part_is_drawn():
+    samples = Samples()
+    samples.add(example(names(False, 1)[0], 1))
+    image, mask = np.zeros((9, 16, 3), np.uint8), np.ones((9, 16), bool)
+    mask[:, 12:] = False
+    samples.add(Example(names(True, 1)[0], image, [mask]))
+    assert len(samples.train) == len(samples.held_out) == 1
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scene = samples.draw(rng)
+        assert scene.image.shape[0] > 9
+        assert scene.truth.any()

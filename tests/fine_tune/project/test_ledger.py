@@ -1,0 +1,160 @@
+from collections.abc import Iterator
+
+import pytest
+
+from fine_tune.project.ledger import Ledger
+from tests.backend import recordings
+from tests.backend.redis_server import RedisServer
+
+
+@pytest.fixture
+def ledger(redis_server: RedisServer) -> Iterator[Ledger]:
+    yield Ledger(redis_server.client())
+
+
+def saved(number: int = 5, updated: str = "2026-01-01T10:00:00.000000Z", **fields: object) -> dict:
+    annotation = {"id": number, "task": 9, "updated_at": updated, "result": [1, 2], **fields}
+    return {"annotation": annotation, "project": {"id": 3, "token": "secret"}, "task": {"id": 9}}
+
+
+def test_an_annotation_is_recorded_once(ledger: Ledger) -> None:
+    assert ledger.record("ANNOTATION_CREATED", saved(lead_time=3.5)) == 1
+    assert ledger.record("ANNOTATION_CREATED", saved(lead_time=3.5)) == 0
+    assert ledger.annotations(3) == {
+        5: {
+            "task": 9,
+            "updated_at": "2026-01-01T10:00:00.000000Z",
+            "completed_by": None,
+            "was_cancelled": False,
+            "lead_time": 3.5,
+            "ground_truth": False,
+            "empty": False,
+            "reviewed": False,
+        }
+    }
+
+
+def test_the_newer_state_wins_whatever_the_order(ledger: Ledger) -> None:
+    later = "2026-01-01T10:00:00.000001Z"
+    assert ledger.record("ANNOTATION_UPDATED", saved(updated=later)) == 1
+    assert ledger.record("ANNOTATION_CREATED", saved()) == 0
+    assert ledger.annotations(3)[5]["updated_at"] == later
+
+
+def test_a_deleted_annotation_stays_deleted(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    assert ledger.record("ANNOTATIONS_DELETED", {"annotations": [{"id": 5}], "project": {"id": 3}}) == 1
+    assert ledger.annotations(3) == {}
+    assert ledger.record("ANNOTATION_UPDATED", saved(updated="2027-01-01T00:00:00Z")) == 0
+    assert ledger.annotations(3) == {}
+
+
+def test_projects_are_apart(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    assert ledger.annotations(4) == {}
+
+
+def test_other_actions_do_not_concern_it(ledger: Ledger) -> None:
+    assert ledger.record("PROJECT_UPDATED", {"project": {"id": 3}}) == 0
+
+
+def test_nothing_secret_is_kept(redis_server: RedisServer, ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    client = redis_server.client()
+    kept = b"".join(value for key in client.keys("*") for value in client.hgetall(key).values())
+    assert b"secret" not in kept
+    assert b"result" not in kept
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("ANNOTATION_CREATED", {"project": {"id": 3}}),
+        ("ANNOTATION_CREATED", {"annotation": {"id": 5}}),
+        ("ANNOTATION_CREATED", {"annotation": {"id": 5}, "project": {"id": True}}),
+        ("ANNOTATIONS_DELETED", {"project": {"id": 3}}),
+    ],
+)
+def test_a_body_without_the_numbers_is_refused(ledger: Ledger, action: str, body: dict) -> None:
+    with pytest.raises(ValueError, match="is missing"):
+        ledger.record(action, body)
+
+
+@pytest.mark.parametrize("name", recordings.names("/webhook"))
+def test_recorded_events(ledger: Ledger, name: str) -> None:
+    body = recordings.body(name)
+    concerns = body["action"] in (
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_DELETED",
+    )
+    assert ledger.record(body["action"], body) == int(concerns)
+
+
+def listed(number: int, updated: str = "2026-01-01T10:00:00.000000Z", **fields: object) -> dict:
+    return {"id": number, "task": 9, "updated_at": updated, "result": [1], **fields}
+
+
+def test_reconciling_finds_what_the_webhooks_missed(ledger: Ledger) -> None:
+    for number in (1, 2):
+        ledger.record("ANNOTATION_CREATED", saved(number))
+    newer = "2026-01-02T00:00:00.000000Z"
+    found = ledger.reconcile(3, lambda: [listed(2, newer), listed(3)])
+    assert found == (2, 1)
+    assert ledger.accepted(3, "submitted") == {2: newer, 3: "2026-01-01T10:00:00.000000Z"}
+    assert ledger.reconcile(3, lambda: [listed(2, newer), listed(3)]) == (0, 0)
+
+
+def test_an_annotation_that_is_there_again_counts(ledger: Ledger) -> None:
+    listed = [{"id": 5, "task": 1, "updated_at": "2026-01-01T00:00:05Z", "result_count": 1}]
+    ledger.reconcile(3, lambda: listed)
+    ledger.record("ANNOTATIONS_DELETED", {"project": {"id": 3}, "annotations": [{"id": 5}]})
+    assert ledger.accepted(3, "submitted") == {}
+    older = [{**listed[0], "updated_at": "2026-01-01T00:00:04Z"}]  # of a backup that was restored
+    assert ledger.reconcile(3, lambda: older) == (1, 0)
+    assert ledger.accepted(3, "submitted") == {5: "2026-01-01T00:00:04Z"}
+
+
+def test_reconciling_keeps_what_comes_while_label_studio_answers(ledger: Ledger) -> None:
+    def listing() -> list[dict]:
+        ledger.record("ANNOTATION_CREATED", saved(7))
+        return []
+
+    assert ledger.reconcile(3, listing) == (0, 0)
+    assert list(ledger.annotations(3)) == [7]
+
+
+def test_a_label_studio_that_is_down_changes_nothing(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+
+    def listing() -> list[dict]:
+        raise RuntimeError("down")
+
+    with pytest.raises(RuntimeError, match="down"):
+        ledger.reconcile(3, listing)
+    assert list(ledger.annotations(3)) == [7]
+
+
+def test_an_annotation_that_changed_is_new_again(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+    assert ledger.fresh(3, "submitted") == {7}
+    ledger.mark_seen(3, ledger.accepted(3, "submitted"))
+    assert ledger.fresh(3, "submitted") == set()
+    ledger.record("ANNOTATION_UPDATED", saved(7, "2026-01-01T11:00:00.000000Z"))
+    assert ledger.fresh(3, "submitted") == {7}
+
+
+def test_a_review_counts_without_a_change_of_the_annotation(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+    assert ledger.accepted(3, "reviewed") == {}
+    review = {**saved(7), "review": {"accepted": True}}
+    assert ledger.record("REVIEW_CREATED", review) == 1
+    assert ledger.accepted(3, "reviewed").keys() == {7}
+
+
+def test_projects_are_listed(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved(7))
+    assert ledger.projects() == [3]
+    for number in (12, 3, 12):
+        ledger.meet(number)
+    assert ledger.projects() == [3, 12]

@@ -1,0 +1,120 @@
+"""Tuning learns, keeps to the base model, and makes do with less memory."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from fine_tune.data.object_sampler import Scene
+from fine_tune.training import fine_tuner
+from fine_tune.training.fine_tuner import Effort, Tuner, mixed, tune
+from tests.fine_tune.projects import network
+from tests.fine_tune.shapes import shape_scene
+
+EFFORT = Effort(steps=2, batch=4, accelerator="cpu")
+
+
+def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch):
+    batches, once = [], fine_tuner._once
+
+    def scarce(*arguments):
+        batches.append(arguments[3].batch)
+        if arguments[3].batch > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return once(*arguments)
+
+    monkeypatch.setattr(fine_tuner, "_once", scarce)
+    tune(network(), network(), shape_scene, EFFORT.recipe(10, 64), EFFORT)
+    assert batches == [4, 2, 1]
+
+
+def test_after_three_halvings_it_gives_up(monkeypatch: pytest.MonkeyPatch):
+    batches = []
+
+    def full(*arguments):
+        batches.append(arguments[3].batch)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fine_tuner, "_once", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        tune(network(), network(), shape_scene, Effort(steps=2, batch=32).recipe(10, 64), EFFORT)
+    assert batches == [32, 16, 8, 4]
+
+
+def test_the_network_given_is_not_changed_and_statistics_stay():
+    start = network()
+    before = {k: v.clone() for k, v in start.state_dict().items()}
+    tuned = tune(start, start, shape_scene, EFFORT.recipe(10, 64), EFFORT)
+    assert all(torch.equal(v, before[k]) for k, v in start.state_dict().items())
+    after = tuned.state_dict()
+    assert any(not torch.equal(v, before[k]) for k, v in after.items())
+    statistics = [k for k in before if "running_" in k]
+    assert statistics
+    assert all(torch.equal(after[k], before[k]) for k in statistics)
+
+
+def blank_scene(rng: np.random.Generator) -> Scene:
+    """A scene of which nothing counts, so that nothing is learned from it."""
+    scene = shape_scene(rng)
+    return Scene(scene.image, scene.truth, np.ones_like(scene.ignore))
+
+
+def on_the_second_device(rng: np.random.Generator) -> Scene:
+    return (shape_scene if os.environ["LOCAL_RANK"] == "1" else blank_scene)(rng)
+
+
+def test_what_the_second_device_sees_is_learned():
+    effort = Effort(steps=4, batch=4, keep=0, accelerator="cpu", devices=2)
+    assert effort.recipe(10, 64).batch == 2
+    steps: list[int] = []
+    tuned = tune(
+        network(),
+        network(),
+        on_the_second_device,
+        effort.recipe(10, 64),
+        effort,
+        lambda p: steps.append(p.step),
+    )
+    assert steps == [1, 2, 3, 4]
+    alone = tune(network(), network(), blank_scene, EFFORT.recipe(10, 64), EFFORT)
+    one, other, start = (
+        torch.cat([p.detach().flatten() for p in net.parameters()]) for net in (tuned, alone, network())
+    )
+    assert (one - start).abs().mean() > 2 * (other - start).abs().mean()
+
+
+def test_the_base_holds_the_network_only_where_they_differ():
+    chance = torch.Generator().manual_seed(0)
+    image, guide = torch.rand(2, 4, 3, 64, 64, generator=chance)
+    label = (torch.rand(4, 1, 64, 64, generator=chance) > 0.5).float()
+    base, other = network(), network()
+    with torch.no_grad():
+        other.head.bias.add_(2.0)
+
+    def loss(net, keep: float) -> float:
+        tuner = Tuner(base, keep, net, shape_scene, EFFORT.recipe(1, 64), accelerator="cpu")
+        tuner.network.eval()
+        return float(tuner.loss(image, guide, label)[0])
+
+    assert loss(base, 1.0) == pytest.approx(loss(base, 0.0), abs=2e-3)
+    assert loss(other, 1.0) > loss(other, 0.0) + 0.05
+
+
+def test_mixing_goes_from_the_base_to_the_tuned_network():
+    base, tuned = network(), network()
+    with torch.no_grad():
+        for value in tuned.parameters():
+            value.add_(1.0)
+    for share in (0.0, 0.3, 1.0):
+        middle = mixed(base, tuned, share)
+        for a, b in zip(base.parameters(), middle.parameters(), strict=True):
+            assert torch.allclose(b - a, torch.full_like(a, share), atol=1e-5)
+
+
+def test_replayed_scenes_come_at_their_share():
+    own, other = shape_scene(np.random.default_rng(0)), shape_scene(np.random.default_rng(1))
+    draw = fine_tuner.blended(lambda rng: own, lambda rng: other, 0.3)
+    rng = np.random.default_rng(0)
+    assert 0.2 < np.mean([draw(rng) is other for _ in range(500)]) < 0.4
+    assert fine_tuner.blended(shape_scene, None, 0.3) is shape_scene

@@ -1,0 +1,136 @@
+"""The training loop learns, resumes and refuses nonsense."""
+
+import csv
+import os
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fine_tune.training import simulated_clicks
+from fine_tune.training.multi_gpu import spread
+from fine_tune.training.recipe import Recipe
+from fine_tune.training.trainer import Trainer, parameter_groups
+from model.engines.engine import TorchEngine
+from model.inference.predictor import Predictor
+from model.networks import build
+from tests.fine_tune.shapes import shape_scene
+
+RECIPE = Recipe(steps=100, batch=4, sizes=(96,), rate=2e-3, backbone_share=1.0, ema=0.9, warmup=2)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return build("lite0-fpn", width=32, context_layers=1, context_dim=32)
+
+
+def first_click_iou(network) -> float:
+    """Mean IoU after one click on eight shapes that were not drawn in training."""
+    predictor = Predictor(TorchEngine(network, 96))
+    ious = []
+    for seed in range(1000, 1008):
+        annotation = simulated_clicks.Annotation(
+            scene := shape_scene(np.random.default_rng(seed)), np.zeros((96, 96), np.uint8)
+        )
+        simulated_clicks.step(annotation, 96, np.random.default_rng(seed))
+        annotation.previous = predictor.predict(scene.image, annotation.clicks)
+        ious.append(annotation.iou())
+    return float(np.mean(ious))
+
+
+def test_a_short_run_learns_to_segment_shapes(network):
+    before = first_click_iou(network)
+    trainer = Trainer(network, shape_scene, RECIPE, accelerator="cpu")
+    for _ in trainer.run():
+        pass
+    after = first_click_iou(trainer.averaged)
+    assert after > before + 0.3
+    assert after > 0.7
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_network_computes_in_what_the_cpu_computes_in(network, monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native}, raising=False)
+    trainer = Trainer(network, shape_scene, RECIPE, accelerator="cpu")
+    seen = []
+    network.head.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    next(trainer.run())
+    assert seen == [torch.bfloat16 if native else torch.float32]
+
+
+def test_a_killed_run_goes_on_where_it_was_saved(network, tmp_path):
+    trainer = Trainer(network, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    run = trainer.run()
+    for _ in range(3):
+        next(run)
+    trainer.save()
+    saved = {k: v.clone() for k, v in trainer.averaged.state_dict().items()}
+    next(run)  # lost with the kill
+    run.close()
+    torch.manual_seed(5)
+    fresh = build("lite0-fpn", width=32, context_layers=1, context_dim=32)
+    again = Trainer(fresh, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    assert again.progress.step == 3
+    assert again.optimizer.state_dict()["state"], "the optimizer starts cold"
+    for name, value in again.averaged.state_dict().items():
+        assert torch.equal(value, saved[name]), name
+    next(again.run())
+    assert again.progress.step == 4
+
+
+def test_progress_is_logged_when_saving(network, tmp_path):
+    trainer = Trainer(network, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    next(trainer.run())
+    trainer.save()
+    (row,) = csv.DictReader((tmp_path / "log.csv").open())
+    assert int(row["step"]) == 1
+    assert float(row["loss"]) > 0
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(network):
+    with torch.no_grad():
+        network.head.bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="step 0"):
+        next(Trainer(network, shape_scene, RECIPE, accelerator="cpu").run())
+
+
+def late(rng: np.random.Generator):
+    """Scenes that reach the second device later, so that its clock is behind."""
+    time.sleep(0.02 * int(os.environ["LOCAL_RANK"]))
+    return shape_scene(rng)
+
+
+def by_the_clock(network):
+    """Train on two devices, one of which is the slower one, and yield steps and weights of both."""
+    recipe = replace(RECIPE, steps=None, minutes=0.05)
+    trainer = Trainer(network, late, recipe, accelerator="cpu", devices=2)
+    for _ in trainer.run():
+        pass
+    weights = torch.cat([p.detach().flatten() for p in trainer.averaged.parameters()])
+    ended = torch.tensor([trainer.progress.step, float(weights.sum()), float(weights.square().sum())])
+    yield trainer.fabric.all_gather(ended).tolist()
+
+
+def test_two_devices_end_together_with_the_same_weights(network):
+    ((one, other),) = spread(2, by_the_clock, network)
+    assert one == other
+    assert one[0] > 1
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate(network):
+    new, old = parameter_groups(network, RECIPE)
+    assert (new["share"], old["share"]) == (1.0, RECIPE.backbone_share)
+    count = sum(p.numel() for group in (new, old) for p in group["params"])
+    assert count == sum(p.numel() for p in network.parameters())
+    assert sum(p.numel() for p in old["params"]) == sum(p.numel() for p in network.encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({}, "length"), ({"steps": 1, "sizes": (100,)}, "multiple of 32")]
+)
+def test_a_recipe_is_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**options)

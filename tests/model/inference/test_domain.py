@@ -1,0 +1,78 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from model.inference.domain import EXEMPLARS, FARTHEST, NEAREST, Domain, describe
+
+
+def dots(seed: int) -> np.ndarray:
+    """Small bright dots on a dark ground, HxWx3 uint8."""
+    rng = np.random.default_rng(seed)
+    image = np.full((200, 240, 3), 20, np.uint8)
+    for x, y in rng.integers(5, 195, (60, 2)):
+        cv2.circle(image, (int(x), int(y)), int(rng.integers(2, 6)), (40, 180, 60), -1)
+    return image
+
+
+def stripes(seed: int) -> np.ndarray:
+    """Soft grey stripes, HxWx3 uint8."""
+    rng = np.random.default_rng(seed)
+    rows = 128 + 60 * np.sin(np.arange(300) / rng.uniform(3, 6) + rng.uniform(0, 6))
+    return np.repeat(np.repeat(rows[:, None, None], 200, 1), 3, 2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def domain() -> Domain:
+    return Domain.of([describe(dots(seed)) for seed in range(12)])
+
+
+def test_a_domain_covers_images_like_its_own_and_no_others(domain):
+    assert all(domain.covers(dots(seed)) for seed in range(100, 112))
+    assert not any(domain.covers(stripes(seed)) for seed in range(12))
+
+
+def test_the_size_of_an_image_does_not_matter(domain):
+    large = cv2.resize(dots(100), None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR)
+    assert domain.covers(large)
+
+
+def test_a_description_is_finite_for_extreme_images():
+    for image in (np.zeros((1, 1, 3), np.uint8), np.full((3, 900, 3), 255, np.uint8)):
+        assert np.isfinite(describe(image)).all()
+        assert describe(image).dtype == np.float32
+
+
+def test_a_description_depends_on_the_pixels_alone():
+    image = dots(3)
+    np.testing.assert_array_equal(describe(image), describe(np.asfortranarray(image.copy())))
+
+
+def test_the_limit_stays_within_its_bounds():
+    one = describe(dots(0))
+    assert Domain.of([one]).limit == FARTHEST
+    assert Domain.of([one, one, one]).limit == NEAREST
+    far = [one, one + 5, one - 5]
+    assert Domain.of(far).limit == FARTHEST
+
+
+def test_few_exemplars_stand_for_many_images():
+    found = [describe(dots(seed)) for seed in range(EXEMPLARS + 10)]
+    domain = Domain.of(found)
+    assert len(domain.exemplars) == EXEMPLARS
+    assert all(domain.covers(dots(seed)) for seed in range(EXEMPLARS + 10))
+
+
+def test_a_domain_survives_its_card(domain):
+    again = Domain.from_json(json.loads(json.dumps(domain.as_json())))
+    assert again.limit == pytest.approx(domain.limit, abs=1e-4)
+    np.testing.assert_allclose(again.exemplars, domain.exemplars, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"limit": 1}, {"limit": 1, "exemplars": [[1, 2]]}, {"limit": "x", "exemplars": []}]
+)
+def test_a_damaged_card_is_refused(values):
+    with pytest.raises(ValueError, match="domain"):
+        Domain.from_json(values)

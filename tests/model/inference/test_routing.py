@@ -1,0 +1,61 @@
+import numpy as np
+import torch
+
+from model.click import Click
+from model.engines.engine import TorchEngine
+from model.inference.domain import Domain, describe
+from model.inference.predictor import Predictor, Request
+from model.inference.routing import Specialist, assemble
+from model.networks import build
+from tests.model.inference.test_domain import dots, stripes
+
+CARD = {"size": 64, "encoding": {"name": "disk", "radius": 5.0}}
+CLICKS = [Click(60, 70)]
+
+
+def loaded(seed: int, **facts):
+    torch.manual_seed(seed)
+    return build("lite0-fpn").eval(), {**CARD, **facts}
+
+
+def made(own, general) -> Predictor:
+    return assemble(own, general, TorchEngine)
+
+
+def test_each_image_is_answered_by_the_one_that_knows_it():
+    domain = Domain.of([describe(dots(seed)) for seed in range(8)])
+    own, general = loaded(0, domain=domain.as_json()), loaded(1)
+    specialist = made(own, general)
+    assert isinstance(specialist, Specialist)
+    mine, foreign = dots(50), stripes(50)
+    requests = [Request(image, CLICKS) for image in (foreign, mine, foreign)]
+    answers = specialist.predict_many(requests)
+    alone = {name: made(one, None) for name, one in (("own", own), ("general", general))}
+    np.testing.assert_array_equal(answers[1], alone["own"].predict(mine, CLICKS))
+    np.testing.assert_array_equal(answers[0], alone["general"].predict(foreign, CLICKS))
+    np.testing.assert_array_equal(answers[2], answers[0])
+    assert (alone["own"].predict(foreign, CLICKS) != answers[0]).any()  # they do differ
+
+
+def test_an_image_at_the_address_of_another_is_looked_at_again():
+    domain = Domain.of([describe(dots(seed)) for seed in range(8)])
+    specialist = made(loaded(0, domain=domain.as_json()), loaded(1))
+    own = made(loaded(0), None)
+    for seed in range(5):
+        for image in (dots(50 + seed), stripes(seed)):
+            same = (specialist.predict(image, CLICKS) == own.predict(image, CLICKS)).all()
+            assert same == domain.covers(image)
+
+
+def test_the_card_says_at_which_size_later_clicks_are_looked_at():
+    domain = Domain.of([describe(dots(0))])
+    predictor = made(loaded(0, domain=domain.as_json(), later=96, closer=32), loaded(1))
+    assert (predictor.engine.size, predictor.later.size, predictor.closer.size) == (64, 96, 32)
+    assert predictor.general.later is predictor.general.engine
+    assert predictor.general.closer is None
+
+
+def test_without_a_base_or_a_domain_a_version_answers_for_everything():
+    domain = Domain.of([describe(dots(0))])
+    assert type(made(loaded(0, domain=domain.as_json()), None)) is Predictor
+    assert type(made(loaded(0), loaded(1))) is Predictor

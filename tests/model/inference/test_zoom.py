@@ -1,0 +1,124 @@
+"""Zoom-in geometry: round trips to a fraction of a pixel."""
+
+import cv2
+import numpy as np
+import pytest
+
+from model.click import Click
+from model.inference import zoom
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (1080, 1920), (33, 500), (7, 5)])
+def test_the_whole_image_is_shown_with_equal_margins(shape):
+    window = zoom.whole(shape, 256)
+    rows, cols, to_rows, to_cols = window.inside()
+    assert (rows.start, rows.stop, cols.start, cols.stop) == (0, shape[0], 0, shape[1])
+    assert abs(to_rows.start - (256 - to_rows.stop)) <= 2
+    assert abs(to_cols.start - (256 - to_cols.stop)) <= 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_point_drawn_in_the_image_is_found_where_to_input_says(seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(100, 700, 2)
+    yy, xx = np.mgrid[:height, :width].astype(np.float32) + 0.5
+    previous = np.zeros((height, width), np.uint8)
+    previous[height // 4 : height // 2, width // 3 : width // 2] = 255
+    window = zoom.around(previous, [Click(width / 2, height / 2)], 256, rng.uniform(1.0, 2.5))
+    x, y = rng.uniform(width / 3, width / 2), rng.uniform(height / 4, height / 2)
+    spot = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * 12.0**2))
+    shown = window.crop(spot)
+    vv, uu = np.mgrid[:256, :256].astype(np.float32) + 0.5
+    weight = shown**4
+    mapped = window.to_input(Click(x, y))
+    assert abs((uu * weight).sum() / weight.sum() - mapped.x) < 0.35
+    assert abs((vv * weight).sum() / weight.sum() - mapped.y) < 0.35
+
+
+@pytest.mark.parametrize("side", [100, 256, 300, 700])
+def test_paste_undoes_crop_and_touches_nothing_outside(side):
+    height, width = 400, 500
+    yy, xx = np.mgrid[:height, :width]
+    smooth = (127.5 + 60 * np.sin(xx / 40) + 60 * np.cos(yy / 50)).astype(np.uint8)
+    window = zoom.square(200, 150, side, (height, width), 256)
+    onto = np.full((height, width), 7, np.uint8)
+    back = onto.copy()
+    window.paste(window.crop(smooth), back)
+    rows, cols, *_ = window.inside()
+    assert np.abs(back[rows, cols].astype(int) - smooth[rows, cols]).max() <= 6
+    untouched = np.ones((height, width), bool)
+    untouched[rows, cols] = False
+    assert (back[untouched] == 7).all()
+    assert (onto == 7).all()
+
+
+def test_a_window_is_moved_into_the_image_where_it_fits():
+    window = zoom.square(5, 395, 100, (400, 500), 256)
+    assert (window.x0, window.y0) == (0, 300)
+
+
+@pytest.mark.parametrize("side", [600, 1111, 1540])
+def test_a_large_window_shows_the_mean_of_areas(side):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    pixels = cv2.resize(noise, (1600, 1600), interpolation=cv2.INTER_CUBIC)
+    window = zoom.square(800, 800, side, (1600, 1600), 256)
+    rows, cols, *_ = window.inside()
+    assert side <= window.side < side + 8
+    wanted = cv2.resize(pixels[rows, cols].astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.abs(window.crop(pixels) - wanted).mean() < 2.5  # levels; neighbours in the noise are 85 apart
+
+
+def test_padding_outside_the_image_has_the_given_colour():
+    image = np.full((100, 300, 3), 9, np.uint8)
+    shown = zoom.whole((100, 300), 96).crop(image, zoom.PAD_COLOUR)
+    assert (shown[0, 0] == zoom.PAD_COLOUR).all()
+    assert (shown[48, 48] == 9).all()
+
+
+def test_around_holds_object_and_clicks_and_keeps_a_smallest_side():
+    previous = np.zeros((1000, 1000), np.uint8)
+    previous[500:520, 500:520] = 200
+    window = zoom.around(previous, [Click(510.0, 510.0)], 300)
+    assert window.side == 38  # no more than eightfold magnification
+    window = zoom.around(previous, [Click(510.0, 510.0), Click(900.0, 510.0)], 300)
+    mapped = window.to_input(Click(900.0, 510.0))
+    assert 0 < mapped.x < 300
+    assert 0 < mapped.y < 300
+
+
+def test_around_nothing_is_the_whole_image():
+    assert zoom.around(np.zeros((60, 80), np.uint8), [Click(1, 1)], 64) == zoom.whole((60, 80), 64)
+
+
+def test_object_box_ends_are_exclusive():
+    mask = np.zeros((10, 12), bool)
+    mask[3:5, 4:9] = True
+    assert zoom.object_box(mask) == (4, 3, 9, 5)
+    assert zoom.object_box(np.zeros((3, 3), bool)) is None
+
+
+def test_closer_holds_change_and_click_in_a_smaller_window():
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    after = before.copy()
+    after[100:130, 200:240] = 200
+    window = zoom.closer(before, after, Click(255.0, 110.0), seen)
+    assert (window.height, window.width, window.size) == (400, 600, 256)
+    assert window.side == 90  # a quarter of the window before: the change itself would be less
+    assert window.x0 <= 200
+    assert window.x0 + window.side >= 255
+    assert window.y0 <= 100
+    assert window.y0 + window.side >= 130
+
+
+def test_closer_is_nothing_where_it_would_show_hardly_less():
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    after = before.copy()
+    after[100:300, 200:300] = 200
+    assert zoom.closer(before, after, Click(210.0, 110.0), seen) is None
+    assert zoom.closer(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 72, 400, 600, 384)) is None
+
+
+def test_closer_without_a_change_looks_at_the_click():
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    window = zoom.closer(before, before, Click(250.0, 200.0), seen)
+    assert (window.x0 + window.side / 2, window.y0 + window.side / 2) == (250, 200)
