@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from backend.clicks.last_object import Memory
-from backend.clicks.map_cache import Sessions
+from backend.clicks.last_object import LastObjects
+from backend.clicks.map_cache import MapCache
 from backend.clicks.pipeline import Parts
 from backend.clicks.service import Service
 from backend.images.store import ImageStore
 from backend.jobs.configure import policy
-from backend.jobs.webhook_queue import Events
+from backend.jobs.webhook_queue import WebhookQueue
 from backend.label_studio.client import LabelStudio
 from backend.metrics import Metrics
-from backend.redis_store import Store
-from backend.review.click_log import Tracer
-from backend.review.project_review import Review
-from backend.review.updater import Refresh
-from backend.serving.model_pool import Serving, load
+from backend.redis_store import OptionalRedis
+from backend.review.click_log import ClickLog
+from backend.review.project_review import ProjectReview
+from backend.review.updater import ReviewUpdater
+from backend.serving.model_pool import ModelPool, load
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import outcomes
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 from model.versions.registry import Registry
 
 STATES = ("queued", "scheduled", "started", "finished", "failed", "canceled")  # of jobs, in RQ's words
@@ -38,32 +38,34 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.store = Store(settings.redis_url)
+        self.store = OptionalRedis(settings.redis_url)
         self.registry = Registry(settings.home, settings.registry)
-        self.serving = Serving(
+        self.serving = ModelPool(
             self.registry,
             lambda version: load(version, settings),
             settings.loaded_models,
             self._model_changed,
         )
-        client, tracer = LabelStudio(settings), Tracer(self.store, settings.trace_days)
+        client, tracer = LabelStudio(settings), ClickLog(self.store, settings.trace_days)
         parts = Parts(
             settings=settings,
             serving=self.serving,
             images=ImageStore(settings, client),
-            sessions=Sessions(
+            sessions=MapCache(
                 self.store,
                 settings.session_cache_mb << 20,
                 settings.session_ttl_s,
                 f"{settings.device}-{settings.precision}-{settings.flip:d}:",
             ),
-            memory=Memory(self.store, settings.session_ttl_s),
+            memory=LastObjects(self.store, settings.session_ttl_s),
             metrics=self.metrics,
             tracer=tracer,
         )
         self.service = Service(parts)
-        self.events = Events(self.store, self.metrics, policy=policy(settings))
-        self.refresh = Refresh(self.store, lambda project: Review(client, tracer, settings.home, project))
+        self.events = WebhookQueue(self.store, self.metrics, policy=policy(settings))
+        self.refresh = ReviewUpdater(
+            self.store, lambda project: ProjectReview(client, tracer, settings.home, project)
+        )
         self.serving.start()
 
     def close(self) -> None:
@@ -96,7 +98,7 @@ class Backend:
         self.store.attempt(self._measure_jobs, None)
 
     def _measure_jobs(self, client: Any) -> None:
-        states = Counter(job.get_status(refresh=False).value for job in Trigger(client).jobs())
+        states = Counter(job.get_status(refresh=False).value for job in Scheduler(client).jobs())
         for state in STATES:
             self.metrics.jobs.labels(state).set(states[state])
         for project in Ledger(client).projects():

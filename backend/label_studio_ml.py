@@ -17,10 +17,10 @@ from label_studio_ml.model import LabelStudioMLBase
 from backend.assembly import Backend
 from backend.jobs.configure import policy
 from backend.label_studio.predict_response import prediction
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -87,13 +87,13 @@ class ClickMask(LabelStudioMLBase):
         event = kwargs.get("event") or next((arg for arg in args if isinstance(arg, str)), "")
         data = kwargs.get("data") or next((arg for arg in args if isinstance(arg, dict)), {})
         settings = Settings.from_env()
-        client = Store(settings.redis_url).client()
+        client = OptionalRedis(settings.redis_url).client()
         if client is None:
             logger.error("%s is lost: no Redis is configured, set CLICKMASK_REDIS_URL", event)
             return {}
         try:
             recorded = Ledger(client).record(event, data)
-            Trigger(client, policy(settings)).consider(event, data)
+            Scheduler(client, policy(settings)).consider(event, data)
             return {"recorded": recorded}
         except (redis.RedisError, ValueError) as error:
             logger.error("%s is lost: %s", event, error)

@@ -27,7 +27,7 @@ BACKLOG = 64
 T = TypeVar("T")
 
 
-class Store:
+class OptionalRedis:
     """A Redis that may be missing.
 
     Args:
@@ -61,7 +61,7 @@ class Store:
             self._rest(error)
             return default
 
-    def later(self, command: Callable[[Any], Any]) -> None:
+    def write_behind(self, command: Callable[[Any], Any]) -> None:
         """Run ``command(client)`` in the background; for cache entries: one that does not fit or fails is lost."""
         if self._client is None:
             return
@@ -75,7 +75,7 @@ class Store:
             logger.debug("Redis is slower than the clicks; a cache entry is left out")
 
     def flush(self) -> None:
-        """Wait until everything given to `later` was tried."""
+        """Wait until everything given to `write_behind` was tried."""
         self._backlog.join()
 
     def close(self, timeout_s: float = 2.0) -> None:

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 from fsspec import get_filesystem_class
 
+from model.errors import ClickmaskError
+
 logger = logging.getLogger(__name__)
 
 
-class SettingsError(ValueError):
+class SettingsError(ClickmaskError, ValueError):
     """A setting cannot be used; every line names the variable, its value and what to put there."""
 
 

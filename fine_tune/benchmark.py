@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             minutes = (time.monotonic() - started) / 60
             described = card if options.everywhere else {**card, "domain": own.domain().as_json()}
             for share in options.shares:
-                made = fine_tuner.mixed(base, tuned, share), described
+                made = fine_tuner.interpolate_weights(base, tuned, share), described
                 note(folder.name, str(count), share, figures(made, loaded, samples, options.device), minutes)
                 for other, kept in general.items():
                     report = figures(made, loaded, kept, options.device)
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parents[1] / "model" / "weights")
     parser.add_argument("--general", type=Path, nargs="*", default=[])
     parser.add_argument("--images", type=int, nargs="+", default=[10, 30, 100])
-    parser.add_argument("--shares", type=float, nargs="+", default=[job.SHARES[0]])
+    parser.add_argument("--shares", type=float, nargs="+", default=[job.ALPHAS[0]])
     parser.add_argument("--objects", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--keep", type=float, default=Effort.keep)

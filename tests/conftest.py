@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend.redis_server import RedisServer
-from tests.object_store import ObjectStore
+from tests.s3_server import ObjectStore
 
 
 @pytest.fixture

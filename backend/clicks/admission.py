@@ -9,18 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
 
+from model.errors import ClickmaskError
+
 T = TypeVar("T")
 
 
-class Busy(RuntimeError):
+class Overloaded(ClickmaskError, RuntimeError):
     """All slots and all places in the queue are taken."""
 
 
-class TooSlow(RuntimeError):
+class DeadlineExceeded(ClickmaskError, RuntimeError):
     """The deadline has passed; the work goes on in the background, so that its result is cached next time."""
 
 
-class Slots:
+class AdmissionControl:
     """A thread pool that refuses what it cannot do soon.
 
     Args:
@@ -39,12 +41,12 @@ class Slots:
         """Return ``work()``; its errors pass through.
 
         Raises:
-            Busy: at once, where there is no place.
-            TooSlow: after ``deadline_s``.
+            Overloaded: at once, where there is no place.
+            DeadlineExceeded: after ``deadline_s``.
         """
         with self._lock:
             if self._taken >= self._limit:
-                raise Busy(f"{self._taken} predictions are running or waiting")
+                raise Overloaded(f"{self._taken} predictions are running or waiting")
             self._taken += 1
         context = contextvars.copy_context()  # carries the request id into the log lines of the slot
         future = self._pool.submit(context.run, work)
@@ -55,7 +57,7 @@ class Slots:
             if future.done():
                 raise  # the work's own timeout, not ours
             future.cancel()
-            raise TooSlow(f"no answer within {deadline_s:g} s") from None
+            raise DeadlineExceeded(f"no answer within {deadline_s:g} s") from None
 
     def load(self) -> tuple[int, int]:
         """Return how many calls run and how many wait."""

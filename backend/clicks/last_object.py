@@ -13,9 +13,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from backend.clicks.map_cache import Chain
+from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import Prompt, Task
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from model.click import Click
 
 PREFIX = "clickmask:recent:"
@@ -23,7 +23,7 @@ KEPT = 1000
 
 
 @dataclass(frozen=True)
-class Recent:
+class LastObject:
     """An object as it was last answered.
 
     Attributes:
@@ -36,7 +36,7 @@ class Recent:
     """
 
     region_id: str
-    chain: Chain
+    chain: CacheKey
     clicks: tuple[Click, ...]
     prompts: tuple[str, ...]
     together: int
@@ -48,13 +48,13 @@ class Recent:
         return json.dumps(dataclasses.asdict(self))
 
     @staticmethod
-    def parse(text: str | bytes) -> Recent:
+    def parse(text: str | bytes) -> LastObject:
         """The inverse of `dump`; ValueError, KeyError or TypeError for anything else."""
         value: dict[str, Any] = json.loads(text)
         chain = value["chain"]
-        return Recent(
+        return LastObject(
             region_id=value["region_id"],
-            chain=Chain(
+            chain=CacheKey(
                 chain["version"],
                 chain["image"],
                 tuple(chain["labels"]),
@@ -69,15 +69,15 @@ class Recent:
         )
 
 
-class Memory:
+class LastObjects:
     """The last object by task, annotator and label: in this process, and in Redis for the other ones."""
 
-    def __init__(self, store: Store, ttl_s: int) -> None:
+    def __init__(self, store: OptionalRedis, ttl_s: int) -> None:
         self._store, self._ttl_s = store, ttl_s
-        self._known: OrderedDict[str, Recent] = OrderedDict()
+        self._known: OrderedDict[str, LastObject] = OrderedDict()
         self._lock = threading.Lock()
 
-    def recall(self, project: int | None, task: Task, prompt: Prompt) -> Recent | None:
+    def recall(self, project: int | None, task: Task, prompt: Prompt) -> LastObject | None:
         """Return the object that the annotator who asks worked on last, with this label on this image.
 
         Before the first autosave Label Studio does not say who asks: then it is whoever else it did not name.
@@ -87,7 +87,7 @@ class Memory:
         ]
         return max((recent for recent in found if recent), key=lambda recent: recent.at, default=None)
 
-    def remember(self, project: int | None, task: Task, prompt: Prompt, recent: Recent) -> None:
+    def remember(self, project: int | None, task: Task, prompt: Prompt, recent: LastObject) -> None:
         """Note what was answered to ``prompt``."""
         key = _key(project, task, prompt, annotator(task))
         with self._lock:
@@ -96,13 +96,13 @@ class Memory:
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         text = recent.dump()
-        self._store.later(lambda client: client.set(PREFIX + key, text, ex=self._ttl_s))
+        self._store.write_behind(lambda client: client.set(PREFIX + key, text, ex=self._ttl_s))
 
-    def _look(self, key: str) -> Recent | None:
+    def _look(self, key: str) -> LastObject | None:
         own = self._known.get(key)
         text = self._store.attempt(lambda client: client.get(PREFIX + key), None)
         try:
-            shared = None if text is None else Recent.parse(text)
+            shared = None if text is None else LastObject.parse(text)
         except (ValueError, KeyError, TypeError):
             shared = None
         both = [recent for recent in (own, shared) if recent is not None]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from model.click import Click
 
 PREFIX = "clickmask:session:"
@@ -27,7 +27,7 @@ _HEADER = struct.Struct("<HHIIII")
 
 
 @dataclass(frozen=True)
-class Chain:
+class CacheKey:
     """The part of a session's key that stays the same from click to click.
 
     Attributes:
@@ -56,7 +56,7 @@ class Chain:
         return digest.hexdigest()
 
 
-class Sessions:
+class MapCache:
     """HxW uint8 maps by key: the most recently used in memory, all of them in Redis for a while.
 
     Args:
@@ -66,7 +66,7 @@ class Sessions:
         computed: names how the maps are computed; processes that compute them otherwise do not share them.
     """
 
-    def __init__(self, store: Store, capacity: int, ttl_s: int, computed: str = "") -> None:
+    def __init__(self, store: OptionalRedis, capacity: int, ttl_s: int, computed: str = "") -> None:
         self._store, self._capacity, self._ttl_s = store, capacity, ttl_s
         self._prefix = PREFIX + computed
         self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -92,7 +92,7 @@ class Sessions:
         values.flags.writeable = False
         self._remember(key, values)
         # Packing a large map takes longer than a click may: it happens behind the annotator's back.
-        self._store.later(lambda client: self._share(client, key, values))
+        self._store.write_behind(lambda client: self._share(client, key, values))
 
     def _share(self, client: Any, key: str, values: np.ndarray) -> None:
         packed = pack(values)

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from backend.clicks.last_object import Memory, Recent, annotator
-from backend.clicks.map_cache import Sessions
-from backend.clicks.replay import Trail, before, follow, trail_of
-from backend.clicks.target import Beginning, beginning, to_points
+from backend.clicks.last_object import LastObject, LastObjects, annotator
+from backend.clicks.map_cache import MapCache
+from backend.clicks.replay import ClickSequence, before, follow, trail_of
+from backend.clicks.target import Target, beginning, to_points
 from backend.images.store import ImageError, ImageStore
 from backend.label_studio.predict_request import PredictRequest, Prompt, Task
 from backend.label_studio.predict_response import Answer, fresh_id, to_regions
 from backend.metrics import Metrics
-from backend.review.click_log import Answered, Tracer
-from backend.serving.model_pool import Serving
+from backend.review.click_log import Answered, ClickLog
+from backend.serving.model_pool import ModelPool
 from backend.settings import Settings
-from model.inference.clean import clean
+from model.inference.clean import remove_small_regions
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +32,15 @@ class Parts:
     """What answering takes; shared by all threads of a process."""
 
     settings: Settings
-    serving: Serving
+    serving: ModelPool
     images: ImageStore
-    sessions: Sessions
-    memory: Memory
+    sessions: MapCache
+    memory: LastObjects
     metrics: Metrics
-    tracer: Tracer
+    tracer: ClickLog
 
 
-class Turn:
+class ClickPipeline:
     """Answers one prompt of a request."""
 
     def __init__(self, parts: Parts, request: PredictRequest, prompt: Prompt) -> None:
@@ -91,7 +91,7 @@ class Turn:
         values = self._map_of(recent)
         if values is None or values.shape != (self._prompt.height, self._prompt.width):
             return [], 0.0
-        return self._encode(values, Trail(recent.chain, recent.clicks), Beginning(recent.region_id))
+        return self._encode(values, ClickSequence(recent.chain, recent.clicks), Target(recent.region_id))
 
     def _image(self) -> tuple[np.ndarray, str]:
         """The image (HxWx3 uint8 RGB) and a digest of its pixels."""
@@ -109,14 +109,14 @@ class Turn:
             )
         return image.pixels, image.digest
 
-    def _map_of(self, recent: Recent) -> np.ndarray | None:
+    def _map_of(self, recent: LastObject) -> np.ndarray | None:
         found = self._parts.sessions.get(recent.chain.key(recent.clicks))
         return None if found is None else found[0]
 
-    def _remember(self, trail: Trail, begin: Beginning, region_id: str) -> None:
+    def _remember(self, trail: ClickSequence, begin: Target, region_id: str) -> None:
         """Keep what the next click may go on from."""
         prompt = self._prompt
-        recent = Recent(
+        recent = LastObject(
             region_id=region_id,
             chain=trail.chain,
             clicks=trail.clicks,
@@ -128,7 +128,7 @@ class Turn:
         self._parts.memory.remember(self._request.project_id, self._task, prompt, recent)
 
     def _trace(
-        self, values: np.ndarray, trail: Trail, begin: Beginning, region_id: str, latency: float
+        self, values: np.ndarray, trail: ClickSequence, begin: Target, region_id: str, latency: float
     ) -> None:
         """Note how the object is made, for the quality of annotations; costs the annotator nothing."""
         sessions = self._parts.sessions
@@ -147,10 +147,10 @@ class Turn:
         )
         self._parts.tracer.record(answered)
 
-    def _encode(self, values: np.ndarray, trail: Trail, begin: Beginning) -> tuple[Regions, float]:
+    def _encode(self, values: np.ndarray, trail: ClickSequence, begin: Target) -> tuple[Regions, float]:
         metrics = self._parts.metrics
         with metrics.stage("clean"):
-            mask = clean(values, trail.in_force)
+            mask = remove_small_regions(values, trail.in_force)
         with metrics.stage("encode"):
             # How sure the model is of what it marked.
             score = float(values[mask].mean()) / 255 if mask.any() else 0.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.clicks.map_cache import Chain, Sessions
-from backend.clicks.target import Beginning
+from backend.clicks.map_cache import CacheKey, MapCache
+from backend.clicks.target import Target
 from backend.label_studio.predict_request import Prompt
 from backend.metrics import Metrics
 from model.click import Click
@@ -16,7 +16,7 @@ from model.inference.predictor import Predictor, box_prior
 
 
 @dataclass(frozen=True)
-class Trail:
+class ClickSequence:
     """All that the map of an object depends on.
 
     Attributes:
@@ -26,7 +26,7 @@ class Trail:
         boxed: True where `start` is a box, from which the model makes a mask before any click.
     """
 
-    chain: Chain
+    chain: CacheKey
     clicks: tuple[Click, ...]
     start: np.ndarray | None = None
     boxed: bool = False
@@ -37,7 +37,7 @@ class Trail:
         return self.chain.base + self.clicks
 
 
-def trail_of(prompt: Prompt, begin: Beginning, version: str, image: str) -> Trail:
+def trail_of(prompt: Prompt, begin: Target, version: str, image: str) -> ClickSequence:
     """Name the maps of a prompt.
 
     Args:
@@ -47,18 +47,20 @@ def trail_of(prompt: Prompt, begin: Beginning, version: str, image: str) -> Trai
     """
     if begin.start is not None:
         name = hashlib.blake2b(begin.start.tobytes(), digest_size=16).hexdigest()
-        return Trail(
-            Chain(version, image, prompt.labels, f"map {name}", begin.clicks), prompt.clicks, begin.start
+        return ClickSequence(
+            CacheKey(version, image, prompt.labels, f"map {name}", begin.clicks), prompt.clicks, begin.start
         )
     if prompt.box is not None:
         box = (prompt.box.left, prompt.box.top, prompt.box.right, prompt.box.bottom)
         prior = box_prior((prompt.height, prompt.width), box)
-        return Trail(Chain(version, image, prompt.labels, f"box {box}"), prompt.clicks, prior, boxed=True)
-    return Trail(Chain(version, image, prompt.labels), prompt.clicks)
+        return ClickSequence(
+            CacheKey(version, image, prompt.labels, f"box {box}"), prompt.clicks, prior, boxed=True
+        )
+    return ClickSequence(CacheKey(version, image, prompt.labels), prompt.clicks)
 
 
 def follow(
-    trail: Trail, predictor: Predictor, image: np.ndarray, sessions: Sessions, metrics: Metrics
+    trail: ClickSequence, predictor: Predictor, image: np.ndarray, sessions: MapCache, metrics: Metrics
 ) -> np.ndarray:
     """Return the map (HxW uint8) after all clicks of ``trail``; ``image`` is HxWx3 uint8 RGB.
 
@@ -82,7 +84,7 @@ def follow(
     return values
 
 
-def before(trail: Trail, sessions: Sessions) -> np.ndarray | None:
+def before(trail: ClickSequence, sessions: MapCache) -> np.ndarray | None:
     """Return the map that the newest click was placed on, as far as it is still known; None for nothing."""
     if not trail.clicks:
         return trail.start
@@ -90,7 +92,7 @@ def before(trail: Trail, sessions: Sessions) -> np.ndarray | None:
     return trail.start if found is None else found[0]
 
 
-def _where(trail: Trail, done: int, place: str | None) -> str:
+def _where(trail: ClickSequence, done: int, place: str | None) -> str:
     """Say for the metrics where the state before the last click came from."""
     if place is not None and done >= len(trail.clicks) - 1:
         return place

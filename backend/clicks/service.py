@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from backend.clicks.admission import Busy, Slots, TooSlow
-from backend.clicks.pipeline import Parts, Regions, Turn
+from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
+from backend.clicks.pipeline import ClickPipeline, Parts, Regions
 from backend.images.store import ImageError
 from backend.label_studio.label_config import LabelConfigError
 from backend.label_studio.predict_request import PredictRequest, Prompt
@@ -21,14 +21,14 @@ class Service:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.slots = Slots(parts.settings.slots, parts.settings.queue)
+        self.slots = AdmissionControl(parts.settings.slots, parts.settings.queue)
 
     def predict(self, body: Any) -> list[Any]:
         """Answer a decoded ``/predict`` body.
 
         Raises:
             RequestError: the body cannot be understood.
-            Busy: too many predictions at once.
+            Overloaded: too many predictions at once.
             NotReady: there is no model.
         """
         request = PredictRequest.parse(body)
@@ -69,16 +69,16 @@ class Service:
         Label Studio shows an annotator nothing of an error and takes the pending suggestion away; so an answer
         without a mask says as much, and what is wrong is in the log, the metrics and on the status page.
         """
-        turn = Turn(self.parts, request, prompt)
+        turn = ClickPipeline(self.parts, request, prompt)
         try:
             return self.slots.run(turn.answer, self.parts.settings.deadline_s)
         except ImageError as error:
             reason, text = "image", str(error)
         except LabelConfigError as error:
             reason, text = "label_config", str(error)
-        except TooSlow as error:
+        except DeadlineExceeded as error:
             reason, text = "deadline", str(error)
-        except (Busy, NotReady):
+        except (Overloaded, NotReady):
             raise
         except Exception:
             logger.exception("task %s, %s: failed", request.tasks[0].id, prompt.summary())

@@ -33,13 +33,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.clicks.last_object import Recent
+from backend.clicks.last_object import LastObject
 from backend.label_studio.label_config import KEYPOINT
 from backend.label_studio.mask_regions import AcceptedObject, candidates, under
 from backend.label_studio.predict_request import Prompt, Task
 from backend.label_studio.prompt_regions import elements
 from model.click import Click
-from model.inference.clean import clean
+from model.inference.clean import remove_small_regions
 
 # Label Studio saves drafts every 5 s; the rest is for its way here.
 FRESH_S = 8.0
@@ -48,7 +48,7 @@ MIN_BESIDE = 3.0
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Target:
     """What the clicks of a prompt are added to; all None and empty for a new object.
 
     Attributes:
@@ -64,16 +64,16 @@ class Beginning:
     prompts: tuple[str, ...] = ()
 
 
-NEW = Beginning()
+NEW = Target()
 
 
 def beginning(
     prompt: Prompt,
     task: Task,
-    recent: Recent | None,
-    map_of: Callable[[Recent], np.ndarray | None],
+    recent: LastObject | None,
+    map_of: Callable[[LastObject], np.ndarray | None],
     now: float,
-) -> Beginning:
+) -> Target:
     """Decide what ``prompt`` goes on from, by the rules above.
 
     Args:
@@ -91,7 +91,7 @@ def beginning(
     if lone and recent is not None and (hit is None or hit.id == recent.region_id):
         values = map_of(recent) if _may_continue(prompt, task, recent, accepted, now) else None
         if values is not None and _continues(first, recent, values):
-            return Beginning(recent.region_id, values, recent.chain.base + recent.clicks, recent.prompts)
+            return Target(recent.region_id, values, recent.chain.base + recent.clicks, recent.prompts)
     if hit is not None:
         return _correct(hit)
     if not first.positive:
@@ -124,7 +124,7 @@ def reach(mask: np.ndarray) -> float:
 
 
 def _may_continue(
-    prompt: Prompt, task: Task, recent: Recent, accepted: list[AcceptedObject], now: float
+    prompt: Prompt, task: Task, recent: LastObject, accepted: list[AcceptedObject], now: float
 ) -> bool:
     if not 0 <= now - recent.at <= FRESH_S or recent.size != (prompt.height, prompt.width):
         return False
@@ -147,8 +147,8 @@ def _pending(task: Task) -> set[str]:
     }
 
 
-def _continues(click: Click, recent: Recent, values: np.ndarray) -> bool:
-    mask = clean(values, recent.chain.base + recent.clicks)
+def _continues(click: Click, recent: LastObject, values: np.ndarray) -> bool:
+    mask = remove_small_regions(values, recent.chain.base + recent.clicks)
     if not click.positive:
         return bool(mask.any())
     return recent.together == 1 and distance(mask, click) <= reach(mask)
@@ -182,11 +182,11 @@ def _single_clicks(candidate: AcceptedObject) -> bool:
     return candidate.regions[0].meta.get("clicks") == 1
 
 
-def _correct(accepted: AcceptedObject) -> Beginning:
+def _correct(accepted: AcceptedObject) -> Target:
     """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it."""
     region = accepted.regions[0]
     clicks = points(region.meta.get("points")) if region.origin == "prediction" else ()
-    return Beginning(accepted.id, accepted.mask().astype(np.uint8) * 255, clicks, accepted.prompts)
+    return Target(accepted.id, accepted.mask().astype(np.uint8) * 255, clicks, accepted.prompts)
 
 
 def points(value: object) -> tuple[Click, ...]:

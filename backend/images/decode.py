@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from model.errors import ClickmaskError
+
 logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ORIENTATION = 0x0112  # EXIF tag
 
 
-class DecodeError(ValueError):
+class DecodeError(ClickmaskError, ValueError):
     """The bytes are no image that can be shown; the message says why."""
 
 

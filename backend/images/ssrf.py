@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from model.errors import ClickmaskError
+
 ANY_PUBLIC_HOST = "*"
 PORTS = {"http": 80, "https": 443}
 
@@ -19,7 +21,7 @@ Origin = tuple[str, str, int]  # scheme, host, port
 Resolver = Callable[[str, int], list[str]]
 
 
-class FetchError(RuntimeError):
+class FetchError(ClickmaskError, RuntimeError):
     """A file could not be had; the message is one sentence that says why and what to change.
 
     `status` is the HTTP status where there was an answer, else None; `origin` is who gave it.

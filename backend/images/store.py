@@ -20,6 +20,7 @@ from backend.images.fetch import fetch
 from backend.images.ssrf import FetchError, Guard, origin
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
+from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
 AHEAD = 2  # images fetched ahead at most; more would push out what annotators are working on
 
 
-class ImageError(RuntimeError):
+class ImageError(ClickmaskError, RuntimeError):
     """An image cannot be had; the message is one sentence that says why and what to change."""
 
 

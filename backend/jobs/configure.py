@@ -5,5 +5,5 @@ from fine_tune.project.scheduler import Policy
 
 
 def policy(settings: Settings) -> Policy:
-    """What a `fine_tune.project.scheduler.Trigger` goes by."""
+    """What a `fine_tune.project.scheduler.Scheduler` goes by."""
     return Policy(settings.accept, settings.train_after, settings.train_pause_s, settings.train_timeout_s)

@@ -20,9 +20,9 @@ from backend.settings import Settings
 from fine_tune.data import synthetic_scenes
 from fine_tune.project.job import Cancelled, Report, Setup, fine_tune
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.lock import Taken, turn
+from fine_tune.project.lock import ProjectLocked, project_lock
 from fine_tune.project.outcome import Outcome, remember
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 from fine_tune.training.fine_tuner import Effort
 from model.versions.registry import Registry
 
@@ -40,13 +40,13 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings, job = Settings.from_env(), get_current_job()
     assert job is not None, "called by RQ"
-    trigger = Trigger(job.connection, policy(settings))
+    trigger = Scheduler(job.connection, policy(settings))
     try:
         outcome = learn(project, settings, job.connection, Reporter(job, trigger.cancelled), force)
     except Exception as error:
         job.meta["problem"] = str(error) or type(error).__name__
         job.save_meta()  # RQ keeps no reason for a job that it tries again
-        if isinstance(error, Taken):
+        if isinstance(error, ProjectLocked):
             return TURN
         raise
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
@@ -60,11 +60,11 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
     that job.
 
     Raises:
-        Taken: another process does that now.
+        ProjectLocked: another process does that now.
         Exception: what `fine_tune` raises, except `Cancelled`.
     """
-    trigger, started = Trigger(client, policy(settings)), time.time()
-    with turn(client, project):
+    trigger, started = Scheduler(client, policy(settings)), time.time()
+    with project_lock(client, project):
         failed = True
         try:
             outcome = fine_tune(

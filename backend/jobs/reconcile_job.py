@@ -19,7 +19,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from fine_tune.data.project_samples import SourceError
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import QUEUE, Trigger
+from fine_tune.project.scheduler import QUEUE, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def compare_all(settings: Settings, client: Any) -> None:
 
     One that cannot be read does not keep the others from being compared.
     """
-    trigger, studio = Trigger(client, policy(settings)), LabelStudio(settings)
+    trigger, studio = Scheduler(client, policy(settings)), LabelStudio(settings)
     for project in Ledger(client).projects():
         try:
             compare(project, settings, studio, client)

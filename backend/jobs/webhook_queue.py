@@ -17,9 +17,9 @@ from typing import Any
 import redis
 
 from backend.metrics import Metrics
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import Policy, Trigger
+from fine_tune.project.scheduler import Policy, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ ACTIONS = (
 )
 
 
-class Events:
+class WebhookQueue:
     """The line of events of one process."""
 
     def __init__(
-        self, store: Store, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
+        self, store: OptionalRedis, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
     ) -> None:
         client = store.client()
-        self._trigger = None if client is None else Trigger(client, policy)
+        self._trigger = None if client is None else Scheduler(client, policy)
         self._ledger = None if client is None else Ledger(client)
         self._metrics, self._retry_s = metrics, retry_s
         self._line: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(BACKLOG)

@@ -13,6 +13,7 @@ import requests
 
 from backend.label_studio.tokens import lifetime, token_kind
 from backend.settings import Settings
+from model.errors import ClickmaskError
 
 TIMEOUT_S = (3.0, 30.0)  # connect, read
 EXCHANGE_TIMEOUT_S = (3.0, 10.0)
@@ -26,7 +27,7 @@ AS_STORED = {"resolve_uri": "false"}
 Record = dict[str, Any]
 
 
-class LabelStudioError(RuntimeError):
+class LabelStudioError(ClickmaskError, RuntimeError):
     """Label Studio refused or did not answer; the message is one sentence that says what to change.
 
     `status` is the HTTP status, None without an answer.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+from model.errors import ClickmaskError
+
 _MISSING: Any = object()
 
 
-class RequestError(ValueError):
+class RequestError(ClickmaskError, ValueError):
     """A request body that cannot be understood.
 
     Attributes:

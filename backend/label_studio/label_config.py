@@ -10,6 +10,8 @@ from itertools import product
 from typing import Any
 from xml.etree import ElementTree
 
+from model.errors import ClickmaskError
+
 BRUSH, POLYGON, KEYPOINT, RECTANGLE = "brushlabels", "polygonlabels", "keypointlabels", "rectanglelabels"
 _TAGS = {
     BRUSH: "BrushLabels",
@@ -20,7 +22,7 @@ _TAGS = {
 _VARIABLE = re.compile(r"\$(\w+)")
 
 
-class LabelConfigError(ValueError):
+class LabelConfigError(ClickmaskError, ValueError):
     """A labeling config that cannot be read, or that has no place for an answer. One sentence with the fix."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect, label_config
 from backend.settings import Settings
+from model.errors import ClickmaskError
 
 TITLE = "clickmask demo"
 LABELS = ("Person", "Animal", "Thing")
@@ -23,7 +24,7 @@ PHOTOS = (
 )
 
 
-class DemoError(RuntimeError):
+class DemoError(ClickmaskError, RuntimeError):
     """The demo cannot be set up; the message says what to do."""
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import requests
 
+from model.errors import ClickmaskError
+
 CHUNK = 1 << 20
 TIMEOUT_S = (10.0, 60.0)  # to connect, between two pieces
 
 
-class DownloadError(ValueError):
+class DownloadError(ClickmaskError, ValueError):
     """The file could not be fetched; the message names the address, the trouble and the fix."""
 
 

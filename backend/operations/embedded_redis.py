@@ -14,12 +14,13 @@ from typing import Any
 import redis
 
 from backend.operations.supervisor import Child, end, spawn, tail
+from model.errors import ClickmaskError
 
 START_LIMIT_S = 30.0
 MAX_SOCKET_PATH = 100  # Linux allows 107 bytes
 
 
-class EmbeddedRedisError(RuntimeError):
+class EmbeddedRedisError(ClickmaskError, RuntimeError):
     """The embedded Redis cannot run; the message says why."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from backend.operations.supervisor import end, free_port, spawn, tail
+from model.errors import ClickmaskError
 
 START_LIMIT_S = 600.0  # a first start creates the database, which takes a minute or more
 
@@ -29,7 +30,7 @@ ENVIRONMENT = {
 }
 
 
-class LabelStudioStartError(RuntimeError):
+class LabelStudioStartError(ClickmaskError, RuntimeError):
     """Label Studio ended or did not answer in time; the message holds the end of its log."""
 
 

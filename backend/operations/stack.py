@@ -13,12 +13,13 @@ import requests
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import Supervisor
 from backend.settings import Settings
+from model.errors import ClickmaskError
 
 READY_LIMIT_S = 300.0  # a first start converts the model
 POLL_S = 0.25
 
 
-class StackError(RuntimeError):
+class StackError(ClickmaskError, RuntimeError):
     """The processes cannot run together as they are set up; the message says what to change."""
 
 

@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 
 import psutil
 
+from model.errors import ClickmaskError
+
 PATIENCE_S = 8.0  # for a child to finish what it is doing, before it is asked again and then killed
 POLL_S = 0.5
 
 
-class ChildEnded(RuntimeError):
+class ChildEnded(ClickmaskError, RuntimeError):
     """A child ended by itself; the message names it, its exit status and the end of its log."""
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.predict_request import Prompt
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from fine_tune.quality.footprint import Footprint
 from fine_tune.quality.steps import Effect, measure, shrunk
 from model.click import Click
-from model.inference.clean import clean
+from model.inference.clean import remove_small_regions
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Event:
+class ClickEvent:
     """One entry of the stream.
 
     Attributes:
@@ -94,11 +94,11 @@ class Event:
     footprint: Footprint
 
     @staticmethod
-    def of(answered: Answered, asked: float) -> Event:
+    def of(answered: Answered, asked: float) -> ClickEvent:
         """Measure an answer, at a bounded resolution: what this takes, the next click may have to wait for."""
         values, clicks = shrunk(answered.after, answered.in_force)
         prompt, side = answered.prompt, float(np.sqrt(answered.after.size))
-        return Event(
+        return ClickEvent(
             time=round(asked, 3),
             task=answered.task,
             annotator=answered.annotator,
@@ -115,7 +115,7 @@ class Event:
             ),
             clicks=len(answered.in_force),
             effect=_rounded(measure(answered.before(), values, clicks)),
-            footprint=Footprint.of(clean(values, clicks)),
+            footprint=Footprint.of(remove_small_regions(values, clicks)),
         )
 
     def to_json(self) -> str:
@@ -123,12 +123,12 @@ class Event:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @staticmethod
-    def from_json(text: str | bytes) -> Event:
+    def from_json(text: str | bytes) -> ClickEvent:
         """The inverse of `to_json`; ValueError for what is none."""
         try:
             entry: dict[str, Any] = json.loads(text)
             shape = entry["footprint"]
-            return Event(
+            return ClickEvent(
                 **{
                     **entry,
                     **{key: tuple(entry[key]) for key in ("labels", "prompts", "ids")},
@@ -141,7 +141,7 @@ class Event:
             raise ValueError(f"not an event of this version: {error}") from error
 
 
-class Tracer:
+class ClickLog:
     """Writes and reads the streams.
 
     Args:
@@ -149,16 +149,16 @@ class Tracer:
         days: after which an event is forgotten; 0 records nothing.
     """
 
-    def __init__(self, store: Store, days: int) -> None:
+    def __init__(self, store: OptionalRedis, days: int) -> None:
         self._store, self._days = store, days
 
     def record(self, answered: Answered) -> None:
         """Take an answer down; returns at once, and never fails."""
         if self._days and answered.project is not None:
             asked = time.time() - answered.latency
-            self._store.later(lambda client: self._write(client, answered, asked))
+            self._store.write_behind(lambda client: self._write(client, answered, asked))
 
-    def read(self, project: int, task: int | None = None) -> Iterator[Event]:
+    def read(self, project: int, task: int | None = None) -> Iterator[ClickEvent]:
         """Events of a project or of one of its tasks, oldest first; those of other versions are left out.
 
         Raises:
@@ -172,7 +172,7 @@ class Tracer:
                 if wanted not in fields.get(FIELD, b""):
                     continue
                 try:
-                    yield Event.from_json(fields.get(FIELD, b"{}"))
+                    yield ClickEvent.from_json(fields.get(FIELD, b"{}"))
                 except ValueError as error:
                     logger.debug("project %s: an event is left out: %s", project, error)
             if len(page) < PAGE:
@@ -181,7 +181,7 @@ class Tracer:
 
     def _write(self, client: Any, answered: Answered, asked: float) -> None:
         try:
-            entry = Event.of(answered, asked).to_json()
+            entry = ClickEvent.of(answered, asked).to_json()
         except Exception:  # a measure that fails must not end the thread that all of Redis's writers share
             logger.exception("task %s: the trace of a click is lost", answered.task)
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backend.label_studio.mask_regions import AcceptedObject
-from backend.review.click_log import Event
+from backend.review.click_log import ClickEvent
 from fine_tune.quality.network import Trace
 from fine_tune.quality.steps import Step
 
@@ -19,7 +19,7 @@ LOOKALIKE = (
 class ObjectTrace:
     """The events of one object, oldest first."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[ClickEvent] = field(default_factory=list)
 
     @property
     def prompts(self) -> set[str]:
@@ -36,7 +36,7 @@ class ObjectTrace:
         A request that was only repeated is no step, nor is a box that clicks followed.
         """
         steps: list[Step] = []
-        before: Event | None = None
+        before: ClickEvent | None = None
         for event in [event for event in self.events if event.points] or self.events:
             if before is not None and (before.ids, before.points) == (event.ids, event.points):
                 continue
@@ -45,7 +45,7 @@ class ObjectTrace:
         return steps
 
 
-def _step(before: Event | None, event: Event) -> Step:
+def _step(before: ClickEvent | None, event: ClickEvent) -> Step:
     old = dict(zip(before.ids, before.points, strict=True)) if before else {}
     new = dict(zip(event.ids, event.points, strict=True))
     # A correction of an accepted mask, and every click with Auto-Accept, starts without the clicks before.
@@ -65,7 +65,7 @@ def _step(before: Event | None, event: Event) -> Step:
     )
 
 
-def traced(events: Iterable[Event]) -> list[ObjectTrace]:
+def traced(events: Iterable[ClickEvent]) -> list[ObjectTrace]:
     """Group events by object: those of one task, image and label that share a prompt."""
     traces: list[ObjectTrace] = []
     owner: dict[tuple[object, ...], ObjectTrace] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.label_studio.client import LabelStudio
-from backend.review.click_log import Tracer
+from backend.review.click_log import ClickLog
 from backend.review.ranking import Ranking, rank, reviewed
 from fine_tune.quality.calibration import Calibration, fit
 from fine_tune.quality.network import QualityModel
@@ -25,7 +25,7 @@ SCORES = (
 )
 
 
-class Review:
+class ProjectReview:
     """The review of one project.
 
     Args:
@@ -34,7 +34,7 @@ class Review:
         home: `CLICKMASK_HOME`, for the calibration.
     """
 
-    def __init__(self, client: LabelStudio, tracer: Tracer, home: Path, project: int) -> None:
+    def __init__(self, client: LabelStudio, tracer: ClickLog, home: Path, project: int) -> None:
         self._client, self._tracer, self.project = client, tracer, project
         self._file = home / "quality" / f"project-{project}.json"
         self._tasks: list[dict[str, Any]] = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
-from backend.review.click_log import Event
+from backend.review.click_log import ClickEvent
 from backend.review.object_history import Joined, ObjectTrace, abandoned, join, traced
 from fine_tune.quality.calibration import Calibration
 from fine_tune.quality.network import Quality, QualityModel
@@ -73,7 +73,7 @@ class Ranking:
 
 def rank(
     tasks: Iterable[dict[str, Any]],
-    events: Iterable[Event],
+    events: Iterable[ClickEvent],
     model: QualityModel,
     calibration: Calibration | None = None,
 ) -> Ranking:
@@ -137,7 +137,7 @@ def author(annotation: dict[str, Any]) -> str:
     return f"user {user}"
 
 
-def _by_task(events: Iterable[Event]) -> dict[int, list[ObjectTrace]]:
+def _by_task(events: Iterable[ClickEvent]) -> dict[int, list[ObjectTrace]]:
     traces: dict[int, list[ObjectTrace]] = {}
     for trace in traced(events):
         task = trace.events[-1].task

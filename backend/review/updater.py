@@ -12,22 +12,22 @@ import redis
 
 from backend.label_studio.client import LabelStudioError
 from backend.label_studio.prompt_regions import elements
-from backend.redis_store import Store
-from backend.review.project_review import Review, published, tasks_of
+from backend.redis_store import OptionalRedis
+from backend.review.project_review import ProjectReview, published, tasks_of
 
 logger = logging.getLogger(__name__)
 
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")
 
 
-class Refresh:
+class ReviewUpdater:
     """Rates a task again when its annotations change, in projects that `clickmask review --apply` was used for.
 
     Args:
         review: makes the review of a project.
     """
 
-    def __init__(self, store: Store, review: Callable[[int], Review]) -> None:
+    def __init__(self, store: OptionalRedis, review: Callable[[int], ProjectReview]) -> None:
         self._store, self._review = store, review
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="quality")
         self._waiting: set[tuple[int, int]] = set()

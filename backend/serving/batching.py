@@ -26,7 +26,7 @@ class _Ticket:
         return self.output is not None or self.error is not None
 
 
-class Gathered:
+class BatchingEngine:
     """An `Engine` that runs another one, one pass at a time, for any number of threads.
 
     Args:
@@ -71,7 +71,7 @@ class Gathered:
             ticket.output, output = output[: len(ticket.image)], output[len(ticket.image) :]
 
 
-class Flipped:
+class FlipTTA:
     """An `Engine` that also looks at the mirrored image and answers the mean: steadier edges, twice the work."""
 
     def __init__(self, engine: Engine) -> None:

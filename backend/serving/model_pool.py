@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from backend.serving.batching import Flipped, Gathered
+from backend.serving.batching import BatchingEngine, FlipTTA
 from backend.settings import Settings
 from model.engines.engine import Engine, create_engine
+from model.errors import ClickmaskError
 from model.inference.predictor import Predictor
 from model.inference.routing import assemble
 from model.versions import checkpoint
@@ -31,12 +32,12 @@ BASE = "base"
 POLL_S = 1.0
 
 
-class NotReady(RuntimeError):
+class NotReady(ClickmaskError, RuntimeError):
     """There is no model yet; the message says why."""
 
 
 @dataclass(frozen=True)
-class Served:
+class LoadedModel:
     """A model in use. It stays usable for those who hold it after another version took its place.
 
     Attributes:
@@ -49,7 +50,7 @@ class Served:
     predictor: Predictor
 
 
-def load(version: Version, settings: Settings) -> Served:
+def load(version: Version, settings: Settings) -> LoadedModel:
     """Load one version and run it once, so that the first click does not pay for it.
 
     Raises:
@@ -64,15 +65,15 @@ def load(version: Version, settings: Settings) -> Served:
             network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
         )
         batch = settings.batch_size if made.device.startswith("cuda") else 1
-        engines.append(Gathered(Flipped(made) if settings.flip else made, batch))
+        engines.append(BatchingEngine(FlipTTA(made) if settings.flip else made, batch))
         engines[-1].run(np.zeros((1, size, size, 3), np.uint8), np.zeros((1, 3, size, size), np.float32))
         return engines[-1]
 
     predictor = assemble(own, checkpoint.load(base.path) if base else None, engine)
-    return Served(version.name, engines[0].device, predictor)
+    return LoadedModel(version.name, engines[0].device, predictor)
 
 
-class Serving:
+class ModelPool:
     """The models of this process.
 
     Args:
@@ -85,12 +86,12 @@ class Serving:
     def __init__(
         self,
         registry: Registry,
-        loader: Callable[[Version], Served],
+        loader: Callable[[Version], LoadedModel],
         limit: int,
         changed: Callable[[str, str, bool], None] = lambda *_: None,
     ) -> None:
         self._registry, self._loader, self._limit, self._changed = registry, loader, limit, changed
-        self._loaded: OrderedDict[str, Served] = OrderedDict()
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._wanted: set[str] = {BASE}
         self._problems: dict[str, str] = {}
         self._broken: set[str] = set()
@@ -127,7 +128,7 @@ class Serving:
             return BASE
         return line
 
-    def take(self, project: int | None, timeout_s: float) -> Served:
+    def take(self, project: int | None, timeout_s: float) -> LoadedModel:
         """Return the model of a project, waiting for one that is being loaded.
 
         Raises:
@@ -163,7 +164,7 @@ class Serving:
         current = self._pointer(line)
         return current.name if current is not None else ""
 
-    def loaded(self) -> dict[str, Served]:
+    def loaded(self) -> dict[str, LoadedModel]:
         """Return what is loaded, by line."""
         with self._news:
             return dict(self._loaded)
@@ -251,7 +252,7 @@ class Serving:
         elif current.name not in self._broken:
             self._settle(line, trouble)
 
-    def _serve(self, line: str, served: Served) -> None:
+    def _serve(self, line: str, served: LoadedModel) -> None:
         with self._news:
             before = self._loaded.get(line)
             self._loaded[line] = served

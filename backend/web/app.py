@@ -12,7 +12,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from backend.assembly import Backend
-from backend.clicks.admission import Busy
+from backend.clicks.admission import Overloaded
 from backend.label_studio.json_fields import Field, RequestError
 from backend.logs import request_id
 from backend.serving.model_pool import NotReady
@@ -89,7 +89,7 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
         # Label Studio waits 3 s at most, and asks with every page: nothing here may wait.
         project = _project(_json().get("project"))
         if project is not None:  # it is compared with Label Studio even if no webhook ever arrives
-            backend.store.later(lambda client: Ledger(client).meet(project))
+            backend.store.write_behind(lambda client: Ledger(client).meet(project))
         return jsonify(model_version=service.version_of(project))
 
     @app.get("/versions")
@@ -149,7 +149,7 @@ def _errors(app: Flask) -> None:
         logger.warning("request refused: %s", error)
         return jsonify(error=str(error), field=error.path), 400
 
-    @app.errorhandler(Busy)
+    @app.errorhandler(Overloaded)
     @app.errorhandler(NotReady)
     def later(error: Exception) -> tuple[Response, int, dict[str, str]]:
         logger.warning("no prediction: %s", error)

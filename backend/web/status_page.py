@@ -12,7 +12,7 @@ from backend.jobs.status import row
 from backend.review.project_review import distribution
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, outcomes
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 from model.versions.registry import Registry
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _learning(client: Any, backend: Backend) -> Learning:
                 "quality": _quality(distribution(client, number)),
             }
         )
-    return projects, [row(job) for job in Trigger(client).jobs()[:JOBS]]
+    return projects, [row(job) for job in Scheduler(client).jobs()[:JOBS]]
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fine_tune.data.object_sampler import Scene, augment
+from model.errors import ClickmaskError
 from model.evaluation import datasets
 from model.inference.domain import Domain, describe
 
@@ -21,7 +22,7 @@ MAX_SHARE = 0.95  # of the image: what covers all of it is not an object
 HELD_OUT = 5  # one image in so many is held out
 
 
-class SourceError(RuntimeError):
+class SourceError(ClickmaskError, RuntimeError):
     """The annotations cannot be had now; the message says why. Trying again later may help."""
 
 

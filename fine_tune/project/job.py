@@ -22,6 +22,7 @@ from fine_tune.training.fine_tuner import Effort
 from fine_tune.training.recipe import Progress
 from fine_tune.training.trainer import SceneSource
 from model.engines.engine import Engine, create_engine
+from model.errors import ClickmaskError
 from model.evaluation.datasets import Sample
 from model.inference.routing import Loaded, assemble
 from model.versions import checkpoint
@@ -32,11 +33,11 @@ log = logging.getLogger(__name__)
 
 # Of the way from the base model to the tuned one, tried in turn. All of it is tried first where that surely answers
 # better, as on images that the base model knows nothing of (docs/fine-fine_tuner.md).
-SHARES = (0.75, 0.5, 0.25)
+ALPHAS = (0.75, 0.5, 0.25)
 Report = Callable[..., None]  # report(phase, share, **facts); what it raises ends the job
 
 
-class Cancelled(RuntimeError):
+class Cancelled(ClickmaskError, RuntimeError):
     """Somebody asked for the job to end."""
 
 
@@ -206,7 +207,7 @@ def _candidate(
     anchor = base if _alike(base, parent) else parent
 
     def candidate(share: float) -> Model:
-        network = fine_tuner.mixed(anchor.network, tuned, share)
+        network = fine_tuner.interpolate_weights(anchor.network, tuned, share)
         return dataclasses.replace(parent, network=network, card=card, general=(base.network, base.card))
 
     far = _goes_all_the_way(candidate, samples, setup, report)
@@ -219,7 +220,7 @@ def _candidate(
 
     before = _measure(base, setup.general, setup, on_object)
     figures: dict[str, Any] = {"general": {"before": before.as_json()}}
-    for share in (1.0, *SHARES) if far else SHARES:
+    for share in (1.0, *ALPHAS) if far else ALPHAS:
         mixed = candidate(share)
         after = _measure(mixed, setup.general, setup, on_object)
         figures["general"]["after"], figures["share"] = after.as_json(), share
@@ -231,7 +232,7 @@ def _candidate(
 def _goes_all_the_way(
     candidate: Callable[[float], Model], samples: Samples, setup: Setup, report: Report
 ) -> bool:
-    """Whether all of the way to the tuned weights surely answers a few clicks better than the first of SHARES."""
+    """Whether all of the way to the tuned weights surely answers a few clicks better than the first of ALPHAS."""
     judged = samples.judged(setup.limits.objects)
     if len(judged) < setup.limits.few:
         return False
@@ -243,7 +244,7 @@ def _goes_all_the_way(
         report("choosing how far to go", done / total)
 
     few = dataclasses.replace(setup, limits=dataclasses.replace(setup.limits, clicks=gate.EARLY))
-    near, far = (_measure(candidate(share), judged, few, on_object) for share in (SHARES[0], 1.0))
+    near, far = (_measure(candidate(share), judged, few, on_object) for share in (ALPHAS[0], 1.0))
     return gate.surely_earlier(near, far)
 
 

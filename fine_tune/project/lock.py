@@ -9,26 +9,28 @@ from typing import Any
 
 import redis
 
+from model.errors import ClickmaskError
+
 PREFIX = "clickmask:fine-tune:"
 LIFE_S = 30.0  # a killed process blocks its project for so long at most
 
 
-class Taken(RuntimeError):
+class ProjectLocked(ClickmaskError, RuntimeError):
     """Another process fine-tunes the project."""
 
 
 @contextmanager
-def turn(client: Any, project: int, life_s: float = LIFE_S) -> Iterator[None]:
+def project_lock(client: Any, project: int, life_s: float = LIFE_S) -> Iterator[None]:
     """Hold the project for as long as the context and this process live.
 
     A Redis that goes away and comes back meanwhile does no harm: the lock is taken again as soon as it answers.
 
     Raises:
-        Taken: another process has it.
+        ProjectLocked: another process has it.
     """
     lock = client.lock(_key(project), timeout=life_s, thread_local=False)
     if not lock.acquire(blocking=False):
-        raise Taken(f"project {project} is being fine-tuned by another worker")
+        raise ProjectLocked(f"project {project} is being fine-tuned by another worker")
     over = threading.Event()
 
     def beat() -> None:

@@ -48,7 +48,7 @@ class Policy:
     timeout_s: int = 7200
 
 
-class Trigger:
+class Scheduler:
     """Decides and enqueues.
 
     Args:

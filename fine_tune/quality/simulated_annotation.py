@@ -11,7 +11,7 @@ import numpy as np
 from fine_tune.quality.annotators import Annotator
 from fine_tune.quality.steps import Step, measure
 from model.click import Click
-from model.inference.clean import clean
+from model.inference.clean import remove_small_regions
 from model.inference.predictor import Predictor
 
 
@@ -98,7 +98,7 @@ def _place(hand: _Hand, click: Click, seconds: float, predictor: Predictor, resu
     before = hand.maps[-1] if hand.maps else None
     after = predictor.predict(hand.subject.image, hand.clicks, before)
     hand.maps.append(after)
-    hand.masks.append(clean(after, hand.clicks))
+    hand.masks.append(remove_small_regions(after, hand.clicks))
     side = float(np.sqrt(after.size))
     result.steps.append(
         Step(

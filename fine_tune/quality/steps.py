@@ -36,8 +36,8 @@ class Effect:
         roughness: perimeter over that of a disk of the same area; 1 for a disk.
         sure: mean probability of the mask's pixels, 0.5..1; 0 for an empty mask, as the next three.
         tenth: a tenth of the mask's pixels have at most this probability, 0.5..1.
-        stable: IoU of the masks at thresholds 0.25 and 0.75, 0..1.
-        solid: area over that of the convex hull, 0..1.
+        stability_score: IoU of the masks at thresholds 0.25 and 0.75, 0..1.
+        solidity: area over that of the convex hull, 0..1.
         around: mean probability of the pixels around the mask, 0..0.5.
     """
 
@@ -53,8 +53,8 @@ class Effect:
     roughness: float
     sure: float
     tenth: float
-    stable: float
-    solid: float
+    stability_score: float
+    solidity: float
     around: float
 
 
@@ -109,8 +109,8 @@ def measure(before: np.ndarray | None, after: np.ndarray, clicks: Sequence[Click
         roughness=roughness,
         sure=inside / max(area, 1),
         tenth=_tenth(counts, area) if area else 0.0,
-        stable=(likely - undecided) / likely if area else 0.0,
-        solid=solid,
+        stability_score=(likely - undecided) / likely if area else 0.0,
+        solidity=solid,
         around=_around(new, now, area),
     )
 

@@ -2,7 +2,7 @@
 
 Three things hold the network: batch norm keeps its statistics; on a part of every batch, with clicks that belong to
 another image, it must answer as the base model does (learning without forgetting, arXiv 1606.09282); and the result
-can be moved back towards the base model's weights (WiSE-FT, arXiv 2109.01903), which `mixed` does.
+can be moved back towards the base model's weights (WiSE-FT, arXiv 2109.01903), which `interpolate_weights` does.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _blend(own: SceneSource, replay: SceneSource, share: float, rng: np.random.G
     return replay(rng) if rng.random() < share else own(rng)
 
 
-def mixed(base: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
+def interpolate_weights(base: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
     """A network between two of one architecture: `share` 0 is the base, 1 the tuned one."""
     result, anchor = deepcopy(tuned), base.state_dict()
     with torch.no_grad():

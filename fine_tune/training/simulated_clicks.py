@@ -83,7 +83,7 @@ def step(annotation: Annotation, size: int, rng: np.random.Generator) -> View:
     if not annotation.look_again and not box_start:
         annotation.clicks.append(_next_click(annotation, rng))
     window = annotation.closer and replace(annotation.closer, size=size)
-    window = window or zoom.around(annotation.previous, annotation.clicks, size, rng.uniform(1.15, 2.0))
+    window = window or zoom.target_crop(annotation.previous, annotation.clicks, size, rng.uniform(1.15, 2.0))
     annotation.window = window = _shifted(window, rng)
     label = (window.crop(scene.truth.view(np.uint8) * 255) >= 128).astype(np.float32)
     outside = window.crop(scene.ignore.view(np.uint8), 1, cv2.INTER_NEAREST) > 0
@@ -118,7 +118,7 @@ def _look_closer(
     click, expansion = annotation.clicks[-1], rng.uniform(1.3, 2.0)
     merged = annotation.previous.copy()
     progressive(before, merged, click, seen)
-    annotation.closer = zoom.closer(before, merged, click, seen, expansion)
+    annotation.closer = zoom.focus_crop(before, merged, click, seen, expansion)
     if annotation.closer is not None:
         annotation.look_again, annotation.previous = True, merged
 

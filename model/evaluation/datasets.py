@@ -22,13 +22,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from model.errors import ClickmaskError
+
 IGNORE = 255
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 
 log = logging.getLogger(__name__)
 
 
-class DatasetError(ValueError):
+class DatasetError(ClickmaskError, ValueError):
     """A set that cannot be read; the message names the file and the fix."""
 
 

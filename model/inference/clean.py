@@ -15,7 +15,7 @@ MIN_AREA = 16  # pixels
 MIN_SHARE = 0.004  # of the mask's area: smaller parts and holes cost runs in the RLE and freeze editors
 
 
-def clean(probability: np.ndarray, clicks: Sequence[Click] = ()) -> np.ndarray:
+def remove_small_regions(probability: np.ndarray, clicks: Sequence[Click] = ()) -> np.ndarray:
     """Threshold a map and drop specks and pin-holes.
 
     A part with a positive click and a hole with a negative click stay, however small; so does the largest part.

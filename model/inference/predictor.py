@@ -128,12 +128,12 @@ class Predictor:
         shape, previous = request.image.shape[:2], request.previous
         own = np.zeros(shape, np.uint8) if previous is None else previous.copy()
         engine = self.later if request.corrects else self.engine
-        return _Look(request, own, zoom.around(own, request.clicks, engine.size))
+        return _Look(request, own, zoom.target_crop(own, request.clicks, engine.size))
 
     def _look_again(self, looks: list[_Look]) -> None:
         """Let the network mend its answer to a first click, in a closer window."""
         for look in looks:
-            look.window = zoom.around(look.map, look.request.clicks, self.engine.size)
+            look.window = zoom.target_crop(look.map, look.request.clicks, self.engine.size)
         self._run(self.engine, looks)
 
     def _merge(self, look: _Look) -> None:
@@ -150,7 +150,7 @@ class Predictor:
         for look in looks:
             wide, previous = replace(look.window, size=engine.size), look.request.previous
             assert previous is not None, "only masks are corrected"
-            window = zoom.closer(previous, look.map, look.request.clicks[-1], wide)
+            window = zoom.focus_crop(previous, look.map, look.request.clicks[-1], wide)
             if window is not None:
                 look.window = window
                 nearer.append(look)

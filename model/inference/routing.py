@@ -22,7 +22,7 @@ REMEMBERED = 64  # images whose kind is known without looking again
 Loaded = tuple[nn.Module, Mapping[str, Any]]  # a network and its card
 
 
-class Specialist(Predictor):
+class RoutingPredictor(Predictor):
     """A predictor with another one for the images that are not its own.
 
     Args:
@@ -72,7 +72,7 @@ def assemble(own: Loaded, general: Loaded | None, engine: Callable[[nn.Module, i
     predictor = _predictor(own, engine)
     if general is None or "domain" not in own[1]:
         return predictor
-    return Specialist(predictor, _predictor(general, engine), Domain.from_json(own[1]["domain"]))
+    return RoutingPredictor(predictor, _predictor(general, engine), Domain.from_json(own[1]["domain"]))
 
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:

@@ -131,7 +131,9 @@ def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
     return int(cols[0]), top, int(cols[-1]) + 1, bottom
 
 
-def around(previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION) -> Window:
+def target_crop(
+    previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION
+) -> Window:
     """The window around the object so far: previous mask (HxW uint8 map, object from 128), positive clicks and
     the last click. The whole image where the previous mask is empty.
     """
@@ -146,7 +148,7 @@ def around(previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: 
     return square((x0 + x1) / 2, (y0 + y1) / 2, side, shape, size)
 
 
-def closer(
+def focus_crop(
     before: np.ndarray, after: np.ndarray, click: Click, seen: Window, expansion: float = CLOSER_EXPANSION
 ) -> Window | None:
     """The window around what a click changed, for a second, closer look at it (Focus Crop, arXiv 2204.02574).

@@ -21,6 +21,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from model.errors import ClickmaskError
 from model.inference.click_maps import ENCODINGS
 from model.networks import build
 
@@ -30,7 +31,7 @@ LOOKS = ("later", "closer")  # keys of a card: input sides beside `size`
 SIZE_STEP = 32  # deepest stride of the networks
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ClickmaskError, ValueError):
     """A checkpoint cannot be used; the message is one sentence with the file, the trouble and the fix."""
 
 

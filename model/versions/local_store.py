@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.errors import ClickmaskError
 from model.versions import checkpoint
 from model.versions.checkpoint import CheckpointError
 
@@ -32,7 +33,7 @@ _VERSION = re.compile(r"([0-9]+)-([0-9a-f]{8})")
 log = logging.getLogger(__name__)
 
 
-class RegistryError(ValueError):
+class RegistryError(ClickmaskError, ValueError):
     """The registry has no such line or version, or the step makes no sense; the message says what to do."""
 
 

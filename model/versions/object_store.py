@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
+from model.errors import ClickmaskError
 from model.versions import checkpoint
 from model.versions.checkpoint import CARD, WEIGHTS
 from model.versions.local_store import LINE, Folder, Version, pointer_text
@@ -31,7 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class StoreError(OSError):
+class StoreError(ClickmaskError, OSError):
     """The store cannot be used; the message names it and says why."""
 
 

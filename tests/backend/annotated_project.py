@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.mask_formats import rle
-from tests.backend.web import Web, answers
-from tests.backend.world import png
-from tests.fine_tune.shapes import shape_scene
+from tests.backend.http_server import Web, answers
+from tests.backend.running_app import png
+from tests.fine_tune.shape_scenes import shape_scene
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image"><Label value="Cat"/></BrushLabels>

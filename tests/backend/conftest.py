@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.settings import Settings
-from tests.backend.world import ImageServer, running, settings_for
+from tests.backend.running_app import ImageServer, running, settings_for
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, remember
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, running, settings_for
+from tests.backend.running_app import ImageServer, running, settings_for
 
 
 def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer) -> None:
     client, images = redis_server.client(), ImageServer()
     Ledger(client).meet(3)
-    Trigger(client).request(3, "test")
+    Scheduler(client).request(3, "test")
     for status, at in (("promoted", 1000.0), ("kept back", 2000.0)):
         remember(client, 3, Outcome(status, "", at=at, seconds=at / 10))
     with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:

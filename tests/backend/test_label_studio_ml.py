@@ -18,9 +18,9 @@ import pytest
 
 from fine_tune.project.ledger import Ledger
 from tests.backend import recordings
-from tests.backend.bodies import CONFIG, keypoint, predict
+from tests.backend.predict_bodies import CONFIG, keypoint, predict
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, regions, running, settings_for
+from tests.backend.running_app import ImageServer, regions, running, settings_for
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venv-lsml"

@@ -1,46 +1,46 @@
 import threading
 import time
 
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from tests.backend.redis_server import RedisServer
 
 
 def test_without_redis_everything_is_its_default() -> None:
-    store = Store(None)
+    store = OptionalRedis(None)
     assert store.attempt(lambda client: client.get("a"), "default") == "default"
     assert store.state() == "absent"
-    store.later(lambda client: client.set("a", "b"))
+    store.write_behind(lambda client: client.set("a", "b"))
     store.flush()
 
 
 def test_commands_reach_redis_now_and_later(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
+    store = OptionalRedis(redis_server.url)
     assert store.state() == "up"
-    store.later(lambda client: client.set("a", "b"))
+    store.write_behind(lambda client: client.set("a", "b"))
     store.flush()
     assert store.attempt(lambda client: client.get("a"), None) == b"b"
 
 
 def test_a_failing_entry_does_not_end_the_writer(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
-    store.later(lambda client: 1 / 0)
-    store.later(lambda client: client.set("a", "b"))
+    store = OptionalRedis(redis_server.url)
+    store.write_behind(lambda client: 1 / 0)
+    store.write_behind(lambda client: client.set("a", "b"))
     store.flush()
     assert redis_server.client().get("a") == b"b"
 
 
 def test_closing_writes_what_waits_and_ends_the_writer(redis_server: RedisServer) -> None:
     before = set(threading.enumerate())
-    store = Store(redis_server.url)
+    store = OptionalRedis(redis_server.url)
     for number in range(20):
-        store.later(lambda client, number=number: client.set(f"n{number}", "b"))
+        store.write_behind(lambda client, number=number: client.set(f"n{number}", "b"))
     store.close()
     assert len(redis_server.client().keys("n*")) == 20
     assert not set(threading.enumerate()) - before
 
 
 def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url, pause_s=0.2)
+    store = OptionalRedis(redis_server.url, pause_s=0.2)
     redis_server.stop()
     assert store.attempt(lambda client: client.get("a"), "default") == "default"
     assert store.state() == "down"

@@ -22,10 +22,10 @@ from backend.operations.label_studio_server import LabelStudioServer
 from backend.operations.supervisor import end, spawn, tail
 from fine_tune.project.outcome import Outcome, outcomes
 from model.versions.registry import Registry
-from tests.backend.world import png
+from tests.backend.running_app import png
 from tests.e2e.conftest import ROOT, Backend
-from tests.fine_tune.projects import base, general_set
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_project import base, general_set
+from tests.fine_tune.shape_scenes import shape_scene
 
 IMAGES = 8
 LIMIT_S = 600.0

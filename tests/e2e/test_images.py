@@ -16,7 +16,7 @@ from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings
-from tests.backend.web import Web, answers
+from tests.backend.http_server import Web, answers
 from tests.e2e.conftest import new_studio
 
 CONFIG = (

@@ -23,7 +23,7 @@ from backend.web.auth import SECRET_HEADER
 from fine_tune.project.ledger import Ledger
 from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Bench, new_studio
 from tests.e2e.photos import jpeg, two_bodies
-from tests.processes import alive
+from tests.live_processes import alive
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 
 RESULT = [
     {
@@ -38,7 +38,7 @@ def test_every_change_is_found_and_begins_a_training(studio: LabelStudioServer, 
     tasks = [task["id"] for task in client.tasks(project)]
     with EmbeddedRedis(tmp_path) as url:
         store = redis.Redis.from_url(url)
-        ledger, trigger = Ledger(store), Trigger(store)
+        ledger, trigger = Ledger(store), Scheduler(store)
         ledger.meet(project)
 
         def compare() -> set[int]:

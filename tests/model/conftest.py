@@ -7,7 +7,7 @@ import torch
 
 from model.networks import NETWORKS
 from model.versions.registry import Registry
-from tests.model.tiny import Tiny, network
+from tests.model.tiny_network import Tiny, network
 
 
 @pytest.fixture

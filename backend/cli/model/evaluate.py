@@ -164,7 +164,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     import cv2
     import torch
 
-    from backend.serving.batching import Flipped
+    from backend.serving.batching import FlipTTA
     from backend.settings import Settings
     from model.engines.engine import Engine, create_engine
     from model.inference.routing import assemble
@@ -185,7 +185,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
         how = (options["device"], home / "engines", options["threads"], options["precision"])
         made = create_engine(network, size, *how)
         devices.append(made.device)
-        return Flipped(made) if options["flip"] else made
+        return FlipTTA(made) if options["flip"] else made
 
     try:
         predictor = assemble(own, checkpoint.load(base.path) if base else None, engine)

@@ -69,7 +69,7 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
     from backend.serving.model_pool import load
     from backend.settings import Settings
     from model.click import Click
-    from model.inference.clean import clean
+    from model.inference.clean import remove_small_regions
     from model.inference.predictor import box_prior, replay
     from model.versions.registry import Registry
 
@@ -89,6 +89,6 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
     if box is not None:
         start = served.predictor.predict(pixels, [], box_prior((height, width), box))
     probability = replay(served.predictor, pixels, clicks, start)
-    mask = clean(probability, clicks)
+    mask = remove_small_regions(probability, clicks)
     Image.fromarray(mask.astype("uint8") * 255).save(target)
     click.echo(f"{target}: {mask.sum()} of {mask.size} pixels, by {served.version} on {served.device}")

@@ -28,7 +28,7 @@ def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> 
 
     from backend.settings import Settings
     from fine_tune.data.project_samples import SourceError
-    from fine_tune.project.lock import Taken
+    from fine_tune.project.lock import ProjectLocked
 
     try:
         settings = Settings.from_env()
@@ -41,7 +41,7 @@ def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> 
             _queue(project, settings, client, force, as_json)
     except redis.RedisError as error:
         raise click.ClickException(f"Redis does not answer ({error}): is it running?") from error
-    except (ValueError, SourceError, Taken) as error:
+    except (ValueError, SourceError, ProjectLocked) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -84,9 +84,9 @@ def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
 def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
     from backend.jobs.configure import policy
     from backend.jobs.status import row
-    from fine_tune.project.scheduler import Trigger
+    from fine_tune.project.scheduler import Scheduler
 
-    job = Trigger(client, policy(settings)).request(project, "asked for on the command line", force=force)
+    job = Scheduler(client, policy(settings)).request(project, "asked for on the command line", force=force)
     problem = row(job)["result"] or "watch it with `clickmask jobs watch`"
     _say({"job": job.id}, f"job {job.id} waits for a worker; {problem}", as_json)
 

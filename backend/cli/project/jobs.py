@@ -82,13 +82,13 @@ def _trigger() -> Any:
     from backend.cli.project.fine_tune import connect
     from backend.jobs.configure import policy
     from backend.settings import Settings, SettingsError
-    from fine_tune.project.scheduler import Trigger
+    from fine_tune.project.scheduler import Scheduler
 
     try:
         settings = Settings.from_env()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    return Trigger(connect(settings), policy(settings))
+    return Scheduler(connect(settings), policy(settings))
 
 
 def _more(values: dict[str, Any]) -> str:

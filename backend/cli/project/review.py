@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from backend.review.project_review import Review
+    from backend.review.project_review import ProjectReview
     from backend.review.ranking import Ranking, Rated
 
 
@@ -47,9 +47,9 @@ def _review(
     project: int, publish: bool, calibrate: bool, sheet: Path | None, worst: int, as_json: bool
 ) -> None:
     from backend.label_studio.client import LabelStudio
-    from backend.redis_store import Store
+    from backend.redis_store import OptionalRedis
     from backend.review import project_review
-    from backend.review.click_log import Tracer
+    from backend.review.click_log import ClickLog
     from backend.settings import Settings
 
     settings = Settings.from_env()
@@ -57,8 +57,8 @@ def _review(
         raise ValueError(
             "CLICKMASK_REDIS_URL is not set: set it to the Redis that the backend writes its traces to"
         )
-    store, client = Store(settings.redis_url, timeout_s=30), LabelStudio(settings)
-    task = project_review.Review(client, Tracer(store, settings.trace_days), settings.home, project)
+    store, client = OptionalRedis(settings.redis_url, timeout_s=30), LabelStudio(settings)
+    task = project_review.ProjectReview(client, ClickLog(store, settings.trace_days), settings.home, project)
     if calibrate:
         calibration, ranking = task.calibrate()
         click.echo(f"calibrated with {calibration.reviewed} reviewed objects", err=True)
@@ -115,7 +115,7 @@ def _row(entry: Rated) -> dict[str, Any]:
     }
 
 
-def _draw(task: Review, worst: tuple[Rated, ...], path: Path, settings: Any, client: Any) -> None:
+def _draw(task: ProjectReview, worst: tuple[Rated, ...], path: Path, settings: Any, client: Any) -> None:
     """The contact sheet; what has no image is left out, and said."""
     from backend.images.store import ImageError, ImageStore
     from backend.review.contact_sheet import panel

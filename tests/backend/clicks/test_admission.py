@@ -2,11 +2,11 @@ import threading
 
 import pytest
 
-from backend.clicks.admission import Busy, Slots, TooSlow
+from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
 from backend.logs import request_id
 
 
-def occupy(slots: Slots, count: int) -> tuple[threading.Event, list[threading.Thread]]:
+def occupy(slots: AdmissionControl, count: int) -> tuple[threading.Event, list[threading.Thread]]:
     release = threading.Event()
     threads = [
         threading.Thread(target=slots.run, args=(lambda: release.wait(30), 30), daemon=True)
@@ -20,7 +20,7 @@ def occupy(slots: Slots, count: int) -> tuple[threading.Event, list[threading.Th
 
 
 def test_work_gives_its_result_and_its_errors() -> None:
-    slots = Slots(1, 0)
+    slots = AdmissionControl(1, 0)
     assert slots.run(lambda: 7, 5) == 7
     with pytest.raises(ZeroDivisionError):
         slots.run(lambda: 1 // 0, 5)
@@ -28,10 +28,10 @@ def test_work_gives_its_result_and_its_errors() -> None:
 
 
 def test_what_finds_no_place_is_refused_at_once() -> None:
-    slots = Slots(1, 1)
+    slots = AdmissionControl(1, 1)
     release, threads = occupy(slots, 2)
     assert slots.load() == (1, 1)
-    with pytest.raises(Busy):
+    with pytest.raises(Overloaded):
         slots.run(lambda: 1, 5)
     release.set()
     for thread in threads:
@@ -40,16 +40,16 @@ def test_what_finds_no_place_is_refused_at_once() -> None:
 
 
 def test_the_deadline_ends_the_waiting_but_not_the_work() -> None:
-    slots = Slots(1, 0)
+    slots = AdmissionControl(1, 0)
     release, done = threading.Event(), threading.Event()
 
     def work() -> None:
         release.wait(30)
         done.set()
 
-    with pytest.raises(TooSlow):
+    with pytest.raises(DeadlineExceeded):
         slots.run(work, 0.05)
-    with pytest.raises(Busy):  # it still holds its place
+    with pytest.raises(Overloaded):  # it still holds its place
         slots.run(lambda: 1, 5)
     release.set()
     assert done.wait(30)
@@ -60,12 +60,12 @@ def test_a_timeout_inside_the_work_is_the_works_own() -> None:
         raise TimeoutError("download")
 
     with pytest.raises(TimeoutError, match="download"):
-        Slots(1, 0).run(work, 5)
+        AdmissionControl(1, 0).run(work, 5)
 
 
 def test_the_request_id_goes_along() -> None:
     token = request_id.set("abc")
     try:
-        assert Slots(1, 0).run(request_id.get, 5) == "abc"
+        assert AdmissionControl(1, 0).run(request_id.get, 5) == "abc"
     finally:
         request_id.reset(token)

@@ -1,16 +1,16 @@
 from typing import Any
 
-from backend.clicks.last_object import PREFIX, Memory, Recent, annotator
-from backend.clicks.map_cache import Chain
+from backend.clicks.last_object import PREFIX, LastObject, LastObjects, annotator
+from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import PredictRequest, Prompt, Task
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from model.click import Click
-from tests.backend.bodies import keypoint, predict
+from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.redis_server import RedisServer
 
-RECENT = Recent(
+RECENT = LastObject(
     region_id="cm000000000001",
-    chain=Chain("v", "i", ("Cat",), "box", (Click(1, 2),)),
+    chain=CacheKey("v", "i", ("Cat",), "box", (Click(1, 2),)),
     clicks=(Click(3.5, 4.5, positive=False),),
     prompts=("k1",),
     together=1,
@@ -30,11 +30,11 @@ def by(user: str) -> dict[str, Any]:
 
 
 def test_json_keeps_everything() -> None:
-    assert Recent.parse(RECENT.dump()) == RECENT
+    assert LastObject.parse(RECENT.dump()) == RECENT
 
 
 def test_objects_are_told_apart() -> None:
-    memory = Memory(Store(None), ttl_s=60)
+    memory = LastObjects(OptionalRedis(None), ttl_s=60)
     memory.remember(3, *asked(), RECENT)
     assert memory.recall(3, *asked()) == RECENT
     for project, task, prompt in ((4, *asked()), (3, *asked("Dog")), (3, *asked(id=8))):
@@ -42,7 +42,7 @@ def test_objects_are_told_apart() -> None:
 
 
 def test_annotators_are_told_apart_once_label_studio_names_them() -> None:
-    memory = Memory(Store(None), ttl_s=60)
+    memory = LastObjects(OptionalRedis(None), ttl_s=60)
     memory.remember(3, *asked(**by("a@example.com")), RECENT)
     assert memory.recall(3, *asked(**by("a@example.com"))) == RECENT
     assert memory.recall(3, *asked(**by("b@example.com"))) is None
@@ -50,26 +50,26 @@ def test_annotators_are_told_apart_once_label_studio_names_them() -> None:
 
 
 def test_the_first_autosave_does_not_make_it_forget() -> None:
-    memory = Memory(Store(None), ttl_s=60)
+    memory = LastObjects(OptionalRedis(None), ttl_s=60)
     memory.remember(3, *asked(), RECENT)
     assert memory.recall(3, *asked(**by("a@example.com"))) == RECENT
 
 
 def test_another_process_knows_it_through_redis(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
-    Memory(store, ttl_s=60).remember(3, *asked(), RECENT)
+    store = OptionalRedis(redis_server.url)
+    LastObjects(store, ttl_s=60).remember(3, *asked(), RECENT)
     store.flush()
-    assert Memory(Store(redis_server.url), ttl_s=60).recall(3, *asked()) == RECENT
+    assert LastObjects(OptionalRedis(redis_server.url), ttl_s=60).recall(3, *asked()) == RECENT
 
 
 def test_nonsense_in_redis_is_nothing(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
-    Memory(store, ttl_s=60).remember(3, *asked(), RECENT)
+    store = OptionalRedis(redis_server.url)
+    LastObjects(store, ttl_s=60).remember(3, *asked(), RECENT)
     store.flush()
     client = redis_server.client()
     for key in client.keys(PREFIX + "*"):
         client.set(key, b"[1]")
-    assert Memory(Store(redis_server.url), ttl_s=60).recall(3, *asked()) is None
+    assert LastObjects(OptionalRedis(redis_server.url), ttl_s=60).recall(3, *asked()) is None
 
 
 def test_the_annotator_is_named_by_drafts_only() -> None:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from backend.clicks.map_cache import PREFIX, Chain, Sessions, pack, unpack
-from backend.redis_store import Store
+from backend.clicks.map_cache import PREFIX, CacheKey, MapCache, pack, unpack
+from backend.redis_store import OptionalRedis
 from model.click import Click
 from tests.backend.redis_server import RedisServer
 
@@ -18,30 +18,30 @@ def blob(height: int = 60, width: int = 80, value: int = 200) -> np.ndarray:
 @pytest.mark.parametrize(
     "other",
     [
-        Chain("base-2-b", "image", ("Cat",)),
-        Chain("base-1-a", "other", ("Cat",)),
-        Chain("base-1-a", "image", ("Dog",)),
-        Chain("base-1-a", "image", ("Cat", "Dog")),
-        Chain("base-1-a", "image", ("Cat",), start="box"),
-        Chain("base-1-a", "image", ("Cat",), base=CLICKS),
+        CacheKey("base-2-b", "image", ("Cat",)),
+        CacheKey("base-1-a", "other", ("Cat",)),
+        CacheKey("base-1-a", "image", ("Dog",)),
+        CacheKey("base-1-a", "image", ("Cat", "Dog")),
+        CacheKey("base-1-a", "image", ("Cat",), start="box"),
+        CacheKey("base-1-a", "image", ("Cat",), base=CLICKS),
     ],
 )
-def test_a_key_names_everything_the_map_depends_on(other: Chain) -> None:
-    chain = Chain("base-1-a", "image", ("Cat",))
-    assert chain.key(CLICKS) == Chain("base-1-a", "image", ("Cat",)).key(CLICKS)
+def test_a_key_names_everything_the_map_depends_on(other: CacheKey) -> None:
+    chain = CacheKey("base-1-a", "image", ("Cat",))
+    assert chain.key(CLICKS) == CacheKey("base-1-a", "image", ("Cat",)).key(CLICKS)
     assert other.key(CLICKS) != chain.key(CLICKS)
 
 
 def test_a_key_names_every_click_and_its_sign() -> None:
-    chain = Chain("v", "i", ("Cat",))
+    chain = CacheKey("v", "i", ("Cat",))
     turned = (CLICKS[0], Click(30.25, 40.0, positive=True))
     keys = {chain.key(c) for c in ((), CLICKS[:1], CLICKS, CLICKS[::-1], turned)}
     assert len(keys) == 5
-    assert Chain("v", "i", ("Cat",), base=CLICKS[:1]).key(CLICKS[1:]) != chain.key(CLICKS)
+    assert CacheKey("v", "i", ("Cat",), base=CLICKS[:1]).key(CLICKS[1:]) != chain.key(CLICKS)
 
 
 def test_memory_forgets_the_least_recently_used_by_bytes() -> None:
-    sessions = Sessions(Store(None), capacity=2 * 60 * 80, ttl_s=60)
+    sessions = MapCache(OptionalRedis(None), capacity=2 * 60 * 80, ttl_s=60)
     for name in "abc":
         sessions.put(name, blob())
         sessions.get("a")
@@ -49,7 +49,7 @@ def test_memory_forgets_the_least_recently_used_by_bytes() -> None:
 
 
 def test_a_map_larger_than_the_memory_is_kept_for_the_next_click() -> None:
-    sessions = Sessions(Store(None), capacity=10, ttl_s=60)
+    sessions = MapCache(OptionalRedis(None), capacity=10, ttl_s=60)
     sessions.put("a", blob())
     assert sessions.get("a") is not None
     sessions.put("b", blob())
@@ -57,10 +57,10 @@ def test_a_map_larger_than_the_memory_is_kept_for_the_next_click() -> None:
 
 
 def test_another_process_finds_the_map_in_redis(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
-    Sessions(store, 1 << 20, ttl_s=60).put("key", blob())
+    store = OptionalRedis(redis_server.url)
+    MapCache(store, 1 << 20, ttl_s=60).put("key", blob())
     store.flush()
-    found = Sessions(Store(redis_server.url), 1 << 20, ttl_s=60).get("key")
+    found = MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60).get("key")
     assert found is not None
     assert found[1] == "redis"
     np.testing.assert_array_equal(found[0], blob())
@@ -68,16 +68,16 @@ def test_another_process_finds_the_map_in_redis(redis_server: RedisServer) -> No
 
 
 def test_a_process_that_computes_otherwise_does_not_find_it(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
-    Sessions(store, 1 << 20, ttl_s=60, computed="auto-auto-0:").put("key", blob())
+    store = OptionalRedis(redis_server.url)
+    MapCache(store, 1 << 20, ttl_s=60, computed="auto-auto-0:").put("key", blob())
     store.flush()
     for computed, found in (("auto-auto-1:", False), ("auto-auto-0:", True)):
-        again = Sessions(Store(redis_server.url), 1 << 20, ttl_s=60, computed=computed).get("key")
+        again = MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60, computed=computed).get("key")
         assert (again is not None) is found
 
 
 def test_redis_gone_is_a_miss(redis_server: RedisServer) -> None:
-    sessions = Sessions(Store(redis_server.url), 1 << 20, ttl_s=60)
+    sessions = MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60)
     redis_server.stop()
     assert sessions.get("key") is None
     sessions.put("key", blob())
@@ -86,12 +86,12 @@ def test_redis_gone_is_a_miss(redis_server: RedisServer) -> None:
 
 def test_a_spoilt_entry_is_a_miss(redis_server: RedisServer) -> None:
     redis_server.client().set(PREFIX + "key", pack(blob())[:-3] + b"xyz")
-    assert Sessions(Store(redis_server.url), 1 << 20, ttl_s=60).get("key") is None
+    assert MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60).get("key") is None
 
 
 def test_an_entry_too_large_for_redis_stays_in_memory(redis_server: RedisServer) -> None:
-    store = Store(redis_server.url)
-    sessions = Sessions(store, 1 << 30, ttl_s=60)
+    store = OptionalRedis(redis_server.url)
+    sessions = MapCache(store, 1 << 30, ttl_s=60)
     sessions.put("key", np.random.default_rng(0).integers(0, 256, (1100, 1100), np.uint8))
     store.flush()
     assert redis_server.client().exists(PREFIX + "key") == 0
@@ -119,7 +119,7 @@ def test_bytes_that_are_no_map_unpack_to_none() -> None:
 
 
 def test_maps_cannot_be_changed_by_their_readers() -> None:
-    sessions = Sessions(Store(None), 1 << 20, ttl_s=60)
+    sessions = MapCache(OptionalRedis(None), 1 << 20, ttl_s=60)
     sessions.put("a", blob())
     found = sessions.get("a")
     assert found is not None

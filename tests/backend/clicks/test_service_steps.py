@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.review.click_log import Tracer
+from backend.review.click_log import ClickLog
 from backend.review.object_history import traced
 from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.features import step_rows, whole_row
 from fine_tune.quality.simulated_annotation import Subject, annotate
 from fine_tune.quality.steps import Step
-from tests.backend.bodies import keypoint, predict
+from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, backend_of, picture, png, regions, running, settings_for
+from tests.backend.running_app import ImageServer, backend_of, picture, png, regions, running, settings_for
 
 # Clicks on, slips and takes clicks back, whatever a model of random weights answers.
 RESTLESS = Kind(
@@ -53,7 +53,7 @@ def test_the_service_records_the_steps_of_the_simulation(
             for shown in _shown(made[-1], width, height):
                 assert regions(app.test_client(), predict(*shown, id=seed, data={"image": name}))
         service.store.flush()
-        recorded = [trace.steps() for trace in traced(Tracer(service.store, 90).read(3))]
+        recorded = [trace.steps() for trace in traced(ClickLog(service.store, 90).read(3))]
     assert _tells(made)
     assert len(recorded) == len(made)
     for simulated, seen in zip(made, recorded, strict=True):

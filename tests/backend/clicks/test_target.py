@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.clicks.last_object import Recent
-from backend.clicks.map_cache import Chain
+from backend.clicks.last_object import LastObject
+from backend.clicks.map_cache import CacheKey
 from backend.clicks.target import FRESH_S, distance, points, reach, to_points
 from backend.clicks.target import beginning as decide
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
 from model.click import Click
-from tests.backend.bodies import keypoint, predict, rectangle
+from tests.backend.predict_bodies import keypoint, predict, rectangle
 
 NOW = 1000.0
 HEIGHT, WIDTH = 100, 200  # 1 percent is 2 pixels across and 1 down
@@ -51,18 +51,18 @@ def draft(*results: dict) -> dict[str, Any]:
     return {"drafts": [{"id": 1, "user": "a@example.com", "result": list(results)}]}
 
 
-def recent(**changes: Any) -> Recent:
+def recent(**changes: Any) -> LastObject:
     """An object answered a moment ago: one click in the middle of ONE."""
     values: dict[str, Any] = {
         "region_id": "cm000000000001",
-        "chain": Chain("v", "i", ("Cat",)),
+        "chain": CacheKey("v", "i", ("Cat",)),
         "clicks": (Click(40, 40),),
         "prompts": ("k1",),
         "together": 1,
         "size": (HEIGHT, WIDTH),
         "at": NOW - 2,
     }
-    return Recent(**{**values, **changes})
+    return LastObject(**{**values, **changes})
 
 
 INSIDE = keypoint("k2", 15, 30)  # pixel (30, 30)
@@ -126,7 +126,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("clicks", "task", "last", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )
-def test_which_object(clicks: list, task: dict, last: Recent | None, expected: str | None) -> None:
+def test_which_object(clicks: list, task: dict, last: LastObject | None, expected: str | None) -> None:
     request = PredictRequest.parse(predict(*clicks, **task))
     assert request.context is not None
     begin = decide(request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW)
@@ -134,7 +134,7 @@ def test_which_object(clicks: list, task: dict, last: Recent | None, expected: s
     assert (begin.start is None) == (expected is None)
 
 
-def decide_on(last: Recent | None, *clicks: dict, **task: Any) -> Any:
+def decide_on(last: LastObject | None, *clicks: dict, **task: Any) -> Any:
     request = PredictRequest.parse(predict(*clicks, **task))
     assert request.context is not None
     return decide(request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW)

@@ -12,7 +12,7 @@ import trustme
 from backend.images import fetch as module
 from backend.images.fetch import fetch
 from backend.images.ssrf import FetchError, Guard, origin
-from tests.backend.web import Web, answers, send
+from tests.backend.http_server import Web, answers, send
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from PIL import Image
 from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.settings import Settings
+from tests.backend.http_server import Web, answers, send
 from tests.backend.label_studio.test_client import REFRESH, Studio
-from tests.backend.web import Web, answers, send
 
 CLOSED = Settings(label_studio_url="http://127.0.0.1:1", label_studio_api_key="ab" * 20)
 NOBODY = ImageStore(CLOSED, LabelStudio(CLOSED))

@@ -12,8 +12,8 @@ from backend.jobs.annotation_source import ProjectSource
 from backend.settings import Settings
 from fine_tune.data.project_samples import SourceError
 from tests.backend.annotated_project import PROJECT, annotated
-from tests.backend.web import Web
-from tests.fine_tune.shapes import shape_scene
+from tests.backend.http_server import Web
+from tests.fine_tune.shape_scenes import shape_scene
 
 COUNT = 8
 

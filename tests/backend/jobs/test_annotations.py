@@ -11,7 +11,7 @@ from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_formats import rle
 from backend.settings import Settings
 from model.evaluation.datasets import DatasetError
-from tests.backend.web import Web, answers
+from tests.backend.http_server import Web, answers
 
 CONFIG = """<View>
   <Image name="photo" value="$picture"/>

@@ -20,17 +20,17 @@ from backend.jobs.fine_tune_job import setup
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.lock import turn
+from fine_tune.project.lock import project_lock
 from fine_tune.project.outcome import outcomes
 from model.versions.registry import Registry
 from tests.backend.annotated_project import PROJECT, annotated
-from tests.backend.place import PATIENCE_S, Place, kill
+from tests.backend.http_server import Web, answers
 from tests.backend.redis_server import RedisServer
-from tests.backend.web import Web, answers
-from tests.backend.world import backend_of, running
-from tests.fine_tune.projects import base, general_set
-from tests.object_store import ObjectStore
-from tests.processes import alive
+from tests.backend.running_app import backend_of, running
+from tests.backend.worker_home import PATIENCE_S, Place, kill
+from tests.fine_tune.shape_project import base, general_set
+from tests.live_processes import alive
+from tests.s3_server import ObjectStore
 
 COUNT = 8
 pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
@@ -109,7 +109,7 @@ def test_two_workers_share_a_project_without_training_it_twice(place: Place):
 def test_a_job_waits_for_its_turn_and_says_so(place: Place, project: Web):
     project.routes["/api/projects/3/export"] = answers(200, b"[]")
     job = place.trigger.request(PROJECT, "test")
-    with turn(place.server.client(), PROJECT):
+    with project_lock(place.server.client(), PROJECT):
         place.work()
         place.wait("a refusal", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
         assert "by another worker" in place.meta(job)["problem"]

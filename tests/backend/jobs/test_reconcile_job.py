@@ -12,10 +12,10 @@ import pytest
 from backend.jobs.reconcile_job import DONE, compare_all, enqueue
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 from tests.backend.annotated_project import PROJECT, annotated, export, task
+from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
-from tests.backend.web import Web
 
 COUNT = 3
 MASK = np.eye(40, dtype=bool)
@@ -45,7 +45,7 @@ def test_the_annotation_that_would_have_begun_a_training_is_found(
         body = {"annotation": task(number, MASK)["annotations"][0], "project": {"id": PROJECT}}
         Ledger(client).record("ANNOTATION_CREATED", body)
     compare_all(settings, client)
-    (job,) = Trigger(client).jobs()
+    (job,) = Scheduler(client).jobs()
     assert job.meta["why"] == "3 new annotations"
 
 
@@ -60,7 +60,7 @@ def test_a_project_whose_webhooks_never_arrive_is_compared_and_a_lost_one_is_pas
     assert "project 2 is not compared" in caplog.text
     Ledger(client).record("ANNOTATION_CREATED", {"annotation": {"id": 1}, "project": {"id": 2}})
     compare_all(dataclasses.replace(settings, train_after=1), client)  # a job could not read it either
-    assert [job.meta["project"] for job in Trigger(client).jobs()] == [PROJECT]
+    assert [job.meta["project"] for job in Scheduler(client).jobs()] == [PROJECT]
 
 
 def test_only_a_project_that_changed_is_read(project: Web, settings: Settings, redis_server: RedisServer):
@@ -97,10 +97,10 @@ def test_an_event_whose_job_was_never_queued_gets_it(
     client = redis_server.client()
     Ledger(client).meet(PROJECT)
     compare_all(settings, client)
-    (job,) = Trigger(client).jobs()
-    Trigger(client).cancel(job.id)
+    (job,) = Scheduler(client).jobs()
+    Scheduler(client).cancel(job.id)
     compare_all(settings, client)
-    assert Trigger(client).waiting(PROJECT) is not None
+    assert Scheduler(client).waiting(PROJECT) is not None
 
 
 def test_one_comparison_a_period_whoever_asks(redis_server: RedisServer):

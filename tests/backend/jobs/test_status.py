@@ -8,12 +8,12 @@ from rq.serializers import JSONSerializer
 
 from backend.cli.running.worker import command
 from backend.jobs.status import NO_WORKER, row
-from fine_tune.project.scheduler import QUEUE, Trigger
+from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
 
 
 def test_a_job_that_waits_says_for_what(redis_server: RedisServer):
-    trigger = Trigger(redis_server.client())
+    trigger = Scheduler(redis_server.client())
     assert row(trigger.request(3, "test"))["result"] == NO_WORKER
     job = trigger.request(4, "test", delay_s=600)
     assert row(job)["result"].startswith("begins at 20")

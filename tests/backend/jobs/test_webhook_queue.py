@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from backend.jobs.webhook_queue import BACKLOG, Events
+from backend.jobs.webhook_queue import BACKLOG, WebhookQueue
 from backend.metrics import Metrics
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger
 from tests.backend.redis_server import RedisServer
 
@@ -22,20 +22,20 @@ def saved(number: int) -> dict:
 
 
 @pytest.fixture
-def events(redis_server: RedisServer) -> Iterator[Events]:
-    events = Events(Store(redis_server.url), Metrics(), retry_s=0.05)
+def events(redis_server: RedisServer) -> Iterator[WebhookQueue]:
+    events = WebhookQueue(OptionalRedis(redis_server.url), Metrics(), retry_s=0.05)
     yield events
     events.stop()
 
 
-def test_events_reach_the_ledger(events: Events, redis_server: RedisServer) -> None:
+def test_events_reach_the_ledger(events: WebhookQueue, redis_server: RedisServer) -> None:
     assert events.put("ANNOTATION_CREATED", saved(1))
     assert events.put("PROJECT_UPDATED", {"project": {"id": 3}})
     events.flush()
     assert list(Ledger(redis_server.client()).annotations(3)) == [1]
 
 
-def test_events_wait_for_redis_to_come_back(events: Events, redis_server: RedisServer) -> None:
+def test_events_wait_for_redis_to_come_back(events: WebhookQueue, redis_server: RedisServer) -> None:
     redis_server.stop()
     begin = time.monotonic()
     for number in range(20):
@@ -47,7 +47,7 @@ def test_events_wait_for_redis_to_come_back(events: Events, redis_server: RedisS
 
 
 def test_a_body_the_ledger_refuses_does_not_stop_the_line(
-    events: Events, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    events: WebhookQueue, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     events.put("ANNOTATION_CREATED", {"project": {"id": 3}})
     events.put("ANNOTATION_CREATED", saved(2))
@@ -59,7 +59,9 @@ def test_a_body_the_ledger_refuses_does_not_stop_the_line(
 @pytest.mark.parametrize(
     "odd", [{"id": True}, {"id": 1, "reviews": 5}, {"id": [1]}, {"id": 1, "task": object()}, 5, None]
 )
-def test_an_odd_body_does_not_stop_the_line(events: Events, redis_server: RedisServer, odd: object) -> None:
+def test_an_odd_body_does_not_stop_the_line(
+    events: WebhookQueue, redis_server: RedisServer, odd: object
+) -> None:
     events.put("ANNOTATION_CREATED", {"annotation": odd, "project": {"id": 4}})
     events.put("ANNOTATIONS_DELETED", {"annotations": [odd], "project": {"id": 4}})
     events.put("ANNOTATION_CREATED", saved(2))
@@ -69,7 +71,7 @@ def test_an_odd_body_does_not_stop_the_line(events: Events, redis_server: RedisS
 
 def test_names_that_anybody_may_send_are_counted_together() -> None:
     metrics = Metrics()
-    events = Events(Store(None), metrics)
+    events = WebhookQueue(OptionalRedis(None), metrics)
     for action in ("START_TRAINING", "made up", "made up too"):
         events.put(action, {})
     text = metrics.exposition().decode()
@@ -79,13 +81,13 @@ def test_names_that_anybody_may_send_are_counted_together() -> None:
 
 
 def test_what_cannot_be_kept_is_logged_by_name_and_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
-    assert not Events(Store(None), Metrics()).put("ANNOTATION_CREATED", saved(77))
+    assert not WebhookQueue(OptionalRedis(None), Metrics()).put("ANNOTATION_CREATED", saved(77))
     assert "annotation 77 of task 9" in caplog.text
     assert "secret" not in caplog.text
 
 
 def test_a_line_that_is_too_long_is_logged(
-    events: Events, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    events: WebhookQueue, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis_server.stop()
     taken = [events.put("ANNOTATION_CREATED", saved(number)) for number in range(BACKLOG + 3)]
@@ -97,12 +99,12 @@ def test_stopping_writes_what_is_left_and_logs_what_cannot_be(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    events = Events(Store(redis_server.url), Metrics(), retry_s=0.05)
+    events = WebhookQueue(OptionalRedis(redis_server.url), Metrics(), retry_s=0.05)
     for number in range(5):
         events.put("ANNOTATION_CREATED", saved(number))
     events.stop()
     assert len(Ledger(redis_server.client()).annotations(3)) == 5
-    other = Events(Store(redis_server.url), Metrics(), retry_s=0.05)
+    other = WebhookQueue(OptionalRedis(redis_server.url), Metrics(), retry_s=0.05)
     redis_server.stop()
     other.put("ANNOTATION_CREATED", saved(99))
     other.stop(timeout_s=10)

@@ -11,7 +11,7 @@ import pytest
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
-from tests.backend.web import Web, answers, send
+from tests.backend.http_server import Web, answers, send
 
 
 def jwt(kind: str, lifetime_s: float = 300, serial: int = 0, clock: float = 0) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from tests.backend import recordings
-from tests.backend.bodies import CONFIG
+from tests.backend.predict_bodies import CONFIG
 
 
 def test_recorded_config_is_read_and_has_no_problems() -> None:

@@ -10,7 +10,7 @@ from backend.label_studio import mask_regions
 from backend.label_studio.mask_formats import polygon, rle
 from backend.label_studio.predict_request import PredictRequest
 from tests.backend import recordings
-from tests.backend.bodies import keypoint, predict, rectangle
+from tests.backend.predict_bodies import keypoint, predict, rectangle
 
 
 def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:

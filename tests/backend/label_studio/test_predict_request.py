@@ -8,7 +8,7 @@ from backend.label_studio.predict_request import PredictRequest, Prompt, Request
 from backend.label_studio.prompt_regions import Box
 from model.click import Click
 from tests.backend import recordings
-from tests.backend.bodies import CONFIG, keypoint, predict, rectangle
+from tests.backend.predict_bodies import CONFIG, keypoint, predict, rectangle
 
 
 def prompt_of(body: object) -> Prompt:

@@ -9,7 +9,7 @@ from backend.label_studio import mask_regions, predict_response
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from tests.backend import recordings
-from tests.backend.bodies import CONFIG, keypoint, predict, rectangle
+from tests.backend.predict_bodies import CONFIG, keypoint, predict, rectangle
 
 POLYGONS = CONFIG.replace("BrushLabels", "PolygonLabels").replace('"brush"', '"poly"')
 BOTH = CONFIG.replace(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.operations.bench import CLICKS, compare_rle, measure, photo
-from tests.backend.world import ImageServer, settings_for
+from tests.backend.running_app import ImageServer, settings_for
 
 SDK = Path(__file__).parents[3] / ".venv-labelstudio" / "bin" / "python"
 

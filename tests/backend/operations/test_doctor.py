@@ -9,8 +9,8 @@ from backend.operations.doctor import FAIL, OK, WARN, Finding, examine
 from backend.settings import Settings
 from model.versions import checkpoint, registry
 from model.versions.registry import Registry
-from tests.backend.models import CARD, network
-from tests.object_store import ObjectStore
+from tests.backend.published_models import CARD, network
+from tests.s3_server import ObjectStore
 
 
 def test_newer_packaged_weights_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

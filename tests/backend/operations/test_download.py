@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend.operations.download import DownloadError, download
-from tests.backend.web import Web, answers
+from tests.backend.http_server import Web, answers
 
 BODY = bytes(range(256)) * 12000  # 3 MB: several pieces
 DIGEST = hashlib.sha256(BODY).hexdigest()

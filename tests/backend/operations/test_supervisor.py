@@ -23,7 +23,7 @@ from backend.operations.supervisor import (
     spawn,
     stoppable,
 )
-from tests.processes import alive
+from tests.live_processes import alive
 
 # Starts a grandchild, says its number, and refuses to end.
 STUBBORN = """

@@ -4,19 +4,19 @@ import threading
 
 import pytest
 
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from backend.review import click_log
-from backend.review.click_log import Event, Tracer
-from tests.backend.traces import answered, disk_map, events
+from backend.review.click_log import ClickEvent, ClickLog
+from tests.backend.click_events import answered, disk_map, events
 
 
 @pytest.fixture
 def store(redis_server):
-    return Store(redis_server.url)
+    return OptionalRedis(redis_server.url)
 
 
 def test_events_come_back_in_order(store):
-    tracer = Tracer(store, days=90)
+    tracer = ClickLog(store, days=90)
     for ids in (("a",), ("a", "b-"), ("a", "c")):
         tracer.record(answered(*ids))
     store.flush()
@@ -33,11 +33,11 @@ def test_events_come_back_in_order(store):
 
 def test_json_keeps_everything():
     event = events(("a", "b-"), earlier=("x",))[0]
-    assert Event.from_json(event.to_json()) == event
+    assert ClickEvent.from_json(event.to_json()) == event
 
 
 def test_entries_of_other_versions_are_left_out(store):
-    tracer = Tracer(store, days=90)
+    tracer = ClickLog(store, days=90)
     store.client().xadd("clickmask:trace:3", {"e": '{"time": 1}'})
     store.client().xadd("clickmask:trace:3", {"other": "x"})
     tracer.record(answered("a"))
@@ -51,14 +51,14 @@ def test_nothing_is_measured_in_the_thread_of_the_click(store):
     def before():
         seen.append(threading.current_thread())
 
-    Tracer(store, days=90).record(answered("a", before=before))
+    ClickLog(store, days=90).record(answered("a", before=before))
     store.flush()
     assert seen
     assert seen[0] is not threading.current_thread()
 
 
 def test_without_redis_only_traces_are_lost(redis_server, store):
-    tracer = Tracer(store, days=90)
+    tracer = ClickLog(store, days=90)
     redis_server.stop()
     tracer.record(answered("a"))
     store.flush()
@@ -70,17 +70,17 @@ def test_without_redis_only_traces_are_lost(redis_server, store):
 
 
 def test_no_redis_at_all_and_switched_off(store):
-    absent = Tracer(Store(None), days=90)
+    absent = ClickLog(OptionalRedis(None), days=90)
     absent.record(answered("a"))
     assert list(absent.read(3)) == []
-    Tracer(store, days=0).record(answered("a"))
-    Tracer(store, days=90).record(answered("a", project=None))
+    ClickLog(store, days=0).record(answered("a"))
+    ClickLog(store, days=90).record(answered("a", project=None))
     store.flush()
     assert store.client().keys("clickmask:trace:*") == []
 
 
 def test_a_measure_that_fails_costs_one_event(store, caplog):
-    tracer = Tracer(store, days=90)
+    tracer = ClickLog(store, days=90)
 
     def broken():
         raise RuntimeError("no such map")
@@ -94,7 +94,7 @@ def test_a_measure_that_fails_costs_one_event(store, caplog):
 
 def test_length_is_bounded(store, monkeypatch):
     monkeypatch.setattr(click_log, "MAX_EVENTS", 150)
-    tracer = Tracer(store, days=90)
+    tracer = ClickLog(store, days=90)
     for _ in range(600):
         tracer.record(answered("a"))
         store.flush()
@@ -105,7 +105,7 @@ def test_length_is_bounded(store, monkeypatch):
 def test_old_events_are_forgotten(store):
     for number in range(400):
         store.client().xadd("clickmask:trace:3", {"e": "old"}, id=f"{number + 1}-0")
-    tracer = Tracer(store, days=1)
+    tracer = ClickLog(store, days=1)
     tracer.record(answered("a"))
     store.flush()
     assert store.client().xlen("clickmask:trace:3") <= 101
@@ -114,7 +114,7 @@ def test_old_events_are_forgotten(store):
 
 def test_reading_goes_on_page_by_page(store, monkeypatch):
     monkeypatch.setattr(click_log, "PAGE", 7)
-    tracer = Tracer(store, days=90)
+    tracer = ClickLog(store, days=90)
     for number in range(20):
         tracer.record(answered("a", task=number))
         store.flush()

@@ -5,7 +5,7 @@ import pytest
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.mask_regions import accepted, objects
 from backend.review.object_history import abandoned, join, traced
-from tests.backend.traces import SIDE, disk_map, events
+from tests.backend.click_events import SIDE, disk_map, events
 
 
 def regions(mask, prompts=None, label="Cat", origin="prediction"):

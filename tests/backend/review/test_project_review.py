@@ -6,13 +6,13 @@ import json
 import pytest
 
 from backend.label_studio.client import LabelStudio
-from backend.redis_store import Store
-from backend.review.click_log import FIELD, Tracer
-from backend.review.project_review import COLUMN, TAB, Review, distribution, published, tasks_of
+from backend.redis_store import OptionalRedis
+from backend.review.click_log import FIELD, ClickLog
+from backend.review.project_review import COLUMN, TAB, ProjectReview, distribution, published, tasks_of
 from backend.settings import Settings
 from fine_tune.quality.network import WEIGHTS
 from tests.backend.review.test_ranking import annotation, doubtful, result, sure
-from tests.backend.review_studio import Studio
+from tests.backend.reviewed_studio import Studio
 
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
 
@@ -34,7 +34,7 @@ def studio():
 
 @pytest.fixture
 def store(redis_server):
-    store = Store(redis_server.url)
+    store = OptionalRedis(redis_server.url)
     for event in [*sure([("a",), ("a", "b")]), *doubtful([("c",), ("c", "d")], task=8)]:
         store.client().xadd("clickmask:trace:3", {FIELD: event.to_json()})
     return store
@@ -43,7 +43,7 @@ def store(redis_server):
 @pytest.fixture
 def review(studio, store, tmp_path):
     settings = Settings(label_studio_url=studio.web.url, label_studio_api_key="a" * 40)
-    return Review(LabelStudio(settings), Tracer(store, 90), tmp_path, 3)
+    return ProjectReview(LabelStudio(settings), ClickLog(store, 90), tmp_path, 3)
 
 
 def test_ranking_only_reads(review, studio, store):

@@ -8,8 +8,8 @@ from backend.label_studio.mask_formats import rle
 from backend.review.ranking import finished, rank, reviewed
 from fine_tune.quality.network import QualityModel
 from fine_tune.quality.training import fit
-from tests.backend.traces import SIDE, disk_map, events
-from tests.fine_tune.quality.acts import effect, records
+from tests.backend.click_events import SIDE, disk_map, events
+from tests.fine_tune.quality.simulated_steps import effect, records
 
 
 @pytest.fixture(scope="module")

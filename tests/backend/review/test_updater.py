@@ -3,13 +3,13 @@
 import pytest
 
 from backend.review.project_review import COLUMN
-from backend.review.updater import Refresh
+from backend.review.updater import ReviewUpdater
 from tests.backend.review.test_project_review import annotation, pytestmark, result, review, store, studio  # noqa: F401
 
 
 @pytest.fixture
 def refresh(store, review):  # noqa: F811
-    refresh = Refresh(store, lambda project: review)
+    refresh = ReviewUpdater(store, lambda project: review)
     yield refresh
     refresh.stop()
 

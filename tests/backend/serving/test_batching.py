@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from backend.serving.batching import Flipped, Gathered
+from backend.serving.batching import BatchingEngine, FlipTTA
 
 
 class Adder:
@@ -32,7 +32,7 @@ def inputs(value: int, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return np.full((count, 4, 4, 3), value, np.uint8), np.full((count, 3, 4, 4), 0.5, np.float32)
 
 
-def start(engine: Gathered, values: list[int], results: dict[int, object]) -> list[threading.Thread]:
+def start(engine: BatchingEngine, values: list[int], results: dict[int, object]) -> list[threading.Thread]:
     def ask(value: int) -> None:
         try:
             results[value] = engine.run(*inputs(value))
@@ -48,7 +48,7 @@ def start(engine: Gathered, values: list[int], results: dict[int, object]) -> li
 def gather(limit: int, values: list[int]) -> tuple[Adder, dict[int, object]]:
     """Let requests pile up behind a first one, then all go."""
     adder = Adder()
-    engine, results = Gathered(adder, limit), {}
+    engine, results = BatchingEngine(adder, limit), {}
     adder.gate.clear()
     threads = start(engine, [100], results)
     while not adder.passes:
@@ -90,7 +90,7 @@ def test_an_error_reaches_those_of_its_pass_and_nobody_else() -> None:
 
 def test_a_request_larger_than_the_limit_runs_alone() -> None:
     adder = Adder()
-    assert Gathered(adder, 2).run(*inputs(1, count=5)).shape == (5, 4, 4)
+    assert BatchingEngine(adder, 2).run(*inputs(1, count=5)).shape == (5, 4, 4)
     assert adder.passes == [5]
 
 
@@ -105,19 +105,19 @@ def test_flipping_averages_with_the_mirror_image() -> None:
 
     guide = np.zeros((1, 3, 4, 4), np.float32)
     guide[0, 0, :, 1] = 0.5
-    result = Flipped(Left()).run(np.zeros((1, 4, 4, 3), np.uint8), guide)
+    result = FlipTTA(Left()).run(np.zeros((1, 4, 4, 3), np.uint8), guide)
     np.testing.assert_allclose(result[0, 0], [0.5, 0.5, 0, 0.5])
 
 
 def test_size_and_device_are_the_engines() -> None:
-    engine = Gathered(Flipped(Adder()), 1)
+    engine = BatchingEngine(FlipTTA(Adder()), 1)
     assert (engine.size, engine.device) == (4, "test")
 
 
 @pytest.mark.parametrize("limit", [1, 16])
 def test_many_threads(limit: int) -> None:
     adder, results = Adder(), {}
-    threads = start(Gathered(adder, limit), list(range(50)), results)
+    threads = start(BatchingEngine(adder, limit), list(range(50)), results)
     for thread in threads:
         thread.join(30)
     for value in range(50):

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.serving.model_pool import NotReady, Served, Serving, load
+from backend.serving.model_pool import LoadedModel, ModelPool, NotReady, load
 from backend.settings import Settings
 from model.click import Click
 from model.inference.domain import Domain, describe
 from model.versions.registry import Registry, Version
-from tests.backend.models import CARD, add, network
+from tests.backend.published_models import CARD, add, network
 from tests.model.inference.test_domain import dots, stripes
 
 
@@ -22,12 +22,14 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def start(registry: Registry) -> Iterator[Callable[..., Serving]]:
-    started: list[Serving] = []
+def start(registry: Registry) -> Iterator[Callable[..., ModelPool]]:
+    started: list[ModelPool] = []
     settings = Settings(home=registry.root.parent, device="cpu", threads=1)
 
-    def run(loader: Callable[[Version], Served] = lambda v: load(v, settings), limit: int = 3) -> Serving:
-        serving = Serving(registry, loader, limit)
+    def run(
+        loader: Callable[[Version], LoadedModel] = lambda v: load(v, settings), limit: int = 3
+    ) -> ModelPool:
+        serving = ModelPool(registry, loader, limit)
         serving.start()
         started.append(serving)
         return serving
@@ -44,7 +46,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_the_base_model_serves_every_project(registry: Registry, start: Callable[..., Serving]) -> None:
+def test_the_base_model_serves_every_project(registry: Registry, start: Callable[..., ModelPool]) -> None:
     version = add(registry)
     serving = start()
     served = serving.take(7, 60)
@@ -55,13 +57,13 @@ def test_the_base_model_serves_every_project(registry: Registry, start: Callable
 
 
 def test_the_version_is_known_while_the_model_loads(
-    registry: Registry, start: Callable[..., Serving]
+    registry: Registry, start: Callable[..., ModelPool]
 ) -> None:
     version, release = add(registry), threading.Event()
 
-    def slow(version: Version) -> Served:
+    def slow(version: Version) -> LoadedModel:
         release.wait(60)
-        return Served(version.name, "test", None)  # type: ignore[arg-type]
+        return LoadedModel(version.name, "test", None)  # type: ignore[arg-type]
 
     serving = start(slow)
     assert serving.version_of(7) == version.name
@@ -71,7 +73,7 @@ def test_the_version_is_known_while_the_model_loads(
     assert serving.take(7, 60).version == version.name
 
 
-def test_a_projects_own_line_comes_before_base(registry: Registry, start: Callable[..., Serving]) -> None:
+def test_a_projects_own_line_comes_before_base(registry: Registry, start: Callable[..., ModelPool]) -> None:
     base, own = add(registry), add(registry, "project-7", seed=1)
     add(registry, "project-8", seed=2, promote=False)
     serving = start()
@@ -81,7 +83,7 @@ def test_a_projects_own_line_comes_before_base(registry: Registry, start: Callab
 
 
 def test_a_promotion_is_picked_up_and_the_old_model_stays_usable(
-    registry: Registry, start: Callable[..., Serving]
+    registry: Registry, start: Callable[..., ModelPool]
 ) -> None:
     first = add(registry)
     serving = start()
@@ -96,7 +98,7 @@ def test_a_promotion_is_picked_up_and_the_old_model_stays_usable(
 
 
 def test_a_corrupt_version_does_not_replace_a_good_one(
-    registry: Registry, start: Callable[..., Serving]
+    registry: Registry, start: Callable[..., ModelPool]
 ) -> None:
     good = add(registry)
     serving = start()
@@ -112,7 +114,7 @@ def test_a_corrupt_version_does_not_replace_a_good_one(
 
 
 def test_a_cold_start_with_a_corrupt_version_takes_an_earlier_one(
-    registry: Registry, start: Callable[..., Serving]
+    registry: Registry, start: Callable[..., ModelPool]
 ) -> None:
     good, bad = add(registry), add(registry, seed=1)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
@@ -122,7 +124,7 @@ def test_a_cold_start_with_a_corrupt_version_takes_an_earlier_one(
 
 
 def test_a_project_whose_model_is_corrupt_is_served_by_base(
-    registry: Registry, start: Callable[..., Serving]
+    registry: Registry, start: Callable[..., ModelPool]
 ) -> None:
     base, bad = add(registry), add(registry, "project-7", seed=1)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
@@ -131,7 +133,7 @@ def test_a_project_whose_model_is_corrupt_is_served_by_base(
     assert bad.name in serving.problems()["project-7"]
 
 
-def test_nothing_but_corrupt_weights_says_so(registry: Registry, start: Callable[..., Serving]) -> None:
+def test_nothing_but_corrupt_weights_says_so(registry: Registry, start: Callable[..., ModelPool]) -> None:
     bad = add(registry)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     serving = start()
@@ -141,14 +143,14 @@ def test_nothing_but_corrupt_weights_says_so(registry: Registry, start: Callable
 
 
 def test_only_so_many_models_stay_loaded_and_base_always_does(
-    registry: Registry, start: Callable[..., Serving]
+    registry: Registry, start: Callable[..., ModelPool]
 ) -> None:
     add(registry)
     for project in (1, 2, 3):
         add(registry, f"project-{project}", seed=project)
     changes: list[tuple[str, bool]] = []
     settings = Settings(home=registry.root.parent, device="cpu", threads=1)
-    serving = Serving(
+    serving = ModelPool(
         registry, lambda v: load(v, settings), 2, lambda version, _, loaded: changes.append((version, loaded))
     )
     serving.start()

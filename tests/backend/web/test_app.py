@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from model.versions.registry import Registry
-from tests.backend.bodies import CONFIG, ONE, click, keypoint
-from tests.backend.models import add
+from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint
+from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, backend_of, regions, running, settings_for
+from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
 
 
 def test_health_setup_and_versions(client: FlaskClient, settings: Settings) -> None:
@@ -98,7 +98,7 @@ def test_nothing_to_answer_is_an_empty_result(client: FlaskClient) -> None:
 
 
 def test_a_box_is_a_prompt(client: FlaskClient) -> None:
-    from tests.backend.bodies import rectangle
+    from tests.backend.predict_bodies import rectangle
 
     (region,) = regions(client, click(rectangle("r1", 20, 20, 40, 50)))
     assert region["value"]["brushlabels"] == ["Cat"]

@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.backend.bodies import CONFIG, ONE, click, keypoint
-from tests.backend.world import ImageServer, backend_of, png, regions, running, settings_for
+from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint
+from tests.backend.running_app import ImageServer, backend_of, png, regions, running, settings_for
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from flask import Flask
 from backend.label_studio.mask_formats import rle
 from tests.backend import recordings
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, regions, running, settings_for
+from tests.backend.running_app import ImageServer, regions, running, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_recorded_webhooks_reach_the_ledger(
     images: ImageServer, tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer
 ) -> None:
     from fine_tune.project.ledger import Ledger
-    from tests.backend.world import backend_of
+    from tests.backend.running_app import backend_of
 
     home = tmp_path_factory.mktemp("home")
     with running(settings_for(home, images, redis_url=redis_server.url), wait=False) as app:

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import torch
 
-from backend.clicks.map_cache import Sessions
-from tests.backend.bodies import keypoint, predict
+from backend.clicks.map_cache import MapCache
+from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.redis_server import RedisServer
-from tests.backend.world import ImageServer, backend_of, running, settings_for
+from tests.backend.running_app import ImageServer, backend_of, running, settings_for
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,7 +26,7 @@ FRESH = """
 import json, sys
 from pathlib import Path
 from backend.settings import Settings
-from tests.backend.world import running
+from tests.backend.running_app import running
 home, url, redis = sys.argv[1:4]
 settings = Settings(home=Path(home), label_studio_url=url, redis_url=redis or None, device="cpu", threads=1)
 with running(settings) as app:
@@ -148,5 +148,5 @@ def test_forgetting_everything_after_each_click_changes_nothing(
 ) -> None:
     bodies = STORIES["b", 1]
     warm = alone(home, images, bodies)
-    monkeypatch.setattr(Sessions, "get", lambda *_: None)
+    monkeypatch.setattr(MapCache, "get", lambda *_: None)
     assert alone(home, images, bodies) == warm

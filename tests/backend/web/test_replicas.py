@@ -11,13 +11,13 @@ import pytest
 from flask import Flask
 
 from backend import assembly
-from backend.serving.model_pool import Served, load
+from backend.serving.model_pool import LoadedModel, load
 from backend.settings import Settings
 from model.versions.registry import Registry, Version
-from tests.backend.bodies import keypoint, predict
-from tests.backend.models import add
-from tests.backend.world import ImageServer, running, settings_for
-from tests.object_store import ObjectStore
+from tests.backend.predict_bodies import keypoint, predict
+from tests.backend.published_models import add
+from tests.backend.running_app import ImageServer, running, settings_for
+from tests.s3_server import ObjectStore
 
 Answer = tuple[str, list[int]]  # the version that is named, and the mask
 BODY = predict(keypoint("k1", 30, 40))
@@ -32,7 +32,7 @@ class Replicas:
         self.gate.set()
         late = dataclasses.replace(settings)
 
-        def delayed(version: Version, settings: Settings) -> Served:
+        def delayed(version: Version, settings: Settings) -> LoadedModel:
             if settings is late:
                 self.begun.set()
                 self.gate.wait(60)

@@ -18,8 +18,8 @@ import requests
 
 from backend.settings import Settings
 from backend.web.server import options
-from tests.backend.bodies import keypoint, predict
-from tests.backend.world import ImageServer, settings_for
+from tests.backend.predict_bodies import keypoint, predict
+from tests.backend.running_app import ImageServer, settings_for
 
 ROOT = Path(__file__).parents[3]
 RUN = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fine_tune.data.bundle import Item, pack, read
-from tests.fine_tune.sets import write_set
+from tests.fine_tune.mask_sets import write_set
 
 
 def test_a_bundle_holds_the_train_part_of_every_set(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 
 from fine_tune.data.bundle import pack, read
 from fine_tune.data.object_sampler import MIN_AREA, ObjectSampler, augment, paste
-from tests.fine_tune.sets import write_set
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.mask_sets import write_set
+from tests.fine_tune.shape_scenes import shape_scene
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fine_tune.data.project_samples import MAX_SIDE, Example, Samples, is_held_out
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_scenes import shape_scene
 
 
 def example(name: str, seed: int = 0) -> Example:

@@ -20,7 +20,7 @@ from model.inference.domain import Domain
 from model.versions import checkpoint
 from model.versions.registry import Registry
 from tests.backend.redis_server import RedisServer
-from tests.fine_tune.projects import Shapes, base
+from tests.fine_tune.shape_project import Shapes, base
 
 PROJECT, LINE, COUNT = 5, "project-5", 30
 

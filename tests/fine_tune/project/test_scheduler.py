@@ -7,14 +7,13 @@ import pytest
 from rq.job import Job
 
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.lock import turn
-from fine_tune.project.scheduler import Policy, Trigger
+from fine_tune.project.scheduler import Policy, Scheduler
 from tests.backend.redis_server import RedisServer
 
 
 @pytest.fixture
-def trigger(redis_server: RedisServer) -> Iterator[Trigger]:
-    yield Trigger(redis_server.client(), Policy(new=3, pause_s=600))
+def trigger(redis_server: RedisServer) -> Iterator[Scheduler]:
+    yield Scheduler(redis_server.client(), Policy(new=3, pause_s=600))
 
 
 def created(number: int, **fields: object) -> dict:
@@ -27,13 +26,13 @@ def created(number: int, **fields: object) -> dict:
     return {"annotation": {**annotation, **fields}, "project": {"id": 3}}
 
 
-def arrive(server: RedisServer, trigger: Trigger, number: int, **fields: object) -> Job | None:
+def arrive(server: RedisServer, trigger: Scheduler, number: int, **fields: object) -> Job | None:
     body = created(number, **fields)
     Ledger(server.client()).record("ANNOTATION_CREATED", body)
     return trigger.consider("ANNOTATION_CREATED", body)
 
 
-def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger: Trigger):
+def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger: Scheduler):
     assert arrive(redis_server, trigger, 1) is None
     assert arrive(redis_server, trigger, 2) is None
     assert arrive(redis_server, trigger, 2) is None, "the same event again is no other annotation"
@@ -47,7 +46,7 @@ def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger
     assert first.args == [3] or first.args == (3,)
 
 
-def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Trigger):
+def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Scheduler):
     for number in (1, 2):
         arrive(redis_server, trigger, number)
     ledger = Ledger(redis_server.client())
@@ -56,7 +55,7 @@ def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Trig
     assert ledger.fresh(3, "submitted") == {3}
 
 
-def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, trigger: Trigger):
+def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, trigger: Scheduler):
     trigger.mark_end(3)
     for number in (1, 2, 3):
         job = arrive(redis_server, trigger, number)
@@ -71,7 +70,7 @@ def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, tri
 @pytest.mark.parametrize(("tries", "pause"), [(2, 600), (3, 1200), (7, 2400), (3000, 86400)])
 def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
     redis_server: RedisServer,
-    trigger: Trigger,
+    trigger: Scheduler,
     tries: int,
     pause: int,
 ):
@@ -91,7 +90,7 @@ def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
 
 def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
     redis_server: RedisServer,
-    trigger: Trigger,
+    trigger: Scheduler,
 ):
     with turn(redis_server.client(), 3):
         for number in (1, 2, 3):
@@ -109,7 +108,7 @@ def test_triggers_at_once_make_one_job(redis_server: RedisServer):
     barrier, found = threading.Barrier(8), []
 
     def ask() -> None:
-        own = Trigger(redis_server.client())
+        own = Scheduler(redis_server.client())
         barrier.wait()
         found.append(own.request(3, "test").id)
 
@@ -122,18 +121,18 @@ def test_triggers_at_once_make_one_job(redis_server: RedisServer):
     assert len(set(found)) == 1
 
 
-def test_projects_do_not_wait_for_each_other(trigger: Trigger):
+def test_projects_do_not_wait_for_each_other(trigger: Scheduler):
     assert trigger.request(3, "test").id != trigger.request(4, "test").id
 
 
-def test_force_reaches_the_job_that_waits(trigger: Trigger):
+def test_force_reaches_the_job_that_waits(trigger: Scheduler):
     job = trigger.request(3, "test")
     trigger.request(3, "test", force=True)
     again = trigger.job(job.id)
     assert again is not None and again.kwargs == {"force": True}
 
 
-def test_a_waiting_job_is_cancelled_and_makes_room(trigger: Trigger):
+def test_a_waiting_job_is_cancelled_and_makes_room(trigger: Scheduler):
     job = trigger.request(3, "test")
     assert trigger.cancel(job.id) == "cancelled"
     assert trigger.queue.get_job_ids() == []
@@ -142,7 +141,7 @@ def test_a_waiting_job_is_cancelled_and_makes_room(trigger: Trigger):
         trigger.cancel(job.id)
 
 
-def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(trigger: Trigger):
+def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(trigger: Scheduler):
     job = trigger.request(3, "test")
     trigger.queue.remove(job.id)  # as a worker takes it, which sets the status some time later
     assert trigger.cancel(job.id) == "cancelled"
@@ -150,5 +149,5 @@ def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(trigger: Trigge
 
 
 @pytest.mark.parametrize("body", [{}, {"project": None}, {"project": {"id": True}}])
-def test_bodies_without_a_project_start_nothing(trigger: Trigger, body: dict):
+def test_bodies_without_a_project_start_nothing(trigger: Scheduler, body: dict):
     assert trigger.consider("START_TRAINING", body) is None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fine_tune.quality.features import STEP_NAMES, WHOLE_NAMES, step_rows, whole_row
 from fine_tune.quality.steps import Effect, Step
-from tests.fine_tune.quality.acts import steps
+from tests.fine_tune.quality.simulated_steps import steps
 
 share = st.floats(0, 1)
 anything = st.builds(
@@ -33,7 +33,7 @@ anything = st.builds(
         sure=share,
         tenth=share,
         stable=share,
-        solid=share,
+        solidity=share,
         around=share,
     ),
 )

@@ -15,7 +15,7 @@ from fine_tune.quality.dataset import drawn, listed, pick
 from fine_tune.quality.network import card
 from model.networks import build
 from model.versions import checkpoint
-from tests.fine_tune.quality.acts import records, subject
+from tests.fine_tune.quality.simulated_steps import records, subject
 
 
 @pytest.fixture(scope="module")

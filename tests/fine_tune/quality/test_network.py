@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from fine_tune.quality.corpus import Record
 from fine_tune.quality.network import QualityModel, Trace, card
 from fine_tune.quality.training import fit
-from tests.fine_tune.quality.acts import records, steps
+from tests.fine_tune.quality.simulated_steps import records, steps
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ report = pytest.importorskip("fine_tune.quality.report", reason="the report need
 
 from fine_tune.quality.document import by_kind, composition, draw, table  # noqa: E402
 from fine_tune.quality.training import fit  # noqa: E402
-from tests.fine_tune.quality.acts import records  # noqa: E402
+from tests.fine_tune.quality.simulated_steps import records  # noqa: E402
 
 IOUS = np.array([0.5, 0.6, 0.95, 0.9, 0.97, 0.96, 0.91, 0.92, 0.93, 0.94])
 

@@ -6,7 +6,7 @@ import pytest
 from fine_tune.quality.annotators import SEEN, UNSEEN, Annotator, Kind
 from fine_tune.quality.simulated_annotation import Subject, annotate, prefixes
 from model.inference.predictor import Predictor
-from tests.fine_tune.quality.acts import ColourEngine, subject
+from tests.fine_tune.quality.simulated_steps import ColourEngine, subject
 
 
 @pytest.fixture(scope="module")

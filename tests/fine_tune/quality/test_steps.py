@@ -70,7 +70,7 @@ def test_how_sure_the_model_is_inside_and_around():
     effect = measure(None, values, [Click(20, 25)])
     assert effect.sure == pytest.approx((0.8 * 255 + 0.2 * 150) / 255)
     assert effect.tenth == pytest.approx(150 / 255)
-    assert effect.stable == pytest.approx(320 / 480)  # 0.75 and more, of 0.25 and more
+    assert effect.stability_score == pytest.approx(320 / 480)  # 0.75 and more, of 0.25 and more
     assert 0 < effect.around < 100 / 255
     assert measure(None, square(40, 10, 30), [Click(20, 25)]).around == 0
 
@@ -105,4 +105,10 @@ def test_an_empty_answer_has_measures():
     nothing = np.zeros((10, 10), np.uint8)
     effect = measure(nothing, nothing, [])
     assert (effect.area, effect.change, effect.parts, effect.expected) == (0, 0, 0, 0)
-    assert (effect.sure, effect.tenth, effect.stable, effect.solid, effect.around) == (0, 0, 0, 0, 0)
+    assert (effect.sure, effect.tenth, effect.stability_score, effect.solidity, effect.around) == (
+        0,
+        0,
+        0,
+        0,
+        0,
+    )

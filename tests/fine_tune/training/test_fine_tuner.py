@@ -8,9 +8,9 @@ import torch
 
 from fine_tune.data.object_sampler import Scene
 from fine_tune.training import fine_tuner
-from fine_tune.training.fine_tuner import Effort, Tuner, mixed, tune
-from tests.fine_tune.projects import network
-from tests.fine_tune.shapes import shape_scene
+from fine_tune.training.fine_tuner import Effort, Tuner, interpolate_weights, tune
+from tests.fine_tune.shape_project import network
+from tests.fine_tune.shape_scenes import shape_scene
 
 EFFORT = Effort(steps=2, batch=4, accelerator="cpu")
 
@@ -107,7 +107,7 @@ def test_mixing_goes_from_the_base_to_the_tuned_network():
         for value in tuned.parameters():
             value.add_(1.0)
     for share in (0.0, 0.3, 1.0):
-        middle = mixed(base, tuned, share)
+        middle = interpolate_weights(base, tuned, share)
         for a, b in zip(base.parameters(), middle.parameters(), strict=True):
             assert torch.allclose(b - a, torch.full_like(a, share), atol=1e-5)
 

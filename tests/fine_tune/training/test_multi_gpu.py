@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from fine_tune.training.multi_gpu import spread
-from tests.processes import alive
+from tests.live_processes import alive
 
 
 def meet() -> Iterator[list[int]]:

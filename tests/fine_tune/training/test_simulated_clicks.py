@@ -6,7 +6,7 @@ import pytest
 
 from fine_tune.training import simulated_clicks
 from fine_tune.training.simulated_clicks import Annotation, answer, begin, step
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_scenes import shape_scene
 
 
 def fresh(seed: int = 0) -> tuple[Annotation, np.random.Generator]:

@@ -16,7 +16,7 @@ from fine_tune.training.trainer import Trainer, parameter_groups
 from model.engines.engine import TorchEngine
 from model.inference.predictor import Predictor
 from model.networks import build
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_scenes import shape_scene
 
 RECIPE = Recipe(steps=100, batch=4, sizes=(96,), rate=2e-3, backbone_share=1.0, ema=0.9, warmup=2)
 

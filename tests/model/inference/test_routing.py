@@ -5,7 +5,7 @@ from model.click import Click
 from model.engines.engine import TorchEngine
 from model.inference.domain import Domain, describe
 from model.inference.predictor import Predictor, Request
-from model.inference.routing import Specialist, assemble
+from model.inference.routing import RoutingPredictor, assemble
 from model.networks import build
 from tests.model.inference.test_domain import dots, stripes
 
@@ -26,7 +26,7 @@ def test_each_image_is_answered_by_the_one_that_knows_it():
     domain = Domain.of([describe(dots(seed)) for seed in range(8)])
     own, general = loaded(0, domain=domain.as_json()), loaded(1)
     specialist = made(own, general)
-    assert isinstance(specialist, Specialist)
+    assert isinstance(specialist, RoutingPredictor)
     mine, foreign = dots(50), stripes(50)
     requests = [Request(image, CLICKS) for image in (foreign, mine, foreign)]
     answers = specialist.predict_many(requests)

@@ -24,7 +24,7 @@ def test_a_point_drawn_in_the_image_is_found_where_to_input_says(seed):
     yy, xx = np.mgrid[:height, :width].astype(np.float32) + 0.5
     previous = np.zeros((height, width), np.uint8)
     previous[height // 4 : height // 2, width // 3 : width // 2] = 255
-    window = zoom.around(previous, [Click(width / 2, height / 2)], 256, rng.uniform(1.0, 2.5))
+    window = zoom.target_crop(previous, [Click(width / 2, height / 2)], 256, rng.uniform(1.0, 2.5))
     x, y = rng.uniform(width / 3, width / 2), rng.uniform(height / 4, height / 2)
     spot = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * 12.0**2))
     shown = window.crop(spot)
@@ -78,16 +78,16 @@ def test_padding_outside_the_image_has_the_given_colour():
 def test_around_holds_object_and_clicks_and_keeps_a_smallest_side():
     previous = np.zeros((1000, 1000), np.uint8)
     previous[500:520, 500:520] = 200
-    window = zoom.around(previous, [Click(510.0, 510.0)], 300)
+    window = zoom.target_crop(previous, [Click(510.0, 510.0)], 300)
     assert window.side == 38  # no more than eightfold magnification
-    window = zoom.around(previous, [Click(510.0, 510.0), Click(900.0, 510.0)], 300)
+    window = zoom.target_crop(previous, [Click(510.0, 510.0), Click(900.0, 510.0)], 300)
     mapped = window.to_input(Click(900.0, 510.0))
     assert 0 < mapped.x < 300
     assert 0 < mapped.y < 300
 
 
 def test_around_nothing_is_the_whole_image():
-    assert zoom.around(np.zeros((60, 80), np.uint8), [Click(1, 1)], 64) == zoom.whole((60, 80), 64)
+    assert zoom.target_crop(np.zeros((60, 80), np.uint8), [Click(1, 1)], 64) == zoom.whole((60, 80), 64)
 
 
 def test_object_box_ends_are_exclusive():
@@ -101,7 +101,7 @@ def test_closer_holds_change_and_click_in_a_smaller_window():
     before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
     after = before.copy()
     after[100:130, 200:240] = 200
-    window = zoom.closer(before, after, Click(255.0, 110.0), seen)
+    window = zoom.focus_crop(before, after, Click(255.0, 110.0), seen)
     assert (window.height, window.width, window.size) == (400, 600, 256)
     assert window.side == 90  # a quarter of the window before: the change itself would be less
     assert window.x0 <= 200
@@ -114,11 +114,11 @@ def test_closer_is_nothing_where_it_would_show_hardly_less():
     before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
     after = before.copy()
     after[100:300, 200:300] = 200
-    assert zoom.closer(before, after, Click(210.0, 110.0), seen) is None
-    assert zoom.closer(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 72, 400, 600, 384)) is None
+    assert zoom.focus_crop(before, after, Click(210.0, 110.0), seen) is None
+    assert zoom.focus_crop(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 72, 400, 600, 384)) is None
 
 
 def test_closer_without_a_change_looks_at_the_click():
     before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
-    window = zoom.closer(before, before, Click(250.0, 200.0), seen)
+    window = zoom.focus_crop(before, before, Click(250.0, 200.0), seen)
     assert (window.x0 + window.side / 2, window.y0 + window.side / 2) == (250, 200)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.networks import build
-from tests.model.official import weights_of
+from tests.model.official_checkpoints import weights_of
 
 PUBLISHED = {  # millions of parameters and MiB of the published files
     "hrnet18s-ocr": (4.22, 16.5),

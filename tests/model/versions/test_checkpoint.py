@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from model.networks import NETWORKS
 from model.versions import checkpoint
 from model.versions.checkpoint import CheckpointError
-from tests.model.tiny import CARD, Tiny, network
+from tests.model.tiny_network import CARD, Tiny, network
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +201,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from model.versions import checkpoint
-from tests.model.tiny import CARD, install, network
+from tests.model.tiny_network import CARD, install, network
 install()
 net, number = network(), 0
 print("ready", flush=True)

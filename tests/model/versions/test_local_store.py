@@ -14,7 +14,7 @@ import torch
 
 from model.versions import checkpoint, local_store
 from model.versions.registry import Registry, RegistryError
-from tests.model.tiny import CARD, network
+from tests.model.tiny_network import CARD, network
 
 
 def test_prune_sweeps_up_after_killed_writers(store: Registry, net: torch.nn.Module) -> None:
@@ -77,7 +77,7 @@ ADDER = """
 import sys
 from pathlib import Path
 from model.versions.registry import Registry
-from tests.model.tiny import CARD, install, network
+from tests.model.tiny_network import CARD, install, network
 install()
 store, net = Registry(Path(sys.argv[1])), network(int(sys.argv[2]))
 print("ready", flush=True)

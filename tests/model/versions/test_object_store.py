@@ -12,8 +12,8 @@ import torch
 from model.versions import checkpoint
 from model.versions.object_store import Mirror, StoreError
 from model.versions.registry import Registry, RegistryError
-from tests.model.tiny import CARD, network
-from tests.object_store import ObjectStore
+from tests.model.tiny_network import CARD, network
+from tests.s3_server import ObjectStore
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from model.versions import checkpoint, registry
 from model.versions.checkpoint import CheckpointError
 from model.versions.registry import Registry, RegistryError
-from tests.model.tiny import CARD, network
+from tests.model.tiny_network import CARD, network
 
 
 def test_versions_are_numbered_and_named_by_their_weights(store: Registry, net: torch.nn.Module) -> None:

@@ -15,7 +15,16 @@ from model.inference.click_maps import encode
 from model.networks import build
 from model.versions import ritm_import
 from model.versions.checkpoint import CheckpointError
-from tests.model.official import DEEPLAB, HRNET, ITERATIVE, config, fill, parity, weights_of, write
+from tests.model.official_checkpoints import (
+    DEEPLAB,
+    HRNET,
+    ITERATIVE,
+    config,
+    fill,
+    parity,
+    weights_of,
+    write,
+)
 
 
 def guide_of(points: np.ndarray, height: int, width: int, encoding: dict[str, Any]) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from backend.cli.model.bench import command
-from tests.backend.world import ImageServer, settings_for
+from tests.backend.running_app import ImageServer, settings_for
 
 
 @pytest.fixture(scope="module")

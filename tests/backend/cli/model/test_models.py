@@ -15,8 +15,8 @@ from backend.cli.model.models import command
 from model.networks import build
 from model.versions import checkpoint
 from model.versions.registry import Registry
-from tests.backend.web import Web, answers
-from tests.model.official import HRNET, ITERATIVE, config, weights_of, write
+from tests.backend.http_server import Web, answers
+from tests.model.official_checkpoints import HRNET, ITERATIVE, config, weights_of, write
 
 SETTINGS = config(HRNET, width=18, ocr_width=48, small=True, **ITERATIVE)
 

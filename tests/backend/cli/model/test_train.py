@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from backend.cli.model.train import command
 from model.networks import build
 from model.versions import checkpoint
-from tests.fine_tune.sets import write_set
+from tests.fine_tune.mask_sets import write_set
 
 SHORT = ["--batch", "2", "--sizes", "64", "--accelerator", "cpu"]
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 from backend.cli import main
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import Policy, Trigger
+from fine_tune.project.scheduler import Policy, Scheduler
 from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
-from tests.backend.web import Web
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_sync_finds_what_the_webhooks_missed(project: Web, redis_server: RedisSe
         "accepted": 3,
         "new since the last job": 3,
     }
-    assert Trigger(client).jobs() == []
+    assert Scheduler(client).jobs() == []
 
 
 def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
@@ -61,7 +61,7 @@ def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
 
 def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_server: RedisServer) -> None:
     ledger = Ledger(redis_server.client())
-    trigger = Trigger(redis_server.client(), Policy(new=1))
+    trigger = Scheduler(redis_server.client(), Policy(new=1))
     assert run("fine-tune", str(PROJECT), "--sync").exit_code == 0
     ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
     answer = run("fine-tune", str(PROJECT), "--now")
@@ -79,7 +79,7 @@ def test_the_pause_counts_from_a_training_that_failed(project: Web, redis_server
     answer = run("fine-tune", str(PROJECT), "--now")
     assert answer.exit_code == 1
     assert "cannot be reached" in answer.output
-    assert Trigger(redis_server.client()).last_end(PROJECT) > 0
+    assert Scheduler(redis_server.client()).last_end(PROJECT) > 0
 
 
 def test_jobs_that_are_not_there_are_named(project: Web) -> None:

@@ -6,15 +6,15 @@ import pytest
 from click.testing import CliRunner
 
 from backend.cli.project.review import command
-from backend.redis_store import Store
+from backend.redis_store import OptionalRedis
 from backend.review.click_log import FIELD
 from backend.review.project_review import COLUMN
+from tests.backend.click_events import SIDE
+from tests.backend.http_server import answers
 from tests.backend.review.test_project_review import pytestmark, tasks  # noqa: F401
 from tests.backend.review.test_ranking import doubtful, sure
-from tests.backend.review_studio import Studio
-from tests.backend.traces import SIDE
-from tests.backend.web import answers
-from tests.backend.world import picture, png
+from tests.backend.reviewed_studio import Studio
+from tests.backend.running_app import picture, png
 
 CONFIG = '<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image"/></View>'
 
@@ -32,7 +32,7 @@ def studio():
 
 @pytest.fixture
 def run(studio, redis_server, tmp_path):
-    store = Store(redis_server.url)
+    store = OptionalRedis(redis_server.url)
     for event in [*sure([("a",), ("a", "b")]), *doubtful([("c",), ("c", "d")], task=8)]:
         store.client().xadd("clickmask:trace:3", {FIELD: event.to_json()})
     environment = {

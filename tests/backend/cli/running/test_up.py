@@ -18,8 +18,8 @@ from rq import Worker
 
 from backend.operations.supervisor import free_port
 from model.versions.registry import Registry
-from tests.backend.models import add
-from tests.processes import alive
+from tests.backend.published_models import add
+from tests.live_processes import alive
 
 ROOT = Path(__file__).parents[4]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from backend.label_studio.predict_request import Prompt
-from backend.review.click_log import Answered, Event
+from backend.review.click_log import Answered, ClickEvent
 from model.click import Click
 
 SIDE = 80
@@ -40,6 +40,6 @@ def answered(*ids: str, task: int = 7, **values: object) -> Answered:
 
 def events(
     *prompts: tuple[str, ...], start: float = 1000.0, pause: float = 2.0, **values: object
-) -> list[Event]:
+) -> list[ClickEvent]:
     """One event for each tuple of region ids, `pause` seconds apart."""
-    return [Event.of(answered(*ids, **values), start + pause * i) for i, ids in enumerate(prompts)]  # type: ignore[arg-type]
+    return [ClickEvent.of(answered(*ids, **values), start + pause * i) for i, ids in enumerate(prompts)]  # type: ignore[arg-type]

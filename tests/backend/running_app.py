@@ -22,7 +22,7 @@ from backend.assembly import Backend
 from backend.settings import Settings
 from backend.web.app import create_app
 from model.versions.registry import Registry
-from tests.backend.models import add
+from tests.backend.published_models import add
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:

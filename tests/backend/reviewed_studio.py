@@ -7,7 +7,7 @@ import re
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.backend.web import Web, send
+from tests.backend.http_server import Web, send
 
 
 class Studio:

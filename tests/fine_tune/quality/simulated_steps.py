@@ -7,7 +7,7 @@ import numpy as np
 from fine_tune.quality.corpus import Record
 from fine_tune.quality.simulated_annotation import Annotation, Subject
 from fine_tune.quality.steps import Effect, Step
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_scenes import shape_scene
 
 
 class ColourEngine:
@@ -78,7 +78,7 @@ def record(iou: float, name: str, rng: np.random.Generator) -> Record:
                 expected=1 - doubt,
                 undecided=doubt,
                 sure=1 - doubt / 2,
-                stable=1 - doubt,
+                stability_score=1 - doubt,
             ),
         )
         for i in range(count)

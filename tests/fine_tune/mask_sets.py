@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_scenes import shape_scene
 
 
 def write_set(folder: Path, images: int = 4, side: int = 96) -> Path:

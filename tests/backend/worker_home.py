@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 from rq.job import Job
 
-from fine_tune.project.scheduler import Trigger
+from fine_tune.project.scheduler import Scheduler
 from model.versions.registry import Registry
+from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
-from tests.backend.web import Web
-from tests.fine_tune.projects import base, general_set
+from tests.fine_tune.shape_project import base, general_set
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600.0  # on a busy machine everything takes long
@@ -30,7 +30,7 @@ class Place:
     def __init__(self, home: Path, server: RedisServer, web: Web) -> None:
         self.home, self.registry, self.server = home, Registry(home), server
         base(self.registry)
-        self.trigger = Trigger(server.client())
+        self.trigger = Scheduler(server.client())
         self.environment = {
             "CLICKMASK_HOME": str(home),
             "CLICKMASK_REDIS_URL": server.url,

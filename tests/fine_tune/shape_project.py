@@ -14,7 +14,7 @@ from torch import nn
 from fine_tune.data.project_samples import Example
 from model.networks import build
 from model.versions.registry import Registry, Version
-from tests.fine_tune.shapes import shape_scene
+from tests.fine_tune.shape_scenes import shape_scene
 
 PARAMS = {"width": 32, "context_layers": 1, "context_dim": 32}
 CARD: dict[str, Any] = {
