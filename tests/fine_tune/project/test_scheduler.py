@@ -7,6 +7,7 @@ import pytest
 from rq.job import Job
 
 from fine_tune.project.ledger import Ledger
+from fine_tune.project.lock import project_lock
 from fine_tune.project.scheduler import Policy, Scheduler
 from tests.backend.redis_server import RedisServer
 
@@ -92,7 +93,7 @@ def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
     redis_server: RedisServer,
     trigger: Scheduler,
 ):
-    with turn(redis_server.client(), 3):
+    with project_lock(redis_server.client(), 3):
         for number in (1, 2, 3):
             assert arrive(redis_server, trigger, number) is None
         asked = trigger.consider("START_TRAINING", {"project": {"id": 3}})
