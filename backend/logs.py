@@ -1,9 +1,12 @@
-"""Log lines: time, level, id of the request they belong to, and what happened."""
+"""Log lines: time, level, id of the request they belong to, and what happened. Secrets never get into one."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextvars import ContextVar
+
+from backend.settings.masking import mask
 
 FORMAT = "%(asctime)s %(levelname)-7s %(request_id)s %(name)s: %(message)s"
 
@@ -20,11 +23,28 @@ class _RequestId(logging.Filter):
         return True
 
 
-def configure(level: str) -> None:
-    """Send the log of this process to standard error; ``level`` as in `Settings.log_level`."""
+class _Masked(logging.Formatter):
+    """Replaces passwords and tokens in the finished text, tracebacks included."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(FORMAT)
+        self._secrets = tuple(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, or the lines of a traceback, fit to be read by anybody."""
+        return mask(super().format(record), self._secrets)
+
+
+def configure(level: str, secrets: Iterable[str] = ()) -> None:
+    """Send the log of this process to standard error.
+
+    Args:
+        level: as in `Settings.log_level`.
+        secrets: never printed, see `Settings.secrets`.
+    """
     handler = logging.StreamHandler()
     handler.addFilter(_RequestId())
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_Masked(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

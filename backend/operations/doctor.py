@@ -48,7 +48,7 @@ def examine(settings: Settings, project: int | None = None, url: str | None = No
         project: also look at this Label Studio project.
         url: the backend's address; by default the one in the settings.
     """
-    url = (url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    url = (url or settings.own_url).rstrip("/")
     yield from _model(settings)
     yield from _redis(settings)
     backend = list(_backend(settings, url))

@@ -39,7 +39,7 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supe
     """
     if not _free(settings):
         raise StackError(
-            f"another program listens on {settings.host}:{settings.port}: stop it (an earlier clickmask?) or "
+            f"another program listens on {settings.bind}: stop it (an earlier clickmask?) or "
             "set CLICKMASK_PORT to another port"
         )
     with ExitStack() as stack:
@@ -61,12 +61,6 @@ def status(url: str) -> dict[str, object] | None:
         return dict(requests.get(f"{url}/ready", timeout=5).json())
     except (requests.RequestException, ValueError):
         return None
-
-
-def url_of(settings: Settings) -> str:
-    """The web server's address on this machine."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "[::]") else settings.host
-    return f"http://{host}:{settings.port}"
 
 
 def wait_until_ready(
@@ -101,7 +95,7 @@ def _free(settings: Settings) -> bool:
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host.strip("[]"), settings.port))
+            probe.bind((settings.host, settings.port))
         except OSError:
             return False
     return True

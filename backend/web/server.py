@@ -19,7 +19,7 @@ from backend.settings import Settings
 def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings."""
     return {
-        "bind": f"{settings.host}:{settings.port}",
+        "bind": settings.bind,
         "workers": settings.workers,
         "threads": settings.web_threads,
         "worker_class": "gthread",
@@ -57,7 +57,7 @@ class _Server(BaseApplication):
         from backend.logs import configure
         from backend.web.app import create_app
 
-        configure(self._settings.log_level)
+        configure(self._settings.log_level, self._settings.secrets())
         return create_app(self._settings)
 
 

@@ -88,7 +88,7 @@ def _run(studio: LabelStudioServer, settings: Settings) -> None:
 
     from backend.label_studio.client import LabelStudio
     from backend.operations.demo_project import prepare
-    from backend.operations.stack import running, url_of, wait_until_ready
+    from backend.operations.stack import running, wait_until_ready
     from backend.operations.supervisor import Child, free_port
 
     console, home = Console(highlight=False), settings.home / "demo"
@@ -113,9 +113,9 @@ def _run(studio: LabelStudioServer, settings: Settings) -> None:
 
             studio.start(waiting)
             line.update("The model is loading")
-            wait_until_ready(children.check, url_of(settings), time.sleep)
+            wait_until_ready(children.check, settings.own_url, time.sleep)
             line.update("Preparing the project")
-            project = prepare(LabelStudio(settings), url_of(settings), settings)
+            project = prepare(LabelStudio(settings), settings.own_url, settings)
         _greet(studio, project)
         assert studio.process is not None
         children.watch(Child("Label Studio", studio.process, studio.log))

@@ -14,13 +14,13 @@ def command() -> None:
     import time
 
     from backend.operations.embedded_redis import EmbeddedRedisError
-    from backend.operations.stack import StackError, running, url_of, wait_until_ready
+    from backend.operations.stack import StackError, running, wait_until_ready
     from backend.operations.supervisor import ChildEnded, Stopped, stoppable
     from backend.settings import Settings, SettingsError
 
     try:
         with stoppable(), running(Settings.from_env()) as (children, settings):
-            url = url_of(settings)
+            url = settings.own_url
             status = wait_until_ready(children.check, url, time.sleep)
             click.echo(f"clickmask answers at {url} with {status['models']}")
             click.echo("Connect a project with `clickmask connect PROJECT`; Ctrl-C stops everything.")

@@ -10,10 +10,9 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from fsspec import get_filesystem_class
-
+from backend.settings import values
+from backend.settings.masking import passwords, without_password
 from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
@@ -23,64 +22,14 @@ class SettingsError(ClickmaskError, ValueError):
     """A setting cannot be used; every line names the variable, its value and what to put there."""
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not (parts.netloc or parts.path):
-            raise ValueError(f"write a full address starting with {' or '.join(s + '://' for s in schemes)}")
-        return text.rstrip("/")
-
-    return parse
-
-
-def _store(text: str) -> str:
-    kind, given, _ = text.partition("://")
-    fix = "write an fsspec URL, such as s3://bucket/clickmask"
-    if not given:
-        raise ValueError(fix)
+def _home() -> Path:
     try:
-        get_filesystem_class(kind)
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"{error}; {fix}") from None
-    return text.rstrip("/")
-
-
-def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise ValueError(f"write {'a whole number' if kind is int else 'a number'} from {low} to {high}")
-        return value
-
-    return parse
-
-
-def _choice(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in names:
-            raise ValueError(f"write one of {', '.join(names)}")
-        return text.lower()
-
-    return parse
-
-
-def _flag(text: str) -> bool:
-    if text.lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.lower() in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("write 1 or 0")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.lower() for name in text.replace(",", " ").split())
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+        return values.path("~/.clickmask")
+    except ValueError:
+        raise SettingsError(
+            "CLICKMASK_HOME is not set, and this user has no home folder (HOME): set CLICKMASK_HOME to a folder "
+            "that can be written"
+        ) from None
 
 
 def _variable(name: str, parse: Callable[[str], Any], default: Any, secret: bool = False) -> Any:
@@ -98,70 +47,74 @@ class Settings:
     that no Redis was given: `clickmask up` then starts its own and passes its address on.
     """
 
-    label_studio_url: str | None = _variable("LABEL_STUDIO_URL", _url("http", "https"), None)
+    label_studio_url: str | None = _variable("LABEL_STUDIO_URL", values.url("http", "https"), None)
     # A personal access token (it starts with "ey") or a legacy token (40 hex digits).
     label_studio_api_key: str | None = _variable("LABEL_STUDIO_API_KEY", str, None, secret=True)
     basic_auth_user: str | None = _variable("BASIC_AUTH_USER", str, None)
     basic_auth_pass: str | None = _variable("BASIC_AUTH_PASS", str, None, secret=True)
     # Label Studio sends no credentials with webhooks: this goes into the webhook's URL or header.
     webhook_secret: str | None = _variable("CLICKMASK_WEBHOOK_SECRET", str, None, secret=True)
-    allow_anonymous: bool = _variable("CLICKMASK_ALLOW_ANONYMOUS", _flag, False)
+    allow_anonymous: bool = _variable("CLICKMASK_ALLOW_ANONYMOUS", values.flag, False)
 
-    home: Path = _variable("CLICKMASK_HOME", _path, lambda: _path("~/.clickmask"))  # noqa: RUF009 - a field
+    home: Path = _variable("CLICKMASK_HOME", values.path, _home)  # noqa: RUF009 - a field
     # An object store, as an fsspec URL, that machines without a common `home` share; None = a folder of `home`.
-    registry: str | None = _variable("CLICKMASK_REGISTRY", _store, None)
-    redis_url: str | None = _variable("CLICKMASK_REDIS_URL", _url("redis", "rediss", "unix"), None)
-    host: str = _variable("CLICKMASK_HOST", str, "127.0.0.1")
-    port: int = _variable("CLICKMASK_PORT", _number(int, 0, 65535), 9090)
-    log_level: str = _variable("CLICKMASK_LOG_LEVEL", _choice("debug", "info", "warning", "error"), "info")
+    registry: str | None = _variable("CLICKMASK_REGISTRY", values.store, None)
+    redis_url: str | None = _variable("CLICKMASK_REDIS_URL", values.url("redis", "rediss", "unix"), None)
+    host: str = _variable("CLICKMASK_HOST", values.host, "127.0.0.1")
+    port: int = _variable("CLICKMASK_PORT", values.number(int, 0, 65535), 9090)
+    log_level: str = _variable(
+        "CLICKMASK_LOG_LEVEL", values.choice("debug", "info", "warning", "error"), "info"
+    )
     # Every web process holds its own model; the GPU is best served by one.
-    workers: int = _variable("CLICKMASK_WORKERS", _number(int, 1, 64), 1)
-    web_threads: int = _variable("CLICKMASK_WEB_THREADS", _number(int, 1, 256), 32)
+    workers: int = _variable("CLICKMASK_WORKERS", values.number(int, 1, 64), 1)
+    web_threads: int = _variable("CLICKMASK_WEB_THREADS", values.number(int, 1, 256), 32)
 
-    device: str = _variable("CLICKMASK_DEVICE", _choice("auto", "cpu", "cuda", "openvino"), "auto")
+    device: str = _variable("CLICKMASK_DEVICE", values.choice("auto", "cpu", "cuda", "openvino"), "auto")
     # auto: bfloat16 where the hardware computes in it; float32: the same answers on every CPU.
-    precision: str = _variable("CLICKMASK_PRECISION", _choice("auto", "float32"), "auto")
+    precision: str = _variable("CLICKMASK_PRECISION", values.choice("auto", "float32"), "auto")
     # Threads of one network pass on CPU; 0 = all cores.
-    threads: int = _variable("CLICKMASK_THREADS", _number(int, 0, 256), 0)
-    flip: bool = _variable("CLICKMASK_FLIP", _flag, False)
+    threads: int = _variable("CLICKMASK_THREADS", values.number(int, 0, 256), 0)
+    flip: bool = _variable("CLICKMASK_FLIP", values.flag, False)
     # How many predictions run at once and how many may wait for their turn before 503.
-    slots: int = _variable("CLICKMASK_SLOTS", _number(int, 1, 256), 8)
-    queue: int = _variable("CLICKMASK_QUEUE", _number(int, 0, 1024), 16)
-    deadline_s: float = _variable("CLICKMASK_DEADLINE_S", _number(float, 0.1, 100), 10.0)
-    batch_size: int = _variable("CLICKMASK_BATCH_SIZE", _number(int, 1, 256), 16)
+    slots: int = _variable("CLICKMASK_SLOTS", values.number(int, 1, 256), 8)
+    queue: int = _variable("CLICKMASK_QUEUE", values.number(int, 0, 1024), 16)
+    deadline_s: float = _variable("CLICKMASK_DEADLINE_S", values.number(float, 0.1, 100), 10.0)
+    batch_size: int = _variable("CLICKMASK_BATCH_SIZE", values.number(int, 1, 256), 16)
     # How many model versions (base and projects' own) stay loaded at once.
-    loaded_models: int = _variable("CLICKMASK_LOADED_MODELS", _number(int, 1, 64), 3)
+    loaded_models: int = _variable("CLICKMASK_LOADED_MODELS", values.number(int, 1, 64), 3)
 
-    image_hosts: tuple[str, ...] = _variable("CLICKMASK_IMAGE_HOSTS", _names, ())
-    image_cache_mb: int = _variable("CLICKMASK_IMAGE_CACHE_MB", _number(int, 1, 1 << 20), 512)
-    max_image_mb: int = _variable("CLICKMASK_MAX_IMAGE_MB", _number(int, 1, 4096), 50)
-    max_image_megapixels: int = _variable("CLICKMASK_MAX_IMAGE_MEGAPIXELS", _number(int, 1, 2000), 100)
-    session_cache_mb: int = _variable("CLICKMASK_SESSION_CACHE_MB", _number(int, 1, 1 << 20), 256)
-    session_ttl_s: int = _variable("CLICKMASK_SESSION_TTL_S", _number(int, 1, 7 * 86400), 1800)
+    image_hosts: tuple[str, ...] = _variable("CLICKMASK_IMAGE_HOSTS", values.names, ())
+    image_cache_mb: int = _variable("CLICKMASK_IMAGE_CACHE_MB", values.number(int, 1, 1 << 20), 512)
+    max_image_mb: int = _variable("CLICKMASK_MAX_IMAGE_MB", values.number(int, 1, 4096), 50)
+    max_image_megapixels: int = _variable("CLICKMASK_MAX_IMAGE_MEGAPIXELS", values.number(int, 1, 2000), 100)
+    session_cache_mb: int = _variable("CLICKMASK_SESSION_CACHE_MB", values.number(int, 1, 1 << 20), 256)
+    session_ttl_s: int = _variable("CLICKMASK_SESSION_TTL_S", values.number(int, 1, 7 * 86400), 1800)
     # How long the way each object was clicked is kept, to tell good annotations from poor ones; 0 keeps nothing.
-    trace_days: int = _variable("CLICKMASK_TRACE_DAYS", _number(int, 0, 3650), 90)
+    trace_days: int = _variable("CLICKMASK_TRACE_DAYS", values.number(int, 0, 3650), 90)
     # Label Studio sends every saved mask of the task along with each click, twice, as JSON numbers.
-    max_body_mb: int = _variable("CLICKMASK_MAX_BODY_MB", _number(int, 1, 1024), 64)
+    max_body_mb: int = _variable("CLICKMASK_MAX_BODY_MB", values.number(int, 1, 1024), 64)
     # How far, in image pixels, a polygon may run from the mask's edge.
-    polygon_tolerance: float = _variable("CLICKMASK_POLYGON_TOLERANCE", _number(float, 0, 100), 1.0)
+    polygon_tolerance: float = _variable("CLICKMASK_POLYGON_TOLERANCE", values.number(float, 0, 100), 1.0)
 
     # Which annotations teach the model; how many new ones, and how long after the last job, start the next.
-    accept: str = _variable("CLICKMASK_ACCEPT", _choice("submitted", "ground-truth", "reviewed"), "submitted")
-    train_after: int = _variable("CLICKMASK_TRAIN_AFTER", _number(int, 1, 1 << 20), 20)
-    train_pause_s: float = _variable("CLICKMASK_TRAIN_PAUSE_S", _number(float, 0, 1e7), 600.0)
-    train_timeout_s: int = _variable("CLICKMASK_TRAIN_TIMEOUT_S", _number(int, 60, 1 << 20), 7200)
+    accept: str = _variable(
+        "CLICKMASK_ACCEPT", values.choice("submitted", "ground-truth", "reviewed"), "submitted"
+    )
+    train_after: int = _variable("CLICKMASK_TRAIN_AFTER", values.number(int, 1, 1 << 20), 20)
+    train_pause_s: float = _variable("CLICKMASK_TRAIN_PAUSE_S", values.number(float, 0, 1e7), 600.0)
+    train_timeout_s: int = _variable("CLICKMASK_TRAIN_TIMEOUT_S", values.number(int, 60, 1 << 20), 7200)
     # How often projects are compared with Label Studio, to find what webhooks missed; 0 = only before training.
-    sync_s: int = _variable("CLICKMASK_SYNC_S", _number(int, 0, 1 << 20), 600)
+    sync_s: int = _variable("CLICKMASK_SYNC_S", values.number(int, 0, 1 << 20), 600)
     # Bounds of one training; 0 steps chooses by the number of objects.
-    train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", _number(float, 0.01, 1e4), 4.0)
-    train_steps: int = _variable("CLICKMASK_TRAIN_STEPS", _number(int, 0, 1 << 20), 0)
+    train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", values.number(float, 0.01, 1e4), 4.0)
+    train_steps: int = _variable("CLICKMASK_TRAIN_STEPS", values.number(int, 0, 1 << 20), 0)
     # GPUs that learn together; a machine without any starts as many processes.
-    train_devices: int = _variable("CLICKMASK_TRAIN_DEVICES", _number(int, 1, 64), 1)
-    keep_versions: int = _variable("CLICKMASK_KEEP_VERSIONS", _number(int, 1, 1000), 5)
-    # A training bundle (`clickmask train --pack`) mixed into every training, and a folder of images and masks on
+    train_devices: int = _variable("CLICKMASK_TRAIN_DEVICES", values.number(int, 1, 64), 1)
+    keep_versions: int = _variable("CLICKMASK_KEEP_VERSIONS", values.number(int, 1, 1000), 5)
+    # A training bundle (`clickmask train --bundle`) mixed into every training, and a folder of images and masks on
     # which a tuned model must not get worse; without them, the base model's answers and made-up scenes serve.
-    replay: Path | None = _variable("CLICKMASK_REPLAY", _path, None)  # noqa: RUF009 - a field
-    general_set: Path | None = _variable("CLICKMASK_GENERAL_SET", _path, None)  # noqa: RUF009 - a field
+    replay: Path | None = _variable("CLICKMASK_REPLAY", values.path, None)  # noqa: RUF009 - a field
+    general_set: Path | None = _variable("CLICKMASK_GENERAL_SET", values.path, None)  # noqa: RUF009 - a field
 
     def __post_init__(self) -> None:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
@@ -196,12 +149,39 @@ class Settings:
             try:
                 values[field.name] = field.metadata["parse"](text)
             except ValueError as error:
-                shown = "(secret)" if field.metadata["secret"] else repr(_without_password(text))
+                shown = "(secret)" if field.metadata["secret"] else repr(without_password(text))
                 problems.append(f"{name} is {shown}: {error}")
         if problems:
             raise SettingsError("\n".join(problems))
         _warn_about_typos(env, {field.metadata["variable"] for field in dataclasses.fields(cls)})
         return cls(**values)
+
+    @property
+    def bind(self) -> str:
+        """Return where the web server listens, in gunicorn's form: HOST:PORT, [IPv6]:PORT or unix:PATH."""
+        return self.host if self.host.startswith("unix:") else f"{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def own_url(self) -> str:
+        """Return the web server's address as this machine reaches it; a wildcard host becomes loopback.
+
+        Raises:
+            SettingsError: the server listens on a socket file, which has no such address.
+        """
+        if self.host.startswith("unix:"):
+            raise SettingsError(
+                f"CLICKMASK_HOST is {self.host!r}, a socket file: give --url with the address of the proxy before it"
+            )
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{_bracketed(host)}:{self.port}"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every password and token, for `masking.mask`."""
+        fields = (field for field in dataclasses.fields(self) if getattr(self, field.name) is not None)
+        values = [(field.metadata["secret"], getattr(self, field.name)) for field in fields]
+        plain = [value for secret, value in values if secret]
+        addresses = [value for secret, value in values if not secret and isinstance(value, str)]
+        return (*plain, *(word for address in addresses for word in passwords(address)))
 
     def masked(self) -> dict[str, str]:
         """Variable name -> value as text, passwords and tokens replaced: fit for a log or a page."""
@@ -211,7 +191,7 @@ class Settings:
             if value is not None and field.metadata["secret"]:
                 value = "***"
             elif isinstance(value, str):
-                value = _without_password(value)
+                value = without_password(value)
             elif isinstance(value, tuple):
                 value = " ".join(value)
             shown[field.metadata["variable"]] = "" if value is None else str(value)
@@ -234,18 +214,13 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.startswith("unix:"):
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _without_password(text: str) -> str:
-    """user:password@host in an address -> user:***@host; any other text unchanged."""
-    parts = urlsplit(text) if "://" in text else None
-    if parts is None or "@" not in parts.netloc:
-        return text
-    account, _, place = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{account.partition(':')[0]}:***@{place}").geturl()
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _warn_about_typos(env: Mapping[str, str], known: set[str]) -> None:

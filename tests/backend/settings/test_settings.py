@@ -81,7 +81,7 @@ def test_secrets_are_shown_nowhere() -> None:
         }
     )
     assert "hidden" not in repr(settings) + repr(settings.masked())
-    assert settings.masked()["CLICKMASK_REDIS_URL"] == "redis://me:***@host:6379/0"
+    assert settings.masked()["CLICKMASK_REDIS_URL"] == "redis://***@host:6379/0"
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({"CLICKMASK_REDIS_URL": "http://me:hidden-redis@host"})
     assert "hidden" not in str(caught.value)
@@ -97,3 +97,69 @@ def test_the_environment_can_be_handed_on() -> None:
 def test_a_misspelt_variable_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
     Settings.from_env({"CLICKMASK_IMAGE_HOST": "a"})
     assert "CLICKMASK_IMAGE_HOSTS" in caplog.text
+
+
+def test_what_has_to_be_masked_is_known() -> None:
+    settings = Settings.from_env(
+        {
+            "LABEL_STUDIO_API_KEY": "hidden-token",
+            "CLICKMASK_WEBHOOK_SECRET": "hidden-hook",
+            "CLICKMASK_REDIS_URL": "redis://:hidden%23redis@host:6379/0",
+        }
+    )
+    assert set(settings.secrets()) == {"hidden-token", "hidden-hook", "hidden%23redis", "hidden#redis"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://:topsecret#1@host:6379/0",
+        "redis://:top/secret@host:6379/0",
+        "redis://me:top?secret@host",
+        "redis://:top[secret@host",
+        "redis://:topsecret",
+        "redis://topsecret#1",
+        "rediss://:top\uff03secret@host",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"CLICKMASK_REDIS_URL": address})
+    assert "CLICKMASK_REDIS_URL" in str(caught.value)
+    assert "%23" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "bind", "own"),
+    [
+        ("127.0.0.1", "127.0.0.1:9090", "http://127.0.0.1:9090"),
+        ("::1", "[::1]:9090", "http://[::1]:9090"),
+        ("[::1]", "[::1]:9090", "http://[::1]:9090"),
+        ("0.0.0.0", "0.0.0.0:9090", "http://127.0.0.1:9090"),
+        ("::", "[::]:9090", "http://[::1]:9090"),
+        ("backend.lan", "backend.lan:9090", "http://backend.lan:9090"),
+    ],
+)
+def test_where_it_listens_and_how_it_is_reached(host: str, bind: str, own: str) -> None:
+    settings = Settings.from_env({"CLICKMASK_HOST": host, "CLICKMASK_ALLOW_ANONYMOUS": "1"})
+    assert (settings.bind, settings.own_url) == (bind, own)
+
+
+def test_a_socket_file_has_no_address() -> None:
+    settings = Settings.from_env({"CLICKMASK_HOST": "unix:/run/clickmask.sock"})
+    assert settings.bind == "unix:/run/clickmask.sock"
+    with pytest.raises(SettingsError, match="--url"):
+        _ = settings.own_url
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(
+        "os.getuid", lambda: 123_456_789
+    )  # such as a container's, with no entry in /etc/passwd
+    with pytest.raises(SettingsError, match="CLICKMASK_HOME is not set, and this user has no home folder"):
+        Settings.from_env({})
+    with pytest.raises(SettingsError, match="CLICKMASK_HOME is '~/x': .*an absolute path"):
+        Settings.from_env({"CLICKMASK_HOME": "~/x"})
+    assert Settings.from_env({"CLICKMASK_HOME": "/data"}).home.as_posix() == "/data"

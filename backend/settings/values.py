@@ -1,0 +1,103 @@
+"""Text of one environment variable -> its value. Every parser raises ValueError with what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fsspec import get_filesystem_class
+
+_ENCODE = (
+    "a user name or password in an address is percent-encoded: write # as %23, / as %2F, ? as %3F, : as %3A, "
+    "[ as %5B, ] as %5D"
+)
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """Make a parser of addresses with one of these schemes; user name and password must be percent-encoded."""
+
+    def parse(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            _ = parts.port  # a password that is not encoded is often taken for a port
+        except ValueError:
+            raise ValueError(_ENCODE) from None
+        if parts.scheme not in schemes or not (parts.netloc or parts.path):
+            raise ValueError(f"write a full address starting with {' or '.join(s + '://' for s in schemes)}")
+        if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError(_ENCODE)
+        if parts.fragment:
+            raise ValueError("write # as %23, or leave out what comes after it")
+        return text.rstrip("/")
+
+    return parse
+
+
+def store(text: str) -> str:
+    """Read the address of an object store, of a kind that fsspec knows and that is installed."""
+    kind, given, _ = text.partition("://")
+    fix = "write an fsspec URL, such as s3://bucket/clickmask"
+    if not given:
+        raise ValueError(fix)
+    try:
+        get_filesystem_class(kind)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{error}; {fix}") from None
+    return text.rstrip("/")
+
+
+def number(kind: type, low: float, high: float) -> Callable[[str], Any]:
+    """Make a parser of numbers in [low, high]; `kind` is int or float."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise ValueError(f"write {'a whole number' if kind is int else 'a number'} from {low} to {high}")
+        return value
+
+    return parse
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """Make a parser of one word out of a few, in lower case."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError(f"write one of {', '.join(names)}")
+        return text.lower()
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """Read 1 or 0; yes, no, true, false, on and off are taken, too."""
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("write 1 or 0")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read words with commas or spaces between them, in lower case."""
+    return tuple(name.lower() for name in text.replace(",", " ").split())
+
+
+def host(text: str) -> str:
+    """Read a host name, an address (an IPv6 one with or without brackets) or unix:PATH."""
+    if text.startswith("unix:"):
+        return text
+    return text.removeprefix("[").removesuffix("]")
+
+
+def path(text: str) -> Path:
+    """Read a path, ~ for the home folder; a relative one starts at the current folder."""
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # no HOME, and the user is not in /etc/passwd
+        raise ValueError("there is no home folder for ~: write an absolute path") from None
