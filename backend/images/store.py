@@ -15,12 +15,12 @@ from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 import numpy as np
 
-from backend.images.decode import DecodeError, decode
 from backend.images.fetch import fetch
 from backend.images.ssrf import FetchError, Guard, origin
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from model.errors import ClickmaskError
+from model.image_file import DecodeError, decode
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from model.image_file import DecodeError, decode, read_image
+
 
 @dataclass(frozen=True)
 class Item:
@@ -31,14 +33,21 @@ class Item:
     mask: bytes
 
     def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return HxWx3 uint8 RGB and the HxW uint8 id map."""
-        image = cv2.imdecode(np.frombuffer(self.image, np.uint8), cv2.IMREAD_COLOR)
+        """Return HxWx3 uint8 RGB, upright and read-only, and the HxW uint8 id map.
+
+        Raises:
+            ValueError: image or mask is damaged, or they differ in size.
+        """
+        try:
+            image = decode(self.image)
+        except DecodeError as error:
+            raise ValueError(f"an item of set {self.group!r} is damaged: {error}") from error
         mask = cv2.imdecode(np.frombuffer(self.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if image is None or mask is None or image.shape[:2] != mask.shape:
+        if mask is None or image.shape[:2] != mask.shape:
             raise ValueError(
                 f"an item of set {self.group!r} is damaged: image and mask do not decode to one size"
             )
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), mask
+        return image, mask
 
 
 def _entries(folder: Path, part: str) -> list[dict[str, str]]:
@@ -51,11 +60,26 @@ def _entries(folder: Path, part: str) -> list[dict[str, str]]:
     return items
 
 
-def _shrink(data: bytes, side: int, extension: str, options: list[int], interpolation: int) -> bytes:
-    """Re-encode at most `side` pixels on the longer side; bytes as they are where that is no smaller."""
+def _shrink_image(path: Path, side: int, quality: int) -> bytes:
+    """Re-encode an image upright, at most `side` pixels on the longer side; bytes as they are where that is no
+    smaller."""
+    pixels = cv2.cvtColor(read_image(path, float("inf")), cv2.COLOR_RGB2BGR)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return _smaller(path.read_bytes(), pixels, side, ".jpg", options, cv2.INTER_AREA)
+
+
+def _shrink_mask(path: Path, side: int) -> bytes:
+    """Re-encode an id map, at most `side` pixels on the longer side; bytes as they are where that is no smaller."""
+    data = path.read_bytes()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("an image or mask of the set does not decode: remove it from items.json")
+        raise ValueError(f"{path} is no mask that can be decoded: remove it from items.json")
+    return _smaller(data, pixels, side, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9], cv2.INTER_NEAREST)
+
+
+def _smaller(
+    data: bytes, pixels: np.ndarray, side: int, extension: str, options: list[int], interpolation: int
+) -> bytes:
     scale = side / max(pixels.shape[:2])
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation)
@@ -87,13 +111,9 @@ def pack(
         for done, (folder, entry) in enumerate(work):
             names = {key: f"{folder.name}/{entry[key]}" for key in ("image", "mask")}
             if names["image"] not in written:  # several annotators share one photo
-                data = (folder / entry["image"]).read_bytes()
-                jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
-                archive.writestr(names["image"], _shrink(data, side, ".jpg", jpeg, cv2.INTER_AREA))
+                archive.writestr(names["image"], _shrink_image(folder / entry["image"], side, quality))
                 written.add(names["image"])
-            data = (folder / entry["mask"]).read_bytes()
-            png = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-            archive.writestr(names["mask"], _shrink(data, side, ".png", png, cv2.INTER_NEAREST))
+            archive.writestr(names["mask"], _shrink_mask(folder / entry["mask"], side))
             index.append({"set": folder.name, **names})
             on_progress(done + 1, len(work))
         archive.writestr("index.json", json.dumps(index))

@@ -51,8 +51,8 @@ def command(image: Path, positive: Any, negative: Any, box: Any, output: Path | 
     """
     if not positive and box is None:
         raise click.UsageError("say where the object is: --click x,y or --box x0,y0,x1,y1")
-    from backend.images.decode import DecodeError
     from backend.settings import SettingsError
+    from model.image_file import DecodeError
     from model.versions.registry import RegistryError
 
     target = output or image.with_name(f"{image.stem}-mask.png")
@@ -65,10 +65,10 @@ def command(image: Path, positive: Any, negative: Any, box: Any, output: Path | 
 def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, model: str) -> None:
     from PIL import Image
 
-    from backend.images.decode import decode
     from backend.serving.model_pool import load
     from backend.settings import Settings
     from model.click import Click
+    from model.image_file import decode
     from model.inference.clean import remove_small_regions
     from model.inference.predictor import box_prior, replay
     from model.versions.registry import Registry

@@ -1,7 +1,10 @@
 """Training bundles."""
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from fine_tune.data.bundle import Item, pack, read
 from tests.fine_tune.mask_sets import write_set
@@ -41,3 +44,23 @@ def test_what_is_no_bundle_is_refused(tmp_path):
 def test_a_damaged_item_is_named():
     with pytest.raises(ValueError, match="'cats' is damaged"):
         Item("cats", b"no image", b"no mask").decode()
+
+
+@pytest.mark.parametrize("side", [512, 40], ids=["as it is", "shrunk"])
+def test_an_image_is_upright_like_its_mask(tmp_path, side):
+    upright, ids = np.full((60, 80, 3), 30, np.uint8), np.zeros((60, 80), np.uint8)
+    upright[5:25, 10:40], ids[5:25, 10:40] = 220, 1
+    exif = Image.Exif()
+    exif[0x0112] = 3  # a viewer turns it by half
+    for folder in ("images", "masks"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    Image.fromarray(np.ascontiguousarray(upright[::-1, ::-1])).save(
+        tmp_path / "set/images/a.jpg", quality=95, exif=exif
+    )
+    Image.fromarray(ids).save(tmp_path / "set/masks/a.png")
+    index = [{"id": "a", "image": "images/a.jpg", "mask": "masks/a.png"}]
+    (tmp_path / "set/items.json").write_text(json.dumps(index))
+    pack([tmp_path / "set"], tmp_path / "b.zip", side=side)
+    image, mask = read(tmp_path / "b.zip")[0].decode()
+    assert image[mask == 1].mean() > 200
+    assert image[mask == 0].mean() < 50

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from backend.images.decode import DecodeError, decode
+from model.image_file import DecodeError, decode
 
 RED, GREEN = (220, 30, 40), (20, 200, 60)
 
