@@ -24,12 +24,13 @@ from fine_tune.project.gate import THRESHOLD
 from fine_tune.training import fine_tuner
 from fine_tune.training.fine_tuner import Effort
 from fine_tune.training.recipe import Progress
-from model.engines.engine import create_engine
-from model.evaluation.datasets import Sample, read_folder, spread
+from model.engines.factory import create_engine
+from model.evaluation.datasets import read_folder, spread
 from model.evaluation.evaluate import Rules, evaluate
 from model.evaluation.report import Report
-from model.inference.routing import Loaded, assemble
+from model.scene import Sample
 from model.versions import checkpoint
+from model.versions.assemble import Loaded, assemble
 
 COLUMNS = ("set", "images", "share", "NoC@85", "NoC@90", "IoU@1", "IoU@3", "IoU@5", "objects", "minutes")
 

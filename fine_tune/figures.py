@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.click import Click
-from model.evaluation.datasets import Sample
 from model.evaluation.evaluate import THRESHOLD
 from model.evaluation.report import Report
 from model.inference.predictor import Predictor, replay
+from model.scene import Sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

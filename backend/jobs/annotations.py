@@ -13,7 +13,8 @@ import numpy as np
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.label_config import ImageTag, LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
-from model.evaluation.datasets import DatasetError, Sample, Scene
+from model.evaluation.datasets import DatasetError
+from model.scene import Sample, Scene
 
 Fetch = Callable[[str, int | None], np.ndarray]
 

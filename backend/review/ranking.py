@@ -13,6 +13,7 @@ from backend.review.click_log import ClickEvent
 from backend.review.object_history import Joined, ObjectTrace, abandoned, join, traced
 from fine_tune.quality.calibration import Calibration
 from fine_tune.quality.network import Quality, QualityModel
+from model.mask_ops import iou
 
 REASONS = 3  # named at most
 
@@ -187,6 +188,6 @@ def _best_iou(own: AcceptedObject, others: Sequence[AcceptedObject]) -> float:
             own.regions[0].to_name,
         ):
             seen = other.mask()
-            if seen.shape == mask.shape and (seen | mask).any():
-                best = max(best, float((seen & mask).sum() / (seen | mask).sum()))
+            if seen.shape == mask.shape and (seen.any() or mask.any()):
+                best = max(best, iou(seen, mask))
     return best

@@ -10,7 +10,7 @@ from collections import deque
 
 import numpy as np
 
-from model.engines.engine import Engine
+from model.engines.base import Engine
 
 
 class _Ticket:
@@ -69,18 +69,3 @@ class BatchingEngine:
             return
         for ticket in group:
             ticket.output, output = output[: len(ticket.image)], output[len(ticket.image) :]
-
-
-class FlipTTA:
-    """An `Engine` that also looks at the mirrored image and answers the mean: steadier edges, twice the work."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.size, self.device = engine.size, engine.device
-        self._engine = engine
-
-    def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
-        """See `Engine.run`."""
-        both = self._engine.run(
-            np.concatenate([image, image[:, :, ::-1]]), np.concatenate([guide, guide[..., ::-1]])
-        )
-        return (both[: len(image)] + both[len(image) :, :, ::-1]) / 2

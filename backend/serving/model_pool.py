@@ -17,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from backend.serving.batching import BatchingEngine, FlipTTA
+from backend.serving.batching import BatchingEngine
 from backend.settings import Settings
-from model.engines.engine import Engine, create_engine
+from model.engines.base import Engine
+from model.engines.factory import create_engine
+from model.engines.flip import FlipTTA
 from model.errors import ClickmaskError
 from model.inference.predictor import Predictor
-from model.inference.routing import assemble
 from model.versions import checkpoint
+from model.versions.assemble import assemble
 from model.versions.registry import Registry, Version
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ def load(version: Version, settings: Settings) -> LoadedModel:
             device is not there.
     """
     own, engines = checkpoint.load(version.path), list[Engine]()
-    base = Registry(settings.home, settings.registry).general(own[1])
+    base = Registry(settings.home, settings.registry).fallback(own[1])
 
     def engine(network: nn.Module, size: int) -> Engine:
         made = create_engine(

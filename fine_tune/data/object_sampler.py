@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from fine_tune.data.bundle import Item
-from model.evaluation.datasets import Scene
-from model.inference.zoom import object_box
+from model.mask_ops import object_box
+from model.scene import Scene
 
 MIN_AREA = 300  # pixels; smaller objects are mostly noise of the annotation at these image sizes
 IGNORE = 255

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from fine_tune.data.object_sampler import Scene, augment
+from fine_tune.data.object_sampler import augment
 from model.errors import ClickmaskError
 from model.evaluation import datasets
 from model.inference.domain import Domain, describe
+from model.scene import Scene
 
 MAX_SIDE = 1280  # pixels; larger images are shrunk
 MIN_AREA = 40  # pixels after shrinking; smaller objects cannot be told from a slip of the hand

@@ -13,7 +13,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from model.evaluation.datasets import Sample, Scene
+from model.scene import Sample, Scene
 
 COUNT = 16
 SIDES = (320, 448)

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation.datasets import Sample
 from model.evaluation.evaluate import CLICKERS, Predicts, Rules, evaluate
 from model.evaluation.report import Report
+from model.scene import Sample
 
 TARGET = 0.90
 EARLY = 3  # clicks after which the IoU is compared

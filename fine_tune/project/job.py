@@ -21,11 +21,12 @@ from fine_tune.training import fine_tuner
 from fine_tune.training.fine_tuner import Effort
 from fine_tune.training.recipe import Progress
 from fine_tune.training.trainer import SceneSource
-from model.engines.engine import Engine, create_engine
+from model.engines.base import Engine
+from model.engines.factory import create_engine
 from model.errors import ClickmaskError
-from model.evaluation.datasets import Sample
-from model.inference.routing import Loaded, assemble
+from model.scene import Sample
 from model.versions import checkpoint
+from model.versions.assemble import Loaded, assemble
 from model.versions.checkpoint import LOOKS, CheckpointError
 from model.versions.registry import Registry, Version
 
@@ -172,7 +173,7 @@ def _models(registry: Registry, line: str, problems: list[str]) -> tuple[Model, 
         return base, base
     try:
         network, card = checkpoint.load(current.path)
-        found = registry.general(card)
+        found = registry.fallback(card)
         return base, Model(current, network, card, checkpoint.load(found.path) if found else None)
     except CheckpointError as error:
         problems.append(f"{current.name} is passed over, training starts from {version.name}: {error}")

@@ -13,10 +13,10 @@ from rich.progress import track
 
 from fine_tune.data import bundle
 from fine_tune.quality import annotators, corpus, dataset, document, network, training
-from model.engines.engine import DEVICES, create_engine
+from model.engines.factory import DEVICES, create_engine
 from model.inference.predictor import Predictor
-from model.inference.routing import assemble
 from model.versions import checkpoint
+from model.versions.assemble import assemble
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)

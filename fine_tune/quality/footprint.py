@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from model.inference.zoom import object_box
+from model.mask_ops import object_box
 
 SIDE = 24  # cells; one of them is at most a hundredth of an ordinary object's area
 

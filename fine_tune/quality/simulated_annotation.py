@@ -13,6 +13,7 @@ from fine_tune.quality.steps import Step, measure
 from model.click import Click
 from model.inference.clean import remove_small_regions
 from model.inference.predictor import Predictor
+from model.mask_ops import depth_of, iou
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Subject:
 
     def iou(self, mask: np.ndarray) -> float:
         """IoU of a mask (HxW bool) with the truth."""
-        union = ((mask | self.truth) & ~self.ignore).sum()
-        return float((mask & self.truth & ~self.ignore).sum() / union) if union else 1.0
+        return iou(self.truth, mask, self.ignore)
 
 
 @dataclass
@@ -135,8 +135,7 @@ def _finish(annotator: Annotator, hand: _Hand, result: Annotation, rng: np.rando
     if rng.random() < annotator.kind.repair:
         error = _largest(accepted ^ hand.goal)
         repaired = np.where(error, hand.goal, accepted)
-        union = (repaired | accepted).sum()
-        result.edited = float(1 - (repaired & accepted).sum() / union) if union else 0.0
+        result.edited = 1 - iou(repaired, accepted)
         accepted = repaired
     result.iou = hand.subject.iou(accepted)
 
@@ -178,7 +177,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
 
 
 def _within(error: np.ndarray, edges: float, positive: bool, rng: np.random.Generator) -> Click:
-    depth = cv2.distanceTransform(np.pad(error.view(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = depth_of(error)
     wanted = (1 - edges) * depth.max()
     near = np.abs(depth - wanted) <= max(0.1 * depth.max(), 0.5)
     return _somewhere(near & error if (near & error).any() else error, positive, rng)

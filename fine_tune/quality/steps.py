@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from model.click import Click
-from model.inference.clean import THRESHOLD
+from model.mask_ops import THRESHOLD
 
 MEASURED_SIDE = 512  # pixels; maps are thinned out to about this side before they are measured
 UNDECIDED = (64, 192)  # map values between which the model is unsure: probabilities 0.25 to 0.75

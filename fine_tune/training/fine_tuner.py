@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fine_tune.data.object_sampler import Scene
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Progress, Recipe
 from fine_tune.training.trainer import SceneSource, Trainer, freeze_statistics
+from model.scene import Scene
 
 log = logging.getLogger(__name__)
 

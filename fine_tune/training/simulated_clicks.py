@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from fine_tune.data.object_sampler import Scene
 from model.click import Click
+from model.evaluation.clicker import larger_error
 from model.inference import zoom
 from model.inference.merge import progressive
 from model.inference.predictor import box_prior, guide_for, quantise
+from model.mask_ops import THRESHOLD, depth_of, iou, object_box
+from model.scene import Scene
 
 MAX_CLICKS = 16
 CONTINUE = 0.78  # chance of another click: about four and a half steps an annotation
@@ -52,9 +54,7 @@ class Annotation:
 
     def iou(self) -> float:
         """IoU of the last answer with the truth, ignored pixels left out."""
-        answer, counted = self.previous >= 128, ~self.scene.ignore
-        union = ((answer | self.scene.truth) & counted).sum()
-        return float((answer & self.scene.truth & counted).sum() / union) if union else 1.0
+        return iou(self.scene.truth, self.previous >= THRESHOLD, self.scene.ignore)
 
 
 def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
@@ -125,26 +125,17 @@ def _look_closer(
 
 def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:
     """A click into the larger error, anywhere in the deeper half of it, with a shaky hand now and then."""
-    scene, current = annotation.scene, annotation.previous >= 128
-    missed = scene.truth & ~current & ~scene.ignore
-    wrong = ~scene.truth & current & ~scene.ignore
-    depth = {True: _depth(missed), False: _depth(wrong)}
-    positive = bool(depth[True].max() > depth[False].max())
-    if depth[positive].max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
+    scene = annotation.scene
+    positive, depth = larger_error(scene.truth, annotation.previous >= THRESHOLD, (), scene.ignore)
+    if depth.max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
         return _random_click(scene.truth, True, rng)
     share = 0.5 if rng.random() < 0.8 else 0.1
-    return _pick(depth[positive] > share * depth[positive].max(), positive, rng)
+    return _pick(depth > share * depth.max(), positive, rng)
 
 
 def _random_click(mask: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
-    depth = _depth(mask)
+    depth = depth_of(mask)
     return _pick(depth > rng.uniform(0.02, 0.7) * depth.max(), positive, rng)
-
-
-def _depth(mask: np.ndarray) -> np.ndarray:
-    """Distance of every true pixel to the edge of the mask; the image border counts as an edge."""
-    padded = np.pad(mask.view(np.uint8), 1)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
 
 
 def _pick(region: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
@@ -162,7 +153,7 @@ def _shifted(window: zoom.Window, rng: np.random.Generator) -> zoom.Window:
 
 def _loose_box(truth: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """The object's box with every edge off by up to a tenth of the side, mostly outwards."""
-    box = zoom.object_box(truth)
+    box = object_box(truth)
     assert box is not None, "a scene has an object"
     width, height = box[2] - box[0], box[3] - box[1]
     off = rng.uniform(-0.03, 0.1, 4)

@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fine_tune.data.object_sampler import Scene
 from fine_tune.training import simulated_clicks
 from fine_tune.training.losses import binary_cross_entropy, normalized_focal_loss
 from fine_tune.training.recipe import Progress, Recipe
+from model.scene import Scene
 
 SceneSource = Callable[[np.random.Generator], Scene]
 

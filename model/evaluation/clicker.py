@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from model.click import Click
-from model.inference.zoom import object_box
+from model.mask_ops import depth_of
 
 DEEP = 0.5  # noisy clicks land where the error is deeper than this share of its deepest point,
 SHALLOW = 0.3  # or, now and then, no deeper than this share of it: near the edge of the error
@@ -40,7 +39,7 @@ def next_click(
         The click, or None where no pixel is left to correct. (RITM's code would go on with a negative click on
         the top left pixel, whatever lies there; no NoC depends on it.)
     """
-    positive, depth = _larger_error(truth, prediction, clicked, ignore)
+    positive, depth = larger_error(truth, prediction, clicked, ignore)
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return _at(int(row), int(column), positive) if depth[row, column] > 0 else None
 
@@ -59,7 +58,7 @@ def noisy_click(
     such a slip keeps the pixel that was aimed at. Arguments and result as for `next_click`; `rng` is all the
     randomness there is.
     """
-    positive, depth = _larger_error(truth, prediction, clicked, ignore)
+    positive, depth = larger_error(truth, prediction, clicked, ignore)
     deepest = float(depth.max())
     if deepest <= 0:
         return None
@@ -73,23 +72,14 @@ def noisy_click(
     return _at(row, column, positive)
 
 
-def depth_of(region: np.ndarray) -> np.ndarray:
-    """HxW bool -> HxW float32: exact distance of every true pixel to the nearest one that is not, the image
-    being surrounded by such; 0 elsewhere.
-    """
-    depth = np.zeros(region.shape, np.float32)
-    box = object_box(region)
-    if box is not None:  # outside the box nothing can be nearer than the frame around it
-        part = np.s_[box[1] : box[3], box[0] : box[2]]
-        padded = np.pad(region[part].view(np.uint8), 1)
-        depth[part] = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return depth
-
-
-def _larger_error(
+def larger_error(
     truth: np.ndarray, prediction: np.ndarray, clicked: Sequence[Click], ignore: np.ndarray | None
 ) -> tuple[bool, np.ndarray]:
-    """Whether the next click is positive, and the depth (HxW float32) of the error that it corrects."""
+    """Find the error that the next click corrects; arguments as for `next_click`.
+
+    Returns:
+        Whether the click is positive, and the error's `depth_of`, HxW float32, 0 under earlier clicks.
+    """
     missed, too_much = truth & ~prediction, prediction & ~truth
     if ignore is not None:
         missed &= ~ignore

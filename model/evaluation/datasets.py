@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,8 @@ import cv2
 import numpy as np
 
 from model.errors import ClickmaskError
+from model.image_file import DecodeError, read_image
+from model.scene import Sample, Scene
 
 IGNORE = 255
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
@@ -32,29 +34,6 @@ log = logging.getLogger(__name__)
 
 class DatasetError(ClickmaskError, ValueError):
     """A set that cannot be read; the message names the file and the fix."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One image with one object.
-
-    Attributes:
-        image: HxWx3 uint8 RGB, EXIF orientation applied.
-        truth: HxW bool, the object.
-        ignore: HxW bool, pixels that count nowhere.
-    """
-
-    image: np.ndarray
-    truth: np.ndarray
-    ignore: np.ndarray
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One object of a set; `load` reads its scene when it is needed."""
-
-    id: str
-    load: Callable[[], Scene]
 
 
 @dataclass(frozen=True)
@@ -171,12 +150,10 @@ def _read_image(path: Path) -> np.ndarray:
 
 @lru_cache(maxsize=4)  # objects of one image follow one another
 def _cached_image(path: Path, _changed: int) -> np.ndarray:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise DatasetError(f"{path}: missing, or no image that OpenCV reads")
-    image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    image.setflags(write=False)  # shared by all objects of the image
-    return image
+    try:
+        return read_image(path, float("inf"))  # read-only: it is shared by all objects of the image
+    except DecodeError as error:
+        raise DatasetError(str(error)) from None
 
 
 def _read_mask(path: Path) -> np.ndarray:

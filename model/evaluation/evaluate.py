@@ -20,9 +20,11 @@ import numpy as np
 
 from model.click import Click
 from model.evaluation.clicker import next_click, noisy_click
-from model.evaluation.datasets import DatasetError, Sample, Scene
+from model.evaluation.datasets import DatasetError
 from model.evaluation.report import Record, Report
 from model.inference.predictor import Request
+from model.mask_ops import iou
+from model.scene import Sample, Scene
 
 CLICKERS = ("classic", "noisy")
 THRESHOLD = 0.49
@@ -178,16 +180,6 @@ class _Game:
     def record(self, max_clicks: int) -> Record:
         ious = self.ious + self.ious[-1:] * (max_clicks - len(self.ious))
         return Record(self.sample.id, tuple(ious), tuple(self.clicks), self.seconds)
-
-
-def iou(truth: np.ndarray, mask: np.ndarray, ignore: np.ndarray | None = None) -> float:
-    """Intersection over union of two HxW bool masks outside `ignore` (HxW bool); 1 where both are empty."""
-    both, either = truth & mask, truth | mask
-    if ignore is not None:
-        both &= ~ignore
-        either &= ~ignore
-    union = np.count_nonzero(either)
-    return float(np.count_nonzero(both) / union) if union else 1.0
 
 
 def _play(predictor: Predicts, samples: Sequence[Sample], rules: Rules) -> Iterator[Record]:

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from model.click import Click
-from model.inference.zoom import object_box
+from model.mask_ops import THRESHOLD, object_box
 
-THRESHOLD = 128  # of a map of round(255 p): p >= 0.5
 MIN_AREA = 16  # pixels
 MIN_SHARE = 0.004  # of the mask's area: smaller parts and holes cost runs in the RLE and freeze editors
 

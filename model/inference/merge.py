@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from model.click import Click
-from model.inference.clean import THRESHOLD
-from model.inference.zoom import Window, object_box
+from model.inference.zoom import Window
+from model.mask_ops import THRESHOLD, object_box
 
 # How far from a change a click may lie and still mean it: a share of the diagonal of all changes, and of the window's
 # side at least, as a click on one side of a cell says something about its whole edge.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.click import Click
-from model.engines.engine import Engine
+from model.engines.base import Engine
 from model.inference import zoom
 from model.inference.click_maps import encode
 from model.inference.merge import progressive

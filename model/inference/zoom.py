@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from model.click import Click
+from model.mask_ops import THRESHOLD, object_box
 
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
 EXPANSION = 1.4
@@ -115,19 +116,13 @@ def whole(shape: tuple[int, int], size: int) -> Window:
     return square(shape[1] / 2, shape[0] / 2, max(shape), shape, size)
 
 
-def object_box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 (ends exclusive) around the true pixels of an HxW bool or uint8 mask; None if there are none."""
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return (x, y, x + width, y + height) if width else None
-
-
 def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
-    """As `object_box` of `previous >= 128`, without writing a mask as large as the image."""
-    rows = np.flatnonzero(previous.max(1) >= 128)
+    """As `object_box` of `previous >= THRESHOLD`, without writing a mask as large as the image."""
+    rows = np.flatnonzero(previous.max(1) >= THRESHOLD)
     if not rows.size:
         return None
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    cols = np.flatnonzero(previous[top:bottom].max(0) >= 128)
+    cols = np.flatnonzero(previous[top:bottom].max(0) >= THRESHOLD)
     return int(cols[0]), top, int(cols[-1]) + 1, bottom
 
 
@@ -164,7 +159,7 @@ def focus_crop(
     """
     rows, cols, _, _ = seen.inside()
     x, y = click.x - cols.start, click.y - rows.start
-    box = object_box((before[rows, cols] ^ after[rows, cols]) & 128) or (x, y, x, y)
+    box = object_box((before[rows, cols] ^ after[rows, cols]) & THRESHOLD) or (x, y, x, y)
     x0, y0, x1, y1 = min(box[0], x), min(box[1], y), max(box[2], x), max(box[3], y)
     least, most = (share * seen.side for share in CLOSER_SIDES)
     side = max(max(x1 - x0, y1 - y0) * expansion, seen.size * MIN_SIDE_SHARE, least)

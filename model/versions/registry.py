@@ -87,9 +87,9 @@ class Registry:
         known = ", ".join(v.name for v in self.versions(line[0])) or "none"
         raise RegistryError(f"there is no version {name!r}: line {line[0]!r} has {known}")
 
-    def general(self, card: Mapping[str, Any]) -> Version | None:
-        """The base version that answers for images unlike those a version was trained on, as its card names it;
-        None where the card names none, or where it is gone."""
+    def fallback(self, card: Mapping[str, Any]) -> Version | None:
+        """Find the base version that answers for images unlike those a version was trained on, as its card names
+        it under "general"; None where the card names none, or where it is gone."""
         name = card.get("general")
         try:
             return None if name is None else self.find(str(name))

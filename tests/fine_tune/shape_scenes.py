@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from fine_tune.data.object_sampler import Scene
+from model.scene import Scene
 
 
 def shape_scene(rng: np.random.Generator, side: int = 96) -> Scene:

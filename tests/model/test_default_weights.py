@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from model.engines.engine import create_engine
-from model.evaluation.datasets import Sample, Scene
+from model.engines.factory import create_engine
 from model.evaluation.evaluate import Rules, evaluate
 from model.inference.predictor import box_prior
-from model.inference.routing import assemble
-from model.inference.zoom import object_box
+from model.mask_ops import object_box
+from model.scene import Sample, Scene
 from model.versions import checkpoint
+from model.versions.assemble import assemble
 from model.versions.registry import PACKAGED
 from tests.e2e.photos import body, ground, iou, two_bodies
 

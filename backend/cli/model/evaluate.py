@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from model.evaluation.datasets import Sample
     from model.evaluation.report import Record, Report
     from model.inference.predictor import Predictor
+    from model.scene import Sample
 
 SHEET_CLICKS = 5  # the contact sheet shows the masks after so many clicks
 
@@ -164,11 +164,12 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     import cv2
     import torch
 
-    from backend.serving.batching import FlipTTA
     from backend.settings import Settings
-    from model.engines.engine import Engine, create_engine
-    from model.inference.routing import assemble
+    from model.engines.base import Engine
+    from model.engines.factory import create_engine
+    from model.engines.flip import FlipTTA
     from model.versions import checkpoint
+    from model.versions.assemble import assemble
     from model.versions.checkpoint import LOOKS, CheckpointError
     from model.versions.registry import Registry
 
@@ -179,7 +180,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     name, folder = _find(model, registry)
     loaded, card = checkpoint.load(folder)
     own, devices = (loaded, {**card, "size": options["size"] or card["size"]}), list[str]()
-    base = registry.general(card)
+    base = registry.fallback(card)
 
     def engine(network: nn.Module, size: int) -> Engine:
         how = (options["device"], home / "engines", options["threads"], options["precision"])

@@ -3,7 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from backend.serving.batching import BatchingEngine, FlipTTA
+from backend.serving.batching import BatchingEngine
+from model.engines.flip import FlipTTA
 
 
 class Adder:
@@ -92,21 +93,6 @@ def test_a_request_larger_than_the_limit_runs_alone() -> None:
     adder = Adder()
     assert BatchingEngine(adder, 2).run(*inputs(1, count=5)).shape == (5, 4, 4)
     assert adder.passes == [5]
-
-
-def test_flipping_averages_with_the_mirror_image() -> None:
-    class Left:
-        size, device = 4, "test"
-
-        def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
-            out = guide[:, 0].copy()
-            out[:, :, 0] += 1  # likes the left column
-            return out
-
-    guide = np.zeros((1, 3, 4, 4), np.float32)
-    guide[0, 0, :, 1] = 0.5
-    result = FlipTTA(Left()).run(np.zeros((1, 4, 4, 3), np.uint8), guide)
-    np.testing.assert_allclose(result[0, 0], [0.5, 0.5, 0, 0.5])
 
 
 def test_size_and_device_are_the_engines() -> None:

@@ -73,7 +73,7 @@ def test_a_model_that_learned_is_promoted(learned):
     assert len(after["clickers"]["classic"]["curve"]) == 4
     assert card["metrics"]["gate"]["objects"] == outcome.counts["held_out_objects"]
     assert card["parent"].startswith("base-1-")
-    assert registry.general(card).name == card["general"] == card["parent"]
+    assert registry.fallback(card).name == card["general"] == card["parent"]
     domain = Domain.from_json(card["domain"])
     assert all(domain.covers(example.image) for example in Shapes(COUNT).examples(set(range(100)), print))
     assert not domain.covers(np.full((90, 90, 3), 200, np.uint8))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from fine_tune.data.object_sampler import Scene
 from fine_tune.training import fine_tuner
 from fine_tune.training.fine_tuner import Effort, Tuner, interpolate_weights, tune
+from model.scene import Scene
 from tests.fine_tune.shape_project import network
 from tests.fine_tune.shape_scenes import shape_scene
 

@@ -13,7 +13,7 @@ from fine_tune.training import simulated_clicks
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Recipe
 from fine_tune.training.trainer import Trainer, parameter_groups
-from model.engines.engine import TorchEngine
+from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor
 from model.networks import build
 from tests.fine_tune.shape_scenes import shape_scene

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from model.click import Click
-from model.evaluation.clicker import depth_of, next_click, noisy_click
+from model.evaluation.clicker import next_click, noisy_click
+from model.mask_ops import depth_of
 
 NOTHING = np.zeros((7, 9), bool)
 
@@ -88,24 +89,6 @@ def test_nothing_left_to_correct_is_no_click():
     assert next_click(truth, truth) is None
     assert next_click(truth, NOTHING, [Click(3.2, 3.9)]) is None
     assert noisy_click(truth, truth, [], None, np.random.default_rng(0)) is None
-
-
-def test_diagonal_distances_are_exact():
-    ring = np.ones((41, 41), bool)
-    ring[20, 20] = False
-    rows, columns = np.mgrid[0:41, 0:41]
-    from_hole = np.hypot(rows - 20, columns - 20)
-    to_border = np.minimum.reduce([rows, columns, 40 - rows, 40 - columns]) + 1
-    np.testing.assert_allclose(depth_of(ring), np.minimum(from_hole, to_border), rtol=1e-6)
-
-
-def test_depth_by_box_is_depth_of_the_whole_image():
-    rng = np.random.default_rng(3)
-    noise = cv2.GaussianBlur(rng.random((60, 80)).astype(np.float32), (0, 0), 4)
-    region = noise > np.quantile(noise, 0.7)
-    region[:15], region[:, 70:] = False, False
-    whole = cv2.distanceTransform(np.pad(region.view(np.uint8), 1), cv2.DIST_L2, 0)[1:-1, 1:-1]
-    np.testing.assert_array_equal(depth_of(region), whole)
 
 
 @pytest.fixture

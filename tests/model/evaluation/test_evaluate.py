@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from model.click import Click
-from model.evaluation.datasets import Sample, Scene
-from model.evaluation.evaluate import Journal, Rules, evaluate, iou
+from model.evaluation.evaluate import Journal, Rules, evaluate
+from model.scene import Sample, Scene
 
 
 class Painter:
@@ -163,11 +163,3 @@ def test_samples_that_make_no_sense_are_refused(samples):
         evaluate(Painter(), samples + samples[:1])
     with pytest.raises(ValueError, match="'void': the object has no pixel to click"):
         evaluate(Painter(), [sample("void", np.zeros((5, 5), bool))])
-
-
-def test_iou_by_hand():
-    one, two = box(10), box(20)
-    assert iou(one, two) == pytest.approx(0.5)
-    assert iou(one, two, ignore=two & ~one) == 1
-    assert iou(one & two, ~two & one) == 0
-    assert iou(np.zeros((3, 3), bool), np.zeros((3, 3), bool)) == 1

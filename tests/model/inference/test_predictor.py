@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.click import Click
-from model.engines.engine import TorchEngine
+from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor, Request, box_prior, quantise, replay
 from model.networks import build
 

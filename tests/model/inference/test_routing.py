@@ -2,11 +2,12 @@ import numpy as np
 import torch
 
 from model.click import Click
-from model.engines.engine import TorchEngine
+from model.engines.torch_cpu import TorchEngine
 from model.inference.domain import Domain, describe
 from model.inference.predictor import Predictor, Request
-from model.inference.routing import RoutingPredictor, assemble
+from model.inference.routing import RoutingPredictor
 from model.networks import build
+from model.versions.assemble import assemble
 from tests.model.inference.test_domain import dots, stripes
 
 CARD = {"size": 64, "encoding": {"name": "disk", "radius": 5.0}}
@@ -45,17 +46,3 @@ def test_an_image_at_the_address_of_another_is_looked_at_again():
         for image in (dots(50 + seed), stripes(seed)):
             same = (specialist.predict(image, CLICKS) == own.predict(image, CLICKS)).all()
             assert same == domain.covers(image)
-
-
-def test_the_card_says_at_which_size_later_clicks_are_looked_at():
-    domain = Domain.of([describe(dots(0))])
-    predictor = made(loaded(0, domain=domain.as_json(), later=96, closer=32), loaded(1))
-    assert (predictor.engine.size, predictor.later.size, predictor.closer.size) == (64, 96, 32)
-    assert predictor.general.later is predictor.general.engine
-    assert predictor.general.closer is None
-
-
-def test_without_a_base_or_a_domain_a_version_answers_for_everything():
-    domain = Domain.of([describe(dots(0))])
-    assert type(made(loaded(0, domain=domain.as_json()), None)) is Predictor
-    assert type(made(loaded(0), loaded(1))) is Predictor

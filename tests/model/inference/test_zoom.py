@@ -90,13 +90,6 @@ def test_around_nothing_is_the_whole_image():
     assert zoom.target_crop(np.zeros((60, 80), np.uint8), [Click(1, 1)], 64) == zoom.whole((60, 80), 64)
 
 
-def test_object_box_ends_are_exclusive():
-    mask = np.zeros((10, 12), bool)
-    mask[3:5, 4:9] = True
-    assert zoom.object_box(mask) == (4, 3, 9, 5)
-    assert zoom.object_box(np.zeros((3, 3), bool)) is None
-
-
 def test_closer_holds_change_and_click_in_a_smaller_window():
     before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
     after = before.copy()

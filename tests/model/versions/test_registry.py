@@ -96,9 +96,9 @@ def test_the_base_that_a_card_names_is_found_or_missed(
     store: Registry, net: torch.nn.Module, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = store.add("base", net, CARD)
-    assert store.general({**CARD, "general": base.name}) == base
-    assert store.general(CARD) is None and not caplog.records
-    assert store.general({**CARD, "general": "base-7-00000000"}) is None
+    assert store.fallback({**CARD, "general": base.name}) == base
+    assert store.fallback(CARD) is None and not caplog.records
+    assert store.fallback({**CARD, "general": "base-7-00000000"}) is None
     assert "has to answer for all images" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""The engines compute one function."""
+"""OpenVINO computes what torch computes, and the same bytes again."""
 
 import os
 import threading
@@ -8,35 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.engines.engine import PRECISIONS, CudaEngine, TorchEngine, create_engine
-from model.networks import build
-
-SIZE = 128  # at 64 pixels the coarsest level has 2x2 places, and OpenVINO is not exact to the last bit there
-TOLERANCE = 2e-4  # of a probability; masks of both engines agree except where p is this near to 0.5
-HALF_TOLERANCE = 0.05  # of bfloat16, whose numbers have eight significant bits
-
-
-@pytest.fixture(scope="module")
-def network():
-    torch.manual_seed(0)
-    network = build("lite0-fpn").eval()
-    torch.nn.init.normal_(network.head.weight, std=1.0)  # untrained logits are all near zero
-    return network
-
-
-@pytest.fixture(scope="module")
-def batch():
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
-    guide = (rng.random((3, 3, SIZE, SIZE)) > 0.95).astype(np.float32)
-    return image, guide
-
-
-def test_torch_runs_a_batch(network, batch):
-    result = TorchEngine(network, SIZE).run(*batch)
-    assert result.shape == (3, SIZE, SIZE)
-    assert result.dtype == np.float32
-    assert result.std() > 0.01
+from model.engines.base import PRECISIONS
+from model.engines.factory import create_engine
+from model.engines.torch_cpu import TorchEngine
+from tests.model.engines.tolerances import HALF_TOLERANCE, SIZE, TOLERANCE
 
 
 def test_openvino_agrees_with_torch(network, batch):
@@ -91,27 +66,3 @@ def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path)
     with torch.no_grad():
         network.head.bias.sub_(1.0)
     assert (second > first).mean() > 0.99
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: CudaEngine is not tested here")
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 5e-3), ("auto", HALF_TOLERANCE)])
-def test_cuda_agrees_with_torch(network, batch, precision, tolerance):
-    expected = TorchEngine(network, SIZE).run(*batch)
-    engine = CudaEngine(network, SIZE, precision=precision)
-    result = engine.run(*batch)
-    network.cpu()
-    assert np.abs(result - expected).max() < tolerance  # cuDNN multiplies float32 in TF32
-    np.testing.assert_array_equal(engine.run(*batch), result)
-
-
-@pytest.mark.parametrize(
-    ("size", "device", "precision", "message"),
-    [
-        (100, "cpu", "auto", "multiple of 32"),
-        (64, "tpu", "auto", "'tpu'"),
-        (64, "cpu", "int8", "precision 'int8'"),
-    ],
-)
-def test_wrong_arguments_are_named(network, size, device, precision, message):
-    with pytest.raises(ValueError, match=message):
-        create_engine(network, size, device, precision=precision)

@@ -1,0 +1,63 @@
+"""Choose the engine for a device: torch on CUDA, OpenVINO or torch on the CPU.
+
+The engines give the same mask within a small tolerance (tests/model/engines states it); every engine gives the same
+bytes for the same input again.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from model.engines.base import PRECISIONS, Engine
+from model.engines.cuda import CudaEngine
+from model.engines.openvino import OpenVINOEngine
+from model.engines.torch_cpu import TorchEngine
+
+DEVICES = ("auto", "cpu", "cuda", "openvino")
+
+log = logging.getLogger(__name__)
+
+
+def create_engine(
+    network: nn.Module,
+    size: int,
+    device: str = "auto",
+    cache_dir: Path | None = None,
+    threads: int = 0,
+    precision: str = "float32",
+) -> Engine:
+    """Choose the engine.
+
+    Args:
+        network: in evaluation mode or not; engines switch it.
+        size: side of the square input, a multiple of 32.
+        device: one of `DEVICES`; "auto" is CUDA where there is a GPU, else OpenVINO, else torch on the CPU;
+            "cpu" is torch.
+        cache_dir, threads: see `OpenVINOEngine`.
+        precision: one of `PRECISIONS`. "auto" for answers that are waited for; "float32" for figures that every
+            machine reproduces. Either gives the same bytes for the same input again on one machine.
+
+    Raises:
+        ValueError: unknown device or precision, or a size that is no multiple of 32.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}")
+    if size <= 0 or size % 32:
+        raise ValueError(f"input size {size}: must be a multiple of 32")
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        return CudaEngine(network, size, precision=precision)
+    if device == "cpu":
+        return TorchEngine(network, size)
+    try:
+        return OpenVINOEngine(network, size, cache_dir, threads, precision)
+    except ImportError:
+        if device == "openvino":
+            raise ValueError("device 'openvino' needs the package openvino: pip install openvino") from None
+        log.warning("OpenVINO is not installed: torch on the CPU is about three times slower")
+        return TorchEngine(network, size)

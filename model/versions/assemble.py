@@ -1,0 +1,42 @@
+"""From a version's network and card to the predictor that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from model.engines.base import Engine
+from model.inference.domain import Domain
+from model.inference.predictor import Predictor
+from model.inference.routing import RoutingPredictor
+from model.versions.checkpoint import LOOKS
+
+Loaded = tuple[nn.Module, Mapping[str, Any]]  # a network and its card
+
+
+def assemble(own: Loaded, fallback: Loaded | None, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
+    """Make the predictor of a version.
+
+    Args:
+        own: the version.
+        fallback: the base model that its card names under "general"; None where the card names none or it is
+            gone: then the version answers for every image.
+        engine: makes an engine of a network and its input side in pixels.
+
+    Raises:
+        ValueError: the card's domain cannot be read.
+    """
+    predictor = _predictor(own, engine)
+    if fallback is None or "domain" not in own[1]:
+        return predictor
+    return RoutingPredictor(predictor, _predictor(fallback, engine), Domain.from_json(own[1]["domain"]))
+
+
+def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
+    network, card = loaded
+    name, radius = card["encoding"]["name"], card["encoding"]["radius"]
+    first = engine(network, card["size"])
+    later, closer = (engine(network, card[key]) if key in card else None for key in LOOKS)
+    return Predictor(first, name, radius, later=later, closer=closer)
