@@ -12,7 +12,7 @@ PRECISIONS = ("auto", "float32")  # auto is bfloat16 where the hardware computes
 
 
 class Engine(Protocol):
-    """Runs one network at one input size; safe to call from several threads.
+    """Run one network at one input size; safe to call from several threads.
 
     Attributes:
         size: side S of the square input in pixels.
@@ -23,18 +23,18 @@ class Engine(Protocol):
     device: str
 
     def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
-        """BxSxSx3 uint8 RGB and Bx3xSxS float32 guide in 0..1 -> BxSxS float32 probabilities."""
+        """Compute BxSxS float32 probabilities from BxSxSx3 uint8 RGB and a Bx3xSxS float32 guide in 0..1."""
         ...
 
 
 class Probability(nn.Module):
-    """The network from raw pixels to probabilities, so that an engine carries no arithmetic of its own."""
+    """Wrap a network from raw pixels to probabilities, so that an engine carries no arithmetic of its own."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor, guide: Tensor) -> Tensor:
-        """BxSxSx3 uint8, Bx3xSxS float32 -> BxSxS float32."""
+        """Compute BxSxS float32 probabilities from BxSxSx3 uint8 pixels and a Bx3xSxS float32 guide."""
         pixels = image.permute(0, 3, 1, 2).float() / 255
         return torch.sigmoid(self.network(pixels, guide)[:, 0].float())

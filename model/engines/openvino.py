@@ -17,7 +17,7 @@ from model.engines.base import Probability
 
 
 class OpenVINOEngine:
-    """The network on a CPU through OpenVINO, converted from torch without ONNX; items of a batch run one by one.
+    """Run the network through OpenVINO, converted from torch without ONNX; items of a batch run one by one.
 
     Args:
         cache_dir: where the compiled model is kept; compiling takes seconds, loading it a fraction of one.
@@ -62,7 +62,7 @@ class OpenVINOEngine:
 
 
 def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None) -> Any:
-    """The network as an OpenVINO model, from the cache where the same weights were converted before."""
+    """Convert the network, or read it from the cache where the same weights were converted before."""
     import openvino
 
     path = None
@@ -85,7 +85,7 @@ def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None)
 
 
 def _digest(network: nn.Module) -> str:
-    """Sixteen hex digits that name structure and weights."""
+    """Name structure and weights by sixteen hex digits."""
     digest = hashlib.sha256(str(network).encode())
     for value in network.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

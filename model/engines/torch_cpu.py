@@ -10,7 +10,7 @@ from model.engines.base import Probability
 
 
 class TorchEngine:
-    """The network in torch on the CPU, float32: the reference the other engines are compared with."""
+    """Run the network in torch on the CPU in float32."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
         self.size, self.device = size, "cpu (torch)"

@@ -22,7 +22,7 @@ HAND = 0.03  # standard deviation of the hand, in square roots of the object's a
 def next_click(
     truth: np.ndarray, prediction: np.ndarray, clicked: Sequence[Click] = (), ignore: np.ndarray | None = None
 ) -> Click | None:
-    """RITM's evaluation clicker: the pixel that is deepest inside the larger error.
+    """Click as RITM's evaluation clicker: the pixel that is deepest inside the larger error.
 
     Depth is the exact Euclidean distance to the error's edge; the border of the image counts as an edge, and
     pixels that were clicked before count as edge themselves (their depth is 0). The click is positive only if
@@ -51,8 +51,8 @@ def noisy_click(
     ignore: np.ndarray | None,
     rng: np.random.Generator,
 ) -> Click | None:
-    """A less tidy annotator: the same error as `next_click`, but any pixel of its deeper half; in 15 % of the
-    clicks a pixel near its edge; then a hand that shakes with the size of the object.
+    """Click as a less tidy annotator: into the same error as `next_click`, but at any pixel of its deeper half; in
+    15 % of the clicks near its edge; then with a hand that shakes with the size of the object.
 
     The hand may leave the error, but never puts a positive click outside the object nor a negative one inside:
     such a slip keeps the pixel that was aimed at. Arguments and result as for `next_click`; `rng` is all the

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class DatasetError(ClickmaskError, ValueError):
-    """A set that cannot be read; the message names the file and the fix."""
+    """A set cannot be read; the message names the file and the fix."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Entry:
     object_id: int | None = None
 
     def present(self, plain: bool) -> dict[int, int]:
-        """Object ids of the map with their areas in pixels."""
+        """Measure the areas of the map's objects in pixels, by object id."""
         ids, areas = np.unique(_read_mask(self.mask), return_counts=True)
         found = {int(i): int(area) for i, area in zip(ids, areas, strict=True) if i}
         if not (plain and set(found) == {IGNORE}):
@@ -68,7 +68,7 @@ class _Entry:
 def read_folder(
     folder: Path, part: str | None = None, min_area: int = 1, max_objects: int | None = None
 ) -> list[Sample]:
-    """The objects of a folder in either layout.
+    """List the objects of a folder in either layout.
 
     Args:
         folder: see the module's description.
@@ -92,7 +92,7 @@ def read_folder(
 
 
 def spread(samples: Sequence[Sample], count: int | None) -> list[Sample]:
-    """At most `count` samples, evenly spaced, in order; None for all."""
+    """Choose at most `count` samples, evenly spaced, in order; None for all."""
     if count is None or count >= len(samples):
         return list(samples)
     if count < 1:
@@ -101,7 +101,7 @@ def spread(samples: Sequence[Sample], count: int | None) -> list[Sample]:
 
 
 def _objects(entry: _Entry, plain: bool, min_area: int) -> Iterator[tuple[str, int]]:
-    """Sample ids and object ids of one map; a map with one object lends it its own id."""
+    """List sample ids and object ids of one map; a map with one object lends it its own id."""
     present = entry.present(plain)
     for object_id, area in present.items():
         if area >= min_area:

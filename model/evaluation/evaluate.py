@@ -34,7 +34,7 @@ class Predicts(Protocol):
     """What is evaluated: `model.inference.predictor.Predictor` or anything that answers like it."""
 
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        """One HxW uint8 map, round(255 p), per request."""
+        """Answer each request with one HxW uint8 map, round(255 p)."""
         ...
 
 
@@ -66,13 +66,13 @@ class Rules:
             raise ValueError("max_clicks, batch and workers must be at least 1")
 
     def identity(self) -> dict[str, Any]:
-        """What a figure depends on, as plain values."""
+        """Name what a figure depends on, as plain values."""
         same = {"clicker": self.clicker, "max_clicks": self.max_clicks, "threshold": self.threshold}
         return same | ({"seed": self.seed} if self.clicker == "noisy" else {})
 
 
 class Journal:
-    """Records kept on disk as they are made, one JSON line each, so that an evaluation can go on after a stop.
+    """Keep records on disk as they are made, one JSON line each, so that an evaluation can go on after a stop.
 
     One file may hold any number of evaluations: a record counts only where `identity` is the same.
 
@@ -183,7 +183,7 @@ class _Game:
 
 
 def _play(predictor: Predicts, samples: Sequence[Sample], rules: Rules) -> Iterator[Record]:
-    """Objects in lock-step: one click each, one batch through the network; a finished one makes room."""
+    """Play objects in lock-step: one click each, one batch through the network; a finished one makes room."""
     waiting, games = iter(samples), list[_Game]()
     with ThreadPoolExecutor(rules.workers) as pool:
         while True:

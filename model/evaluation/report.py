@@ -32,22 +32,26 @@ class Record:
     seconds: float
 
     def noc(self, target: float) -> int:
-        """Number of clicks until IoU >= target for the first time; the maximum where that never happens."""
+        """Count the clicks until IoU >= target for the first time; the maximum where that never happens."""
         reached = (count for count, iou in enumerate(self.ious, 1) if iou >= target)
         return next(reached, len(self.ious))
 
     def worst_loss(self) -> float:
-        """The largest fall of the IoU from one click to the next, 0 where it never fell."""
+        """Find the largest fall of the IoU from one click to the next, 0 where it never fell."""
         return max([0.0, *(a - b for a, b in zip(self.ious, self.ious[1:], strict=False))])
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` reads them back exactly."""
+        """Return plain values; `from_json` reads them back exactly."""
         clicks = [[c.x, c.y, c.positive] for c in self.clicks]
         return {"sample": self.sample, "ious": self.ious, "clicks": clicks, "seconds": self.seconds}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Record:
-        """Raises KeyError or TypeError where `values` is no record."""
+        """Read what `as_json` gave.
+
+        Raises:
+            KeyError, TypeError: `values` is no record.
+        """
         clicks = tuple(Click(*c) for c in values["clicks"])
         return cls(values["sample"], tuple(values["ious"]), clicks, values["seconds"])
 
@@ -72,40 +76,40 @@ class Report:
         return len(self.records[0].ious)
 
     def noc(self, target: float) -> float:
-        """Mean number of clicks to IoU >= target; an object that never gets there counts the maximum."""
+        """Average the clicks to IoU >= target; an object that never gets there counts the maximum."""
         return float(np.mean([record.noc(target) for record in self.records]))
 
     def at_limit(self, target: float) -> int:
-        """Objects with NoC = maximum (">=20@90"), as the field counts: a success at the last click included."""
+        """Count objects with NoC = maximum (">=20@90"), as the field counts: a success at the last click included."""
         return sum(record.noc(target) == self.max_clicks for record in self.records)
 
     def curve(self) -> np.ndarray:
-        """Mean IoU after click 1..maximum, float64."""
+        """Average the IoU after click 1..maximum, float64."""
         return np.array([record.ious for record in self.records]).mean(0)
 
     def iou_at(self, clicks: int) -> float:
-        """Mean IoU after exactly so many clicks (no object stops early, none keeps a better earlier mask)."""
+        """Average the IoU after exactly so many clicks (no object stops early, none keeps a better earlier mask)."""
         return float(self.curve()[clicks - 1])
 
     def best_within(self, clicks: int) -> float:
-        """Mean over objects of the best IoU of their first `clicks` clicks."""
+        """Average the best IoU of the objects' first `clicks` clicks."""
         return float(np.mean([max(record.ious[:clicks]) for record in self.records]))
 
     def spoiled(self) -> int:
-        """Objects that lost more than 0.05 of IoU by some click."""
+        """Count the objects that lost more than 0.05 of IoU by some click."""
         return sum(record.worst_loss() > SPOILED for record in self.records)
 
     def seconds_per_click(self) -> float:
-        """Total time by total clicks, clicker included, as RITM states it."""
+        """Divide total time by total clicks, clicker included, as RITM states it."""
         return sum(r.seconds for r in self.records) / sum(len(r.clicks) for r in self.records)
 
     def worst(self, count: int, clicks: int = 5) -> list[Record]:
-        """The `count` records with the lowest IoU after `clicks` clicks, the worst first."""
+        """List the `count` records with the lowest IoU after `clicks` clicks, the worst first."""
         place = min(clicks, self.max_clicks) - 1
         return sorted(self.records, key=lambda record: (record.ious[place], record.sample))[:count]
 
     def as_json(self) -> dict[str, Any]:
-        """All figures and records as plain values."""
+        """Return all figures and records as plain values."""
         shown = [k for k in SHOWN_CLICKS if k <= self.max_clicks]
         return {
             "objects": len(self.records),

@@ -45,7 +45,7 @@ def remove_small_regions(probability: np.ndarray, clicks: Sequence[Click] = ()) 
 
 
 def _tidy(mask: np.ndarray, limit: float) -> bool:
-    """Whether no part (connected at corners) and no hole of a bool mask is below `limit` pixels.
+    """Tell whether no part (connected at corners) and no hole of a bool mask is below `limit` pixels.
 
     Counted on the outlines, by Pick's theorem: fifty times as fast as labelling every pixel, and most masks are tidy.
     """
@@ -65,7 +65,7 @@ def _tidy(mask: np.ndarray, limit: float) -> bool:
 
 
 def _small(mask: np.ndarray, limit: float, keep: Sequence[tuple[int, int]], keep_largest: bool) -> np.ndarray:
-    """The components of a bool mask below `limit` pixels, except those under a (row, column) of `keep`."""
+    """Find the components of a bool mask below `limit` pixels, except those under a (row, column) of `keep`."""
     connectivity = 8 if keep_largest else 4  # parts touch at corners, holes do not leak through them
     view = np.ascontiguousarray(mask).view(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(view, connectivity=connectivity)

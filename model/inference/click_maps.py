@@ -12,7 +12,7 @@ Map = np.ndarray  # HxW float32 in 0..1
 
 
 def _squared_distance(click: Click, height: int, width: int) -> Map:
-    """Squared distance in pixels from every pixel centre to the click."""
+    """Compute the squared distance in pixels from every pixel centre to the click."""
     dy = np.arange(height, dtype=np.float32) + np.float32(0.5 - click.y)
     dx = np.arange(width, dtype=np.float32) + np.float32(0.5 - click.x)
     return dy[:, None] ** 2 + dx[None, :] ** 2
@@ -29,7 +29,7 @@ def _draw_disk(out: Map, click: Click, radius: float) -> None:
 
 
 def disk(clicks: Sequence[Click], height: int, width: int, radius: float) -> Map:
-    """Binary disks of one radius, as in RITM (arXiv 2102.06583)."""
+    """Draw binary disks of one radius, as in RITM (arXiv 2102.06583)."""
     out = np.zeros((height, width), np.float32)
     for click in clicks:
         _draw_disk(out, click, radius)
@@ -37,7 +37,7 @@ def disk(clicks: Sequence[Click], height: int, width: int, radius: float) -> Map
 
 
 def disk_varying(clicks: Sequence[Click], height: int, width: int, radius: float) -> Map:
-    """Binary disks that shrink with the order of the click: 2, 5/3, 4/3, then 1 times the radius.
+    """Draw binary disks that shrink with the order of the click: 2, 5/3, 4/3, then 1 times the radius.
 
     Early clicks name the object, late ones correct details, so an early one may speak for a wider area.
     """
@@ -48,7 +48,7 @@ def disk_varying(clicks: Sequence[Click], height: int, width: int, radius: float
 
 
 def gaussian(clicks: Sequence[Click], height: int, width: int, radius: float) -> Map:
-    """Gaussian bumps with standard deviation `radius`; where bumps overlap the larger value counts."""
+    """Draw Gaussian bumps with standard deviation `radius`; where bumps overlap the larger value counts."""
     out = np.zeros((height, width), np.float32)
     for click in clicks:
         np.maximum(out, np.exp(_squared_distance(click, height, width) / (-2.0 * radius * radius)), out=out)
@@ -56,7 +56,7 @@ def gaussian(clicks: Sequence[Click], height: int, width: int, radius: float) ->
 
 
 def distance(clicks: Sequence[Click], height: int, width: int, radius: float) -> Map:
-    """tanh(2 d / radius) of the distance d to the nearest click: 0 on a click, 1 far away or without clicks."""
+    """Compute tanh(2 d / radius) of the distance d to the nearest click: 0 on a click, 1 far away or without any."""
     nearest = np.full((height, width), np.inf, np.float32)
     for click in clicks:
         np.minimum(nearest, _squared_distance(click, height, width), out=nearest)

@@ -26,7 +26,7 @@ MARGIN = 1.5
 
 
 def describe(image: np.ndarray) -> np.ndarray:
-    """Description of an image (HxWx3 uint8 RGB): float32[38], without a unit; a function of the pixels alone."""
+    """Describe an image (HxWx3 uint8 RGB): float32[38], without a unit; a function of the pixels alone."""
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     level: np.ndarray = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / 255
     values = [COLOUR * level.mean((0, 1)), COLOUR * level.std((0, 1))]
@@ -43,7 +43,7 @@ def describe(image: np.ndarray) -> np.ndarray:
 
 
 def _orientation(light: np.ndarray) -> np.ndarray:
-    """Log energies of the gradient in four directions, relative to their mean."""
+    """Compute log energies of the gradient in four directions, relative to their mean."""
     across, down = cv2.Sobel(light, -1, 1, 0), cv2.Sobel(light, -1, 0, 1)
     pairs = (across, 1.0), (down, 1.0), (across + down, np.sqrt(2)), (across - down, np.sqrt(2))
     energies = np.log([np.abs(field).mean() / scale + 2 * DARK for field, scale in pairs])
@@ -64,23 +64,23 @@ class Domain:
 
     @classmethod
     def of(cls, descriptions: Sequence[np.ndarray]) -> Domain:
-        """The kind of images that have these descriptions; at least one."""
+        """Make the kind of images that have these descriptions; at least one."""
         found = np.stack(descriptions)
         gaps = _distances(found, found) + np.diag(np.full(len(found), np.inf, np.float32))
         typical = float(np.quantile(gaps.min(1), 0.9)) if len(found) > 1 else FARTHEST
         return cls(_spread(found, EXEMPLARS), float(np.clip(MARGIN * typical, NEAREST, FARTHEST)))
 
     def covers(self, image: np.ndarray) -> bool:
-        """Whether an image (HxWx3 uint8 RGB) belongs to this kind."""
+        """Tell whether an image (HxWx3 uint8 RGB) belongs to this kind."""
         return bool(_distances(describe(image)[None], self.exemplars).min() <= self.limit)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for a card."""
+        """Return plain values, for a card."""
         return {"limit": round(self.limit, 4), "exemplars": np.round(self.exemplars, 3).tolist()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Domain:
-        """What `as_json` gave.
+        """Read what `as_json` gave.
 
         Raises:
             ValueError: it is something else.
@@ -97,12 +97,12 @@ class Domain:
 
 
 def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Root mean square differences, NxM, of NxD and MxD."""
+    """Compute root mean square differences, NxM, of NxD and MxD."""
     return np.sqrt(((one[:, None] - other[None]) ** 2).mean(2))
 
 
 def _spread(found: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the rows, each as far as can be from those before (Gonzalez 1985)."""
+    """Choose at most `count` of the rows, each as far as can be from those before (Gonzalez 1985)."""
     chosen, gaps = [0], _distances(found, found[:1])[:, 0]
     while len(chosen) < min(count, len(found)):
         chosen.append(int(gaps.argmax()))

@@ -41,7 +41,7 @@ def progressive(previous: np.ndarray, current: np.ndarray, click: Click, window:
 
 
 def _take(changed: np.ndarray, row: int, column: int, min_reach: float) -> bool:
-    """Mark, in place, the changed regions within reach of (row, column); whether there are any."""
+    """Mark, in place, the changed regions within reach of (row, column); tell whether there are any."""
     box = object_box(changed)
     if box is None:
         return False

@@ -36,7 +36,7 @@ class Request:
 
     @property
     def corrects(self) -> bool:
-        """Whether a click corrects a map that is there."""
+        """Tell whether a click corrects a map that is there."""
         return self.previous is not None and bool(self.clicks)
 
 
@@ -50,7 +50,7 @@ class _Look:
 
 
 def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    """The initial map for a box x0, y0, x1, y1 in pixels: 128 inside (undecided), 0 outside; HxW uint8."""
+    """Make the initial map for a box x0, y0, x1, y1 in pixels: 128 inside (undecided), 0 outside; HxW uint8."""
     prior = np.zeros(shape, np.uint8)
     x0, y0, x1, y1 = (max(round(v), 0) for v in box)
     prior[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = BOX_LEVEL
@@ -58,7 +58,7 @@ def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) ->
 
 
 def quantise(probability: np.ndarray) -> np.ndarray:
-    """float probabilities in 0..1 -> uint8 round(255 p): what is cached is what is replayed."""
+    """Round float probabilities in 0..1 to uint8, round(255 p): what is cached is what is replayed."""
     return np.rint(probability * 255).astype(np.uint8)
 
 
@@ -69,14 +69,14 @@ def guide_for(
     encoding: str = "disk",
     radius: float = 5.0,
 ) -> np.ndarray:
-    """The network's guide, 3xSxS float32 in 0..1: previous mask, positive, negative, as seen in the window."""
+    """Draw the network's guide, 3xSxS float32 in 0..1: previous mask, positive, negative, as seen in the window."""
     marks = encode(encoding, [window.to_input(c) for c in clicks], window.size, window.size, radius)
     shown = window.crop(previous).astype(np.float32) / 255
     return np.concatenate([shown[None], marks])
 
 
 class Predictor:
-    """Answers clicks with probability maps.
+    """Answer clicks with probability maps.
 
     Args:
         engine: runs the network.
@@ -108,7 +108,7 @@ class Predictor:
     def predict(
         self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
     ) -> np.ndarray:
-        """The map (HxW uint8, round(255 p)) after the last of `clicks`; see `Request` for the arguments."""
+        """Compute the map (HxW uint8, round(255 p)) after the last of `clicks`; see `Request` for the arguments."""
         return self.predict_many([Request(image, clicks, previous)])[0]
 
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
@@ -178,7 +178,7 @@ class Predictor:
 def replay(
     predictor: Predictor, image: np.ndarray, clicks: Sequence[Click], start: np.ndarray | None = None
 ) -> np.ndarray:
-    """The map after all clicks, from the beginning: one prediction a click, each on the answer before."""
+    """Compute the map after all clicks, from the beginning: one prediction a click, each on the answer before."""
     current = start
     for count in range(1, len(clicks) + 1):
         current = predictor.predict(image, clicks[:count], current)

@@ -41,7 +41,7 @@ class Window:
     size: int
 
     def _axis(self, start: int, limit: int) -> tuple[int, int, int, int]:
-        """Inside part of one axis: image begin and end, input begin and end, all in whole pixels."""
+        """Find the inside part of one axis: image begin and end, input begin and end, all in whole pixels."""
         begin, end = max(start, 0), min(start + self.side, limit)
         scale = self.size / self.side
         low = round((begin - start) * scale)
@@ -49,7 +49,7 @@ class Window:
         return begin, end, low, high
 
     def inside(self) -> tuple[slice, slice, slice, slice]:
-        """Rows and columns of the image that the window shows, and where they lie in the input."""
+        """Return the rows and columns of the image that the window shows, and where they lie in the input."""
         y0, y1, v0, v1 = self._axis(self.y0, self.height)
         x0, x1, u0, u1 = self._axis(self.x0, self.width)
         return slice(y0, y1), slice(x0, x1), slice(v0, v1), slice(u0, u1)
@@ -97,14 +97,14 @@ def _halved(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _place(centre: float, side: int, limit: int) -> int:
-    """Start of a window on one axis: inside the image if it fits, else with equal margins."""
+    """Choose the start of a window on one axis: inside the image if it fits, else with equal margins."""
     if side >= limit:
         return -((side - limit) // 2)
     return min(max(round(centre - side / 2), 0), limit - side)
 
 
 def square(centre_x: float, centre_y: float, side: float, shape: tuple[int, int], size: int) -> Window:
-    """The window of about `side` pixels around a point, shifted into the image where it fits."""
+    """Make the window of about `side` pixels around a point, shifted into the image where it fits."""
     height, width = shape
     step = SIDE_STEP if side >= 2 * size else 1
     whole = min(math.ceil(max(round(side), 1) / step) * step, max(height, width))
@@ -112,12 +112,12 @@ def square(centre_x: float, centre_y: float, side: float, shape: tuple[int, int]
 
 
 def whole(shape: tuple[int, int], size: int) -> Window:
-    """The window that shows the whole image."""
+    """Make the window that shows the whole image."""
     return square(shape[1] / 2, shape[0] / 2, max(shape), shape, size)
 
 
 def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
-    """As `object_box` of `previous >= THRESHOLD`, without writing a mask as large as the image."""
+    """Find `object_box` of `previous >= THRESHOLD` without writing a mask as large as the image."""
     rows = np.flatnonzero(previous.max(1) >= THRESHOLD)
     if not rows.size:
         return None
@@ -129,7 +129,7 @@ def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
 def target_crop(
     previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION
 ) -> Window:
-    """The window around the object so far: previous mask (HxW uint8 map, object from 128), positive clicks and
+    """Make the window around the object so far: previous mask (HxW uint8 map, object from 128), positive clicks and
     the last click. The whole image where the previous mask is empty.
     """
     shape = (previous.shape[0], previous.shape[1])
@@ -146,7 +146,7 @@ def target_crop(
 def focus_crop(
     before: np.ndarray, after: np.ndarray, click: Click, seen: Window, expansion: float = CLOSER_EXPANSION
 ) -> Window | None:
-    """The window around what a click changed, for a second, closer look at it (Focus Crop, arXiv 2204.02574).
+    """Make the window around what a click changed, for a second, closer look (Focus Crop, arXiv 2204.02574).
 
     Args:
         before, after: HxW uint8 maps, object from 128.

@@ -18,8 +18,9 @@ from torch import nn
 
 from model.versions import checkpoint
 from model.versions.checkpoint import CheckpointError
-from model.versions.local_store import LINE, Folder, RegistryError, Version
-from model.versions.object_store import Mirror
+from model.versions.local_store import LocalStore
+from model.versions.object_store import ObjectStore
+from model.versions.store import LINE, RegistryError, Store, Version
 
 BASE = "base"
 PACKAGED = Path(__file__).parents[1] / "weights"  # the default weights
@@ -28,47 +29,50 @@ log = logging.getLogger(__name__)
 
 
 class Registry:
-    """The model versions of an installation; safe to use from several processes and threads at once.
+    """Keep the model versions of an installation; safe to use from several processes and threads at once.
 
     Args:
         home: they are in its folder `registry`,
-        url: or in an object store, with copies under `home`; see `Mirror` for what fails without it.
+        url: or in an object store, with copies under `home`; see `ObjectStore` for what fails without it.
     """
 
     def __init__(self, home: Path, url: str | None = None) -> None:
-        self._store = Folder(Path(home) / "registry") if url is None else Mirror(Path(home) / "mirror", url)
+        folder = Path(home)
+        self._store: Store = (
+            LocalStore(folder / "registry") if url is None else ObjectStore(folder / "mirror", url)
+        )
         self.root = self._store.root
 
     def lines(self) -> list[str]:
-        """The lines there are, `base` first."""
+        """List the lines there are, `base` first."""
         return self._store.lines()
 
     def versions(self, line: str) -> list[Version]:
-        """The usable versions of a line, oldest first; unusable ones are logged and left out."""
+        """List the usable versions of a line, oldest first; unusable ones are logged and left out."""
         good, bad = self._store.survey(line)
         for name, reason in bad.items():
             log.warning("version %s of line %s is left out: %s", name, line, reason)
         return good
 
     def names(self, line: str) -> list[str]:
-        """The names of a line's versions, without a closer look at them."""
+        """List the names of a line's versions, without a closer look at them."""
         return self._store.names(line)
 
     def broken(self, line: str) -> dict[str, str]:
-        """Folder name -> why that version of the line is left out."""
+        """Tell why versions of the line are left out, by folder name."""
         return self._store.survey(line)[1]
 
     def current(self, line: str) -> Version | None:
-        """The promoted version; None where the line has none. Reads one small file."""
+        """Return the promoted version; None where the line has none. Reads one small file."""
         served = self._store.served(line)
         return served[0] if served else None
 
     def refresh(self, line: str) -> str:
-        """Learn what is promoted in a line, where that is kept elsewhere; returns why it failed, or ""."""
+        """Learn what is promoted in a line, where that is kept elsewhere; return why it failed, or ""."""
         return self._store.refresh(line)
 
     def find(self, name: str) -> Version:
-        """A version by its name, or by `<line>-<ordinal>`, or the current one by its line.
+        """Find a version by its name, or by `<line>-<ordinal>`, or the current one by its line.
 
         Raises:
             RegistryError: there is no such version.
@@ -158,7 +162,7 @@ class Registry:
         return gone
 
     def ensure_base(self) -> Version:
-        """The current version of `base`; where it has none, the packaged default weights become it.
+        """Return the current version of `base`; where it has none, the packaged default weights become it.
 
         Raises:
             CheckpointError: the package carries no usable weights.
@@ -175,7 +179,7 @@ class Registry:
         return current
 
     def new_default(self) -> str | None:
-        """The hash8 of the packaged weights where `base` does not have them, as after an upgrade; else None."""
+        """Return the hash8 of the packaged weights where `base` does not have them, as after upgrades; else None."""
         hash8 = str(checkpoint.read_card(PACKAGED)["sha256"])[:8]
         return None if any(version.hash8 == hash8 for version in self.versions(BASE)) else hash8
 
@@ -195,7 +199,7 @@ class Registry:
             self._store.point(version.line, [version, *served])
 
     def _copy(self, line: str, folder: Path) -> tuple[Path, str]:
-        """A checked hidden copy of a checkpoint and the sha256 of its weights."""
+        """Make a checked hidden copy of a checkpoint; return it and the sha256 of its weights."""
         hidden = self._store.hidden(line)
         checkpoint.copy(folder, hidden)
         try:
@@ -207,7 +211,7 @@ class Registry:
 
     @contextmanager
     def _writing(self, line: str, hidden: Path) -> Iterator[None]:
-        """The lock; what is still in the hidden folder at its end was not wanted."""
+        """Hold the lock; what is still in the hidden folder at its end was not wanted."""
         try:
             with self._store.lock(line):
                 yield

@@ -16,7 +16,7 @@ class ColourEngine:
     size, device = 96, "test"
 
     def run(self, image: np.ndarray, guide: np.ndarray) -> np.ndarray:
-        """See `model.engines.engine.Engine.run`."""
+        """See `model.engines.base.Engine.run`."""
         out = guide[:, 0].copy()
         for shown, (_, positive, negative), answer in zip(image, guide, out, strict=True):
             for marks, value in ((positive, 0.95), (negative, 0.05)):

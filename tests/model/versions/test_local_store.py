@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.versions import checkpoint, local_store
+from model.versions import checkpoint
 from model.versions.registry import Registry, RegistryError
+from model.versions.store import HISTORY
 from tests.model.tiny_network import CARD, network
 
 
@@ -129,7 +130,7 @@ def test_several_processes_add_and_promote_at_once(
     assert [v.ordinal for v in versions] == list(range(1, 31))
     assert not store.broken("base")
     served = (store.root / "base" / "current").read_text().split()
-    assert served == list(dict.fromkeys(served)) and len(served) == local_store.HISTORY + 1
+    assert served == list(dict.fromkeys(served)) and len(served) == HISTORY + 1
 
 
 def test_a_killed_writer_leaves_no_half_version_and_no_lock(
