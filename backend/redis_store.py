@@ -20,6 +20,13 @@ from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
+# What the backend keeps in Redis; the ledger, jobs and locks of fine-tuning have keys of their own.
+MAPS = "clickmask:session:"  # probability maps: "<computed how>:<name of the map>" -> bytes
+LAST_OBJECTS = "clickmask:recent:"  # the object an annotator worked on last -> JSON
+CLICKS = "clickmask:trace:"  # "<project>" -> stream of click events
+RECONCILIATION = "clickmask:reconciliation:"  # when and at which state projects were compared last
+QUALITY = "clickmask:quality:"  # "<project>" -> hash "<annotation>/<region>" -> task, annotator, iou
+
 TIMEOUT_S = 0.25
 PAUSE_S = 5.0
 BACKLOG = 64

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import sys
+from typing import Any
 
 import click
+
+from model.errors import ClickmaskError
 
 # Command -> the folder of its module, which has the command's name with underscores for dashes.
 COMMANDS = {
@@ -15,7 +20,10 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Imports a subcommand when it is called, so that `clickmask doctor` does not wait for torch."""
+    """Imports a subcommand when it is called, so that `clickmask doctor` does not wait for torch.
+
+    The one place where errors become messages: no subcommand catches what it only wants to print.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -28,8 +36,30 @@ class Commands(click.Group):
         name = f"backend.cli.{COMMANDS[cmd_name]}.{cmd_name.replace('-', '_')}"
         return importlib.import_module(name).command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; a foreseeable error becomes one sentence and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except (ClickmaskError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # click ends quietly where nobody reads on
+            from backend.cli.errors import sentence
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+            raise click.ClickException(sentence(error)) from error
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program."""
+        from backend.cli.errors import print_defect
+
+        sys.excepthook = print_defect
+        return super().main(*args, **kwargs)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done; 1 not possible, one sentence says why; 2 wrong usage; 3 the gate kept a model back.",
+)
 @click.version_option(package_name="clickmask")
 def main() -> None:
     """Click-based segmentation for Label Studio that learns from accepted annotations."""

@@ -24,6 +24,7 @@ from backend.assembly import Backend
 from backend.label_studio.mask_formats import rle
 from backend.settings import Settings
 from backend.web.app import create_app
+from model.errors import ClickmaskError
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image" smart="false"><Label value="Object"/><Label value="Other"/></BrushLabels>
@@ -43,6 +44,11 @@ for name in masks.files:
     mask2rle(mask)
     print(time.perf_counter() - begin)
 """
+
+
+class BenchError(ClickmaskError, RuntimeError):
+    """Something cannot be measured; the message says what."""
+
 
 Times = dict[str, list[float]]
 
@@ -133,7 +139,7 @@ class _Bench:
         answer = self._post("/predict", data=data, content_type="application/json")
         total = time.perf_counter() - begin
         if answer.status_code != 200:
-            raise RuntimeError(f"/predict answered {answer.status_code}: {answer.text[:200]}")
+            raise BenchError(f"/predict answered {answer.status_code}: {answer.text[:200]}")
         times = {**self._stages, "http": total - sum(self._stages.values()), "total": total}
         return answer.json["results"][0]["result"], times
 
@@ -147,7 +153,7 @@ def compare_rle(masks: list[np.ndarray], sdk_python: str, folder: Path) -> tuple
         folder: for a temporary file.
 
     Raises:
-        RuntimeError: that interpreter cannot do it.
+        BenchError: that interpreter cannot do it.
     """
     ours = []
     for mask in masks:
@@ -161,7 +167,7 @@ def compare_rle(masks: list[np.ndarray], sdk_python: str, folder: Path) -> tuple
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
-        raise RuntimeError(f"{sdk_python} cannot run label_studio_sdk: {reason}") from None
+        raise BenchError(f"{sdk_python} cannot run label_studio_sdk: {reason}") from None
     return ours, [float(line) for line in done.stdout.split()]
 
 

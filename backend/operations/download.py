@@ -8,6 +8,7 @@ from pathlib import Path
 
 import requests
 
+from backend.settings.masking import without_password
 from model.errors import ClickmaskError
 
 CHUNK = 1 << 20
@@ -38,27 +39,35 @@ def download(
     Raises:
         DownloadError: no answer, an error status, too large, or another file than expected.
     """
-    digest, done = hashlib.sha256(), 0
+    digest, done, shown = hashlib.sha256(), 0, without_password(url)
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, open(target, "wb") as file:
             if answer.status_code != 200:
-                raise DownloadError(f"{url} answers {answer.status_code} {answer.reason}: check the address")
+                raise DownloadError(
+                    f"{shown} answers {answer.status_code} {answer.reason}: check the address"
+                )
             total = _length(answer)
-            _check_size(url, total or 0, limit)
+            _check_size(shown, total or 0, limit)
             for chunk in answer.iter_content(CHUNK):
                 done += len(chunk)
-                _check_size(url, done, limit)
+                _check_size(shown, done, limit)
                 file.write(chunk)
                 digest.update(chunk)
                 progress(done, total)
     except requests.RequestException as error:
         raise DownloadError(
-            f"{url} cannot be fetched ({type(error).__name__}): check address and network"
+            f"{shown} cannot be fetched ({type(error).__name__}): check address and network"
         ) from None
+    except OSError as error:
+        if error.filename is not None:  # the target's disk
+            raise
+        raise DownloadError(f"{shown} cannot be fetched: {error}") from None  # such as a REQUESTS_CA_BUNDLE
     if total is not None and done != total:
-        raise DownloadError(f"{url} broke off after {done} of {total} bytes: try again")
+        raise DownloadError(f"{shown} broke off after {done} of {total} bytes: try again")
     if sha256 is not None and digest.hexdigest() != sha256.lower():
-        raise DownloadError(f"{url} has sha256 {digest.hexdigest()}, expected {sha256}: do not use this file")
+        raise DownloadError(
+            f"{shown} has sha256 {digest.hexdigest()}, expected {sha256}: do not use this file"
+        )
     return digest.hexdigest()
 
 
@@ -68,6 +77,6 @@ def _length(answer: requests.Response) -> int | None:
     return int(length) if length.isdigit() and not packed else None
 
 
-def _check_size(url: str, size: int, limit: int) -> None:
+def _check_size(shown: str, size: int, limit: int) -> None:
     if size > limit:
-        raise DownloadError(f"{url} is larger than {limit >> 20} MB: raise --max-mb if that is right")
+        raise DownloadError(f"{shown} is larger than {limit >> 20} MB: raise --max-mb if that is right")

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ PREFIX = "clickmask:trace:"
 MAX_EVENTS = 100_000
 PAGE = 2_000  # events read at once
 FIELD = b"e"
+_RENAMED = {"stable": "stability_score", "solid": "solidity"}  # measures of `Effect` before version 0.2
 
 
 @dataclass(frozen=True)
@@ -124,20 +125,28 @@ class ClickEvent:
 
     @staticmethod
     def from_json(text: str | bytes) -> ClickEvent:
-        """The inverse of `to_json`; ValueError for what is none."""
+        """Read what `to_json` wrote, in this version or another: fields that are not known here are passed over.
+
+        Raises:
+            ValueError: it is no event, or one without a field that is needed.
+        """
         try:
             entry: dict[str, Any] = json.loads(text)
-            shape = entry["footprint"]
+            effect = {_RENAMED.get(key, key): value for key, value in entry["effect"].items()}
+            shape = {**entry["footprint"], "box": tuple(entry["footprint"]["box"])}
             return ClickEvent(
-                **{
-                    **entry,
-                    **{key: tuple(entry[key]) for key in ("labels", "prompts", "ids")},
-                    "points": tuple((x, y, positive) for x, y, positive in entry["points"]),
-                    "effect": Effect(**entry["effect"]),
-                    "footprint": Footprint(**{**shape, "box": tuple(shape["box"])}),
-                }
+                **_known(
+                    ClickEvent,
+                    {
+                        **entry,
+                        **{key: tuple(entry[key]) for key in ("labels", "prompts", "ids")},
+                        "points": tuple((x, y, positive) for x, y, positive in entry["points"]),
+                        "effect": Effect(**_known(Effect, effect)),
+                        "footprint": Footprint(**_known(Footprint, shape)),
+                    },
+                )
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an event of this version: {error}") from error
 
 
@@ -168,11 +177,11 @@ class ClickLog:
         wanted = b"" if task is None else f'"task":{task},'.encode()  # spares decoding all other tasks
         while client is not None:
             page = client.xrange(_key(project), start, "+", PAGE)
-            for _, fields in page:
-                if wanted not in fields.get(FIELD, b""):
+            for _, values in page:
+                if wanted not in values.get(FIELD, b""):
                     continue
                 try:
-                    yield ClickEvent.from_json(fields.get(FIELD, b"{}"))
+                    yield ClickEvent.from_json(values.get(FIELD, b"{}"))
                 except ValueError as error:
                     logger.debug("project %s: an event is left out: %s", project, error)
             if len(page) < PAGE:
@@ -195,6 +204,12 @@ class ClickLog:
 
 def _key(project: int | None) -> str:
     return f"{PREFIX}{project}"
+
+
+def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the values that a dataclass has a field for."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _rounded(effect: Effect) -> Effect:

@@ -1,4 +1,4 @@
-"""Keeps published quality up to date while people annotate, behind the webhook."""
+"""Updates the published quality of a task when its annotations change, behind the webhook."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import redis
 
-from backend.label_studio.client import LabelStudioError
 from backend.label_studio.prompt_regions import elements
 from backend.redis_store import OptionalRedis
 from backend.review.project_review import ProjectReview, published, tasks_of
+from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +60,8 @@ class ReviewUpdater:
         with self._lock:
             self._waiting.discard((project, task))
         try:
-            review = self._review(project)
-            review.publish(review.rank(task), self._store.client())
-        except (LabelStudioError, redis.RedisError, ValueError) as error:
+            self._review(project).rank(task).publish(self._store.client())
+        except (ClickmaskError, redis.RedisError) as error:
             logger.warning("project %s: the quality of task %s is not updated: %s", project, task, error)
 
 

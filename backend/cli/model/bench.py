@@ -56,21 +56,17 @@ def command(sizes: list[tuple[int, int]], rounds: int, sdk_python: str | None, a
     Runs the served base model in this process, with the settings of the environment.
     """
     from backend.operations.bench import compare_rle, measure
-    from backend.serving.model_pool import NotReady
-    from backend.settings import Settings, SettingsError
+    from backend.settings import Settings
 
-    try:
-        settings = Settings.from_env()
-        with console.status("starting") as status:
-            version, device, results = measure(settings, sizes, rounds, status.update)
-            codecs = {}
-            if sdk_python:
-                status.update("Label Studio's RLE encoder")
-                for r in results:
-                    with tempfile.TemporaryDirectory() as folder:
-                        codecs[r.width, r.height] = compare_rle(r.masks[:20], sdk_python, Path(folder))
-    except (SettingsError, NotReady, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
+    settings = Settings.from_env()
+    with console.status("starting") as status:
+        version, device, results = measure(settings, sizes, rounds, status.update)
+        codecs = {}
+        if sdk_python:
+            status.update("Label Studio's RLE encoder")
+            for r in results:
+                with tempfile.TemporaryDirectory() as folder:
+                    codecs[r.width, r.height] = compare_rle(r.masks[:20], sdk_python, Path(folder))
     report = {
         "version": version,
         "device": device,

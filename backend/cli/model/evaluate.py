@@ -93,21 +93,9 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
     NoC@85 is the mean number of clicks until an object's IoU is 0.85 (those that never get there count as the
     maximum); IoU@5 the mean IoU after five clicks.
     """
-    from backend.images.store import ImageError
-    from backend.label_studio.client import LabelStudioError
-    from backend.label_studio.label_config import LabelConfigError
-    from backend.settings import SettingsError
-    from model.evaluation.datasets import DatasetError
-    from model.versions.checkpoint import CheckpointError
-    from model.versions.registry import RegistryError
-
-    data_errors = (DatasetError, ImageError, LabelConfigError, LabelStudioError)
-    try:
-        sets = _sets(paths, projects, options)
-        subject = _load(model, options)
-        reports = _evaluate(subject, sets, options)
-    except (*data_errors, SettingsError, CheckpointError, RegistryError) as error:
-        raise click.ClickException(str(error)) from error
+    sets = _sets(paths, projects, options)
+    subject = _load(model, options)
+    reports = _evaluate(subject, sets, options)
     if options["as_json"]:
         click.echo(json.dumps(_json(subject, reports)))
     else:
@@ -286,10 +274,7 @@ def _draw(
         title = f"{subject.name}: the worst after {SHEET_CLICKS} clicks"
         pictures[options["sheet"]] = figures.contact_sheet(panels, title)
     for path, figure in pictures.items():
-        try:
-            figures.save(figure, path)
-        except OSError as error:
-            raise click.ClickException(str(error)) from error
+        figures.save(figure, path)
         console.print(f"written: {path}")
 
 

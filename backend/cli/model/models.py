@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,19 +25,6 @@ console = Console(stderr=True)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _plainly(run: Callable[..., None]) -> Callable[..., None]:
-    """Show errors that name their fix as one line instead of a traceback."""
-
-    @functools.wraps(run)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            run(*args, **kwargs)
-        except (ValueError, OSError) as error:  # of settings, registry, checkpoints, downloads and disks
-            raise click.ClickException(str(error)) from error
-
-    return wrapped
-
-
 @click.group("models")
 def command() -> None:
     """List, show, promote, roll back, import and export model versions.
@@ -50,7 +36,6 @@ def command() -> None:
 @command.command("list")
 @click.option("--line", help="base or project-<id>; all lines without it.")
 @_json
-@_plainly
 def list_models(line: str | None, as_json: bool) -> None:
     """List the versions; * is served."""
     registry = _registry()
@@ -72,7 +57,6 @@ def list_models(line: str | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("version")
 @_json
-@_plainly
 def show(version: str, as_json: bool) -> None:
     """Show a version's card, after checking that its weights are intact."""
     from fine_tune.project.gain import describe
@@ -97,7 +81,6 @@ def show(version: str, as_json: bool) -> None:
 @command.command("promote")
 @click.argument("version")
 @_json
-@_plainly
 def promote(version: str, as_json: bool) -> None:
     """Serve this version; running servers pick it up within seconds."""
     from model.versions import checkpoint
@@ -112,7 +95,6 @@ def promote(version: str, as_json: bool) -> None:
 @command.command("rollback")
 @click.argument("line", default="base")
 @_json
-@_plainly
 def rollback(line: str, as_json: bool) -> None:
     """Serve again what LINE (default: base) served before."""
     registry = _registry()
@@ -130,7 +112,6 @@ def rollback(line: str, as_json: bool) -> None:
 @click.option("--size", type=click.IntRange(32), help="Side of the network's input; default 384, as trained.")
 @click.option("--promote", "serve", is_flag=True, help="Serve it at once.")
 @_json
-@_plainly
 def import_model(source: str, line: str, serve: bool, as_json: bool, **options: Any) -> None:
     """Add a checkpoint to the registry.
 
@@ -158,7 +139,6 @@ def import_model(source: str, line: str, serve: bool, as_json: bool, **options: 
 @click.argument("version")
 @click.argument("folder", type=click.Path(path_type=Path))
 @_json
-@_plainly
 def export(version: str, folder: Path, as_json: bool) -> None:
     """Copy a version's model.safetensors and card.json into FOLDER, which must not exist."""
     from model.versions import checkpoint

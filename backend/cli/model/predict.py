@@ -51,15 +51,7 @@ def command(image: Path, positive: Any, negative: Any, box: Any, output: Path | 
     """
     if not positive and box is None:
         raise click.UsageError("say where the object is: --click x,y or --box x0,y0,x1,y1")
-    from backend.settings import SettingsError
-    from model.image_file import DecodeError
-    from model.versions.registry import RegistryError
-
-    target = output or image.with_name(f"{image.stem}-mask.png")
-    try:
-        _predict(image, positive, negative, box, target, model)
-    except (DecodeError, SettingsError, RegistryError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+    _predict(image, positive, negative, box, output or image.with_name(f"{image.stem}-mask.png"), model)
 
 
 def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, model: str) -> None:
@@ -79,7 +71,7 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
     clicks = [Click(x, y) for x, y in positive] + [Click(x, y, positive=False) for x, y in negative]
     for point in clicks:
         if not (0 <= point.x < width and 0 <= point.y < height):
-            raise ValueError(
+            raise click.BadParameter(
                 f"{point.x:g},{point.y:g} is outside the image, which is {width} x {height} pixels"
             )
     registry = Registry(settings.home, settings.registry)

@@ -25,25 +25,22 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
     Adds the backend (interactive, with the password of BASIC_AUTH_USER and BASIC_AUTH_PASS if set), turns prelabeling
     off, and gives the webhook its secret (CLICKMASK_WEBHOOK_SECRET). Safe to repeat.
     """
-    from backend.label_studio.client import LabelStudio, LabelStudioError
+    from backend.label_studio.client import LabelStudio
     from backend.label_studio.connect import connect, label_config
-    from backend.label_studio.label_config import LabelConfig, LabelConfigError
-    from backend.settings import Settings, SettingsError
+    from backend.label_studio.label_config import LabelConfig
+    from backend.settings import Settings
 
-    try:
-        settings = Settings.from_env()
-        client = LabelStudio(settings)
-        if labels is not None:
-            names = [name.strip() for name in labels.split(",") if name.strip()]
-            if not names:
-                raise click.BadParameter("name at least one label", param_hint="--labels")
-            outputs = ("brush", "polygon") if output == "both" else (output,)
-            client.update_project(project, label_config=label_config(names, outputs))
-        address = url or f"http://{settings.host}:{settings.port}"
-        made = connect(client, project, address, settings)
-        problems = LabelConfig.parse(client.project(project)["label_config"]).problems()
-    except (SettingsError, LabelStudioError, LabelConfigError) as error:
-        raise click.ClickException(str(error)) from error
+    settings = Settings.from_env()
+    client = LabelStudio(settings)
+    address = url or settings.own_url
+    if labels is not None:
+        names = [name.strip() for name in labels.split(",") if name.strip()]
+        if not names:
+            raise click.BadParameter("name at least one label", param_hint="--labels")
+        outputs = ("brush", "polygon") if output == "both" else (output,)
+        client.update_project(project, label_config=label_config(names, outputs))
+    made = connect(client, project, address, settings)
+    problems = LabelConfig.parse(client.project(project)["label_config"]).problems()
     click.echo(
         f"project {project} {'is' if made.created else 'was'} connected to {address} (ML backend {made.backend})"
     )

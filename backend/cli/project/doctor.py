@@ -20,14 +20,10 @@ def command(project: int | None, url: str | None, as_json: bool) -> None:
     Exit status: 0 where all is well or only warned about, 1 where clicks cannot work.
     """
     from backend.operations.doctor import FAIL, examine
-    from backend.settings import Settings, SettingsError
+    from backend.settings import Settings
 
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
     found = []
-    for finding in examine(settings, project, url):
+    for finding in examine(Settings.from_env(), project, url):
         found.append(finding)
         if not as_json:
             level = click.style(f"{finding.level:4}", fg=COLOURS[finding.level])

@@ -24,46 +24,17 @@ def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> 
     Without options, a job is queued for the worker; watch it with `clickmask jobs watch`. Exit status 3: the gate
     kept the new model back.
     """
-    import redis
-
+    from backend.operations.redis_client import connected
     from backend.settings import Settings
-    from fine_tune.data.project_samples import SourceError
-    from fine_tune.project.lock import ProjectLocked
 
-    try:
-        settings = Settings.from_env()
-        client = connect(settings)
+    settings = Settings.from_env()
+    with connected(settings) as client:
         if sync:
             _sync(project, settings, client, as_json)
         elif now:
             _run(project, settings, client, force, as_json)
         else:
             _queue(project, settings, client, force, as_json)
-    except redis.RedisError as error:
-        raise click.ClickException(f"Redis does not answer ({error}): is it running?") from error
-    except (ValueError, SourceError, ProjectLocked) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def connect(settings: Settings) -> Any:
-    """The Redis of the installation; `clickmask up`'s own where none is set.
-
-    Raises:
-        click.ClickException: there is none.
-    """
-    import redis
-
-    from backend.operations.embedded_redis import EmbeddedRedis
-
-    url = settings.redis_url or EmbeddedRedis(settings.home).url
-    client = redis.Redis.from_url(url)
-    try:
-        client.ping()
-    except redis.RedisError as error:
-        raise click.ClickException(
-            f"no Redis answers ({error}): start `clickmask up`, or set CLICKMASK_REDIS_URL to the one in use"
-        ) from error
-    return client
 
 
 def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:

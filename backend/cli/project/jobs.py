@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from fine_tune.project.scheduler import Scheduler
 
 
 @click.group("jobs")
@@ -23,7 +28,8 @@ def list_jobs(as_json: bool) -> None:
 
     from backend.jobs.status import row
 
-    rows = [row(job) for job in _trigger().jobs()]
+    with _scheduler() as scheduler:
+        rows = [row(job) for job in scheduler.jobs()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -38,16 +44,23 @@ def list_jobs(as_json: bool) -> None:
 @click.argument("job_id", required=False)
 def watch(job_id: str | None) -> None:
     """Show the progress of a job (the newest one without JOB_ID) until it ends; exit status 1 if it failed."""
+    with _scheduler() as scheduler:
+        identity = job_id or next((job.id for job in scheduler.jobs()), None)
+        if identity is None or scheduler.job(identity) is None:
+            raise click.ClickException("there is no such job: see `clickmask jobs list`")
+        values = _follow(scheduler, identity)
+    click.echo(f"{identity} {': '.join(filter(None, (values['status'], values['result'])))}")
+    if values["status"] != "finished":
+        raise click.exceptions.Exit(1)
+
+
+def _follow(scheduler: Scheduler, identity: str) -> dict[str, Any]:
+    """Draw a job's progress until it ends, and return its last row."""
     from rich.console import Console
     from rich.progress import Progress, TextColumn
 
     from backend.jobs.status import row
 
-    trigger = _trigger()
-    identity = job_id or next((job.id for job in trigger.jobs()), None)
-    job = None if identity is None else trigger.job(identity)
-    if identity is None or job is None:
-        raise click.ClickException("there is no such job: see `clickmask jobs list`")
     columns = [
         *Progress.get_default_columns()[:2],
         TextColumn("{task.percentage:>3.0f} % {task.fields[more]}"),
@@ -55,40 +68,37 @@ def watch(job_id: str | None) -> None:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         shown = bar.add_task("", total=1.0, more="")
         while True:
-            job = trigger.job(identity)
+            job = scheduler.job(identity)
             values: dict[str, Any] = {"status": "gone", "result": ""} if job is None else row(job)
             if values["status"] not in ("queued", "scheduled", "deferred", "started"):
-                break
+                return values
             waits = ": ".join(filter(None, (values["status"], values["result"])))
             phase = values["phase"] if values["status"] == "started" else waits
             bar.update(shown, description=str(phase), completed=values["share"] or 0.0, more=_more(values))
             time.sleep(0.5)
-    click.echo(f"{identity} {': '.join(filter(None, (values['status'], values['result'])))}")
-    if values["status"] != "finished":
-        raise click.exceptions.Exit(1)
 
 
 @command.command("cancel")
 @click.argument("job_id")
 def cancel(job_id: str) -> None:
     """End a job: at once if it waits, between two steps if it runs. The served model stays."""
-    try:
-        click.echo(f"{job_id}: {_trigger().cancel(job_id)}")
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+    with _scheduler() as scheduler:
+        try:
+            click.echo(f"{job_id}: {scheduler.cancel(job_id)}")
+        except ValueError as error:  # no such job, or it is over
+            raise click.ClickException(str(error)) from error
 
 
-def _trigger() -> Any:
-    from backend.cli.project.fine_tune import connect
+@contextmanager
+def _scheduler() -> Iterator[Scheduler]:
     from backend.jobs.configure import policy
-    from backend.settings import Settings, SettingsError
+    from backend.operations.redis_client import connected
+    from backend.settings import Settings
     from fine_tune.project.scheduler import Scheduler
 
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
-    return Scheduler(connect(settings), policy(settings))
+    settings = Settings.from_env()
+    with connected(settings) as client:
+        yield Scheduler(client, policy(settings))
 
 
 def _more(values: dict[str, Any]) -> str:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from backend.review.project_review import ProjectReview
+    from backend.label_studio.client import LabelStudio
+    from backend.review.project_review import RankedProject
     from backend.review.ranking import Ranking, Rated
+    from backend.settings import Settings
 
 
 @click.command("review")
@@ -33,45 +35,27 @@ def command(
 
     Reads only, unless --apply is given; annotations are never changed.
     """
-    import redis
-
-    from backend.label_studio.client import LabelStudioError
-
-    try:
-        _review(project, publish, calibrate, sheet, worst, as_json)
-    except (LabelStudioError, redis.RedisError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _review(
-    project: int, publish: bool, calibrate: bool, sheet: Path | None, worst: int, as_json: bool
-) -> None:
     from backend.label_studio.client import LabelStudio
+    from backend.operations.redis_client import TIMEOUT_S, connected, redis_url
     from backend.redis_store import OptionalRedis
-    from backend.review import project_review
     from backend.review.click_log import ClickLog
+    from backend.review.project_review import COLUMN, TAB, ProjectReview
     from backend.settings import Settings
 
     settings = Settings.from_env()
-    if settings.redis_url is None:
-        raise ValueError(
-            "CLICKMASK_REDIS_URL is not set: set it to the Redis that the backend writes its traces to"
-        )
-    store, client = OptionalRedis(settings.redis_url, timeout_s=30), LabelStudio(settings)
-    task = project_review.ProjectReview(client, ClickLog(store, settings.trace_days), settings.home, project)
-    if calibrate:
-        calibration, ranking = task.calibrate()
-        click.echo(f"calibrated with {calibration.reviewed} reviewed objects", err=True)
-    else:
-        ranking = task.rank()
-    _print(ranking, worst, as_json)
-    if sheet is not None:
-        _draw(task, ranking.rated[: min(worst, 12)], sheet, settings, client)
-    if publish:
-        changed = task.publish(ranking, store.client())
-        click.echo(
-            f"{changed} tasks got a new {project_review.COLUMN}; see the tab '{project_review.TAB}'", err=True
-        )
+    studio = LabelStudio(settings)
+    with connected(settings) as client:
+        log = ClickLog(OptionalRedis(redis_url(settings), TIMEOUT_S), settings.trace_days)
+        review = ProjectReview(studio, log, settings.home, project)
+        ranked = review.calibrate() if calibrate else review.rank()
+        if calibrate:
+            click.echo(f"calibrated with {ranked.calibration.reviewed} reviewed objects", err=True)
+        _print(ranked.ranking, worst, as_json)
+        if sheet is not None:
+            _draw(ranked, min(worst, 12), sheet, settings, studio)
+        if publish:
+            changed = ranked.publish(client)
+            click.echo(f"{changed} tasks got a new {COLUMN}; see the tab '{TAB}'", err=True)
 
 
 def _print(ranking: Ranking, worst: int, as_json: bool) -> None:
@@ -115,19 +99,19 @@ def _row(entry: Rated) -> dict[str, Any]:
     }
 
 
-def _draw(task: ProjectReview, worst: tuple[Rated, ...], path: Path, settings: Any, client: Any) -> None:
-    """The contact sheet; what has no image is left out, and said."""
+def _draw(ranked: RankedProject, count: int, path: Path, settings: Settings, studio: LabelStudio) -> None:
+    """Draw the contact sheet of the worst objects; what has no image is left out, and said."""
     from backend.images.store import ImageError, ImageStore
     from backend.review.contact_sheet import panel
     from fine_tune.figures import contact_sheet, save
 
-    images, panels = ImageStore(settings, client), []
-    configs = client.project(task.project)["label_config"]
-    for entry in worst:
+    images, panels = ImageStore(settings, studio), []
+    config = studio.project(ranked.project)["label_config"]
+    for entry in ranked.ranking.rated[:count]:
         try:
-            panels.append(panel(entry, task.data(entry.task), configs, images))
+            panels.append(panel(entry, ranked.data(entry.task), config, images))
         except (ImageError, ValueError) as error:
             click.echo(f"task {entry.task} is not drawn: {error}", err=True)
     if panels:
-        save(contact_sheet(panels, f"Project {task.project}: lowest predicted IoU"), path)
+        save(contact_sheet(panels, f"Project {ranked.project}: lowest predicted IoU"), path)
         click.echo(f"{path}: {len(panels)} objects", err=True)

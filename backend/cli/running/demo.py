@@ -39,22 +39,10 @@ def command(executable: Path | None, port: int) -> None:
     All data is kept in CLICKMASK_HOME/demo, so that a second start takes seconds. Where a port is busy, a free one is
     taken.
     """
-    from backend.label_studio.client import LabelStudioError
-    from backend.operations.demo_project import DemoError
-    from backend.operations.embedded_redis import EmbeddedRedisError
-    from backend.operations.label_studio_server import LabelStudioServer, LabelStudioStartError
-    from backend.operations.stack import StackError
-    from backend.operations.supervisor import ChildEnded, Stopped, stoppable
-    from backend.settings import Settings, SettingsError
+    from backend.operations.label_studio_server import LabelStudioServer
+    from backend.operations.supervisor import Stopped, stoppable
+    from backend.settings import Settings
 
-    errors = (
-        SettingsError,
-        StackError,
-        EmbeddedRedisError,
-        LabelStudioStartError,
-        LabelStudioError,
-        ChildEnded,
-    )
     try:
         settings = Settings.from_env()
         with (
@@ -64,8 +52,6 @@ def command(executable: Path | None, port: int) -> None:
             _run(studio, settings)
     except Stopped:
         click.echo("Stopped; nothing is left running.")
-    except (*errors, DemoError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _find(executable: Path | None) -> Path:

@@ -8,11 +8,7 @@ import click
 @click.command("serve")
 def command() -> None:
     """Serve Label Studio with gunicorn; settings come from the environment."""
-    from backend.settings import Settings, SettingsError
+    from backend.settings import Settings
     from backend.web.server import run
 
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
-    run(settings)
+    run(Settings.from_env())

@@ -13,10 +13,9 @@ def command() -> None:
     """
     import time
 
-    from backend.operations.embedded_redis import EmbeddedRedisError
-    from backend.operations.stack import StackError, running, wait_until_ready
-    from backend.operations.supervisor import ChildEnded, Stopped, stoppable
-    from backend.settings import Settings, SettingsError
+    from backend.operations.stack import running, wait_until_ready
+    from backend.operations.supervisor import Stopped, stoppable
+    from backend.settings import Settings
 
     try:
         with stoppable(), running(Settings.from_env()) as (children, settings):
@@ -27,5 +26,3 @@ def command() -> None:
             children.wait()
     except Stopped:
         click.echo("Stopped.")
-    except (SettingsError, StackError, EmbeddedRedisError, ChildEnded) as error:
-        raise click.ClickException(str(error)) from error

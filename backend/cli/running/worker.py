@@ -20,26 +20,15 @@ def command(burst: bool) -> None:
     from redis.retry import Retry
 
     from backend.jobs.worker import Worker
-    from backend.settings import Settings, SettingsError
+    from backend.operations.redis_client import connected, redis_url
+    from backend.settings import Settings
 
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
-    if settings.redis_url is None:
-        raise click.ClickException(
-            "CLICKMASK_REDIS_URL is not set: set it to the Redis that the backend uses, or run `clickmask up`, which "
-            "starts a Redis and a worker of its own"
-        )
+    settings = Settings.from_env()
+    with connected(settings):  # a worker that cannot reach Redis at its start says so and ends
+        pass
     # Half a minute, in which a Redis starts again; a worker that gives up between two jobs would leave them waiting.
     retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), 16)
-    connection = redis.Redis.from_url(settings.redis_url, health_check_interval=30)
-    try:
-        connection.ping()
-    except redis.RedisError as error:
-        shown = settings.masked()["CLICKMASK_REDIS_URL"]
-        raise click.ClickException(f"Redis at {shown} does not answer ({error}): is it running?") from error
-    connection.set_retry(retry)
+    connection = redis.Redis.from_url(redis_url(settings), health_check_interval=30, retry=retry)
     for name, value in KEEP_MEMORY.items():
         os.environ.setdefault(name, value)
     worker = Worker.of(settings, connection)

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from backend.cli.running.worker import command
+from backend.cli import main
 from backend.jobs.status import NO_WORKER, row
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
@@ -30,7 +30,7 @@ def test_a_job_that_failed_says_why_without_a_traceback(redis_server: RedisServe
     told = queue.enqueue(
         "os.listdir", "/there/is/no/such/folder", meta={**meta, "problem": "the disk is full"}
     )
-    assert CliRunner().invoke(command, ["--burst"], catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(main, ["worker", "--burst"], catch_exceptions=False).exit_code == 0
     assert row(told)["result"] == "the disk is full"
     assert "No such file" in row(plain)["result"]
     assert "\n" not in row(plain)["result"]

@@ -1,5 +1,6 @@
 """Traces in a real Redis: what is written comes back, off the path of the click, and within bounds."""
 
+import json
 import threading
 
 import pytest
@@ -129,3 +130,17 @@ def test_memory_per_event_is_what_the_module_states(store):
     pipe.execute()
     used = store.client().memory_usage("clickmask:trace:3", samples=0)
     assert used / 5_000 * click_log.MAX_EVENTS < 100e6
+
+
+def test_events_of_other_versions_are_read_as_far_as_they_are_known():
+    (event,) = events(("a",))
+    entry = json.loads(event.to_json())
+    older = {**entry, "effect": {**entry["effect"], "stable": 0.5, "solid": 0.25}}
+    del older["effect"]["stability_score"], older["effect"]["solidity"]
+    read = ClickEvent.from_json(json.dumps(older))
+    assert (read.effect.stability_score, read.effect.solidity) == (0.5, 0.25)
+    newer = {**entry, "mood": "fine", "effect": {**entry["effect"], "hue": 1}}
+    assert ClickEvent.from_json(json.dumps(newer)) == event
+    for odd in ("{}", "[]", "5", "{", json.dumps({**entry, "effect": 5})):
+        with pytest.raises(ValueError):
+            ClickEvent.from_json(odd)

@@ -8,7 +8,15 @@ import pytest
 from backend.label_studio.client import LabelStudio
 from backend.redis_store import OptionalRedis
 from backend.review.click_log import FIELD, ClickLog
-from backend.review.project_review import COLUMN, TAB, ProjectReview, distribution, published, tasks_of
+from backend.review.project_review import (
+    COLUMN,
+    TAB,
+    ProjectReview,
+    ReviewError,
+    distribution,
+    published,
+    tasks_of,
+)
 from backend.settings import Settings
 from fine_tune.quality.network import WEIGHTS
 from tests.backend.review.test_ranking import annotation, doubtful, result, sure
@@ -47,7 +55,7 @@ def review(studio, store, tmp_path):
 
 
 def test_ranking_only_reads(review, studio, store):
-    ranking = review.rank()
+    ranking = review.rank().ranking
     assert [entry.task for entry in ranking.rated] == [8, 7]
     assert ranking.untraced == 1
     assert studio.writes() == []
@@ -56,7 +64,7 @@ def test_ranking_only_reads(review, studio, store):
 
 def test_publishing_writes_numbers_and_the_tab_and_never_annotations(review, studio, store):
     before = copy.deepcopy([task["annotations"] for task in studio.tasks.values()])
-    assert review.publish(review.rank(), store.client()) == 2
+    assert review.rank().publish(store.client()) == 2
     numbers = {number: task["data"].get(COLUMN) for number, task in studio.tasks.items()}
     assert 0 < numbers[8] < numbers[7] < 1
     assert numbers[9] is None
@@ -67,16 +75,16 @@ def test_publishing_writes_numbers_and_the_tab_and_never_annotations(review, stu
 
 
 def test_publishing_again_changes_nothing(review, studio, store):
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     done = len(studio.writes())
-    assert review.publish(review.rank(), store.client()) == 0
+    assert review.rank().publish(store.client()) == 0
     assert len(studio.writes()) == done
 
 
 def test_one_task_is_kept_up_to_date(review, studio, store):
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     studio.tasks[8]["annotations"] = []
-    assert review.publish(review.rank(8), store.client()) == 1
+    assert review.rank(8).publish(store.client()) == 1
     assert COLUMN not in studio.tasks[8]["data"]
     assert COLUMN in studio.tasks[7]["data"]
     assert distribution(store.client(), 3).keys() == {"ann@example.com"}
@@ -84,7 +92,7 @@ def test_one_task_is_kept_up_to_date(review, studio, store):
 
 
 def test_what_is_kept_of_a_published_project(review, store):
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     assert published(store.client(), 3)
     assert not published(store.client(), 4)
     assert tasks_of(store.client(), 3, [80, 12345]) == {8}
@@ -92,22 +100,22 @@ def test_what_is_kept_of_a_published_project(review, store):
 
 
 def test_calibration_needs_reviews_and_is_kept(review, studio, store, tmp_path):
-    with pytest.raises(ValueError, match="0 reviewed annotations are too few"):
+    with pytest.raises(ReviewError, match="0 reviewed annotations are too few"):
         review.calibrate()
     studio.tasks[7]["annotations"] = [
         annotation(1000, result(12, "", meta={}), user=2, ground_truth=True),
         *[annotation(100 + i, result(12, "ab")) for i in range(25)],
     ]
-    plain = [entry.quality.iou for entry in review.rank().rated if entry.task == 7]
-    calibration, ranking = review.calibrate()
-    assert calibration.reviewed == 25
-    assert next(e.quality.iou for e in ranking.rated if e.task == 7) > plain[0]
+    plain = [entry.quality.iou for entry in review.rank().ranking.rated if entry.task == 7]
+    ranked = review.calibrate()
+    assert ranked.calibration.reviewed == 25
+    assert next(e.quality.iou for e in ranked.ranking.rated if e.task == 7) > plain[0]
     assert json.loads((tmp_path / "quality" / "project-3.json").read_text())["reviewed"] == 25
-    assert [e.quality for e in review.rank().rated] == [e.quality for e in ranking.rated]
+    assert [e.quality for e in review.rank().ranking.rated] == [e.quality for e in ranked.ranking.rated]
 
 
 def test_a_damaged_calibration_is_named(review, tmp_path):
     (tmp_path / "quality").mkdir()
     (tmp_path / "quality" / "project-3.json").write_text("{")
-    with pytest.raises(ValueError, match=r"project-3\.json is damaged .*delete it"):
+    with pytest.raises(ReviewError, match=r"project-3\.json is damaged .*delete it"):
         review.rank()

@@ -31,18 +31,18 @@ def test_unpublished_projects_are_left_alone(refresh, studio):  # noqa: F811
 
 
 def test_a_changed_annotation_changes_the_number(refresh, studio, review, store):  # noqa: F811
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     studio.tasks[9]["annotations"] = [annotation(91, result(12, "ab"))]
     studio.tasks[8]["data"][COLUMN] = 0.5  # of the annotation as it was before
     studio.tasks[8]["annotations"][0]["result"] = [result(11, "c")]
     refresh.put("ANNOTATION_UPDATED", body("", annotation={"id": 80, "task": 8}))
     settle(refresh)
-    (now,) = review.rank(8).rated
+    (now,) = review.rank(8).ranking.rated
     assert studio.tasks[8]["data"][COLUMN] == round(now.quality.iou, 3)
 
 
 def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, store):  # noqa: F811
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     studio.tasks[8]["annotations"] = []
     refresh.put("ANNOTATIONS_DELETED", body("", annotations=[{"id": 80}]))
     settle(refresh)
@@ -50,7 +50,7 @@ def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, sto
 
 
 def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa: F811
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     studio.web.close()
     refresh.put("ANNOTATION_UPDATED", body("", annotation={"id": 80, "task": 8}))
     settle(refresh)
@@ -58,7 +58,7 @@ def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa
 
 
 def test_other_events_and_odd_bodies_do_nothing(refresh, studio, review, store):  # noqa: F811
-    review.publish(review.rank(), store.client())
+    review.rank().publish(store.client())
     studio.web.requests.clear()
     refresh.put("PROJECT_UPDATED", body(""))
     for odd in (

@@ -46,8 +46,8 @@ def effect(**values: float) -> Effect:
         "roughness": 1.2,
         "sure": 0.95,
         "tenth": 0.8,
-        "stable": 0.9,
-        "solid": 0.95,
+        "stability_score": 0.9,
+        "solidity": 0.95,
         "around": 0.1,
     }
     return Effect(**{**usual, **values})  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from backend.cli.model.evaluate import command
+from backend.cli import main
 from model.networks import build
 from model.versions import checkpoint
 
@@ -55,7 +55,7 @@ def evaluate(tmp_path, monkeypatch, model, data):
 
     def run(*arguments, model=model, data=data):
         options = ["--device", "cpu", "--clicks", str(CLICKS), "--data", str(data)]
-        return CliRunner().invoke(command, [str(model), *options, *map(str, arguments)])
+        return CliRunner().invoke(main, ["evaluate", str(model), *options, *map(str, arguments)])
 
     return run
 

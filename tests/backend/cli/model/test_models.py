@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.cli.model.models import command
+from backend.cli import main
 from model.networks import build
 from model.versions import checkpoint
 from model.versions.registry import Registry
@@ -43,7 +43,7 @@ def web(official: Path) -> Iterator[Web]:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(command, [str(a) for a in arguments])
+    return CliRunner().invoke(main, ["models", *map(str, arguments)])
 
 
 def facts(*arguments: str | Path) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from backend.cli.model.predict import command
+from backend.cli import main
 from model.evaluation.clicker import next_click
 from model.versions.registry import PACKAGED
 from tests.e2e.photos import iou, jpeg, two_bodies
@@ -41,7 +41,7 @@ def test_clicks_cut_out_an_object(environment, orientation):
         click = next_click(red, found, [])
         assert click is not None
         clicks.append(f"--click={click.x},{click.y}" if click.positive else f"--negative={click.x},{click.y}")
-        answer = CliRunner().invoke(command, [str(photo), *clicks], catch_exceptions=False)
+        answer = CliRunner().invoke(main, ["predict", str(photo), *clicks], catch_exceptions=False)
         assert answer.exit_code == 0, answer.output
         found = mask(environment / "photo-mask.png")
         assert found.shape == red.shape
@@ -52,7 +52,7 @@ def test_a_box_is_enough(environment):
     image, _, yellow = two_bodies()
     photo, target = environment / "photo.jpg", environment / "yellow.png"
     photo.write_bytes(jpeg(image))
-    answer = CliRunner().invoke(command, [str(photo), "--box", "375,130,555,330", "-o", str(target)])
+    answer = CliRunner().invoke(main, ["predict", str(photo), "--box", "375,130,555,330", "-o", str(target)])
     assert answer.exit_code == 0, answer.output
     assert "base-1-" in answer.output
     assert iou(mask(target), yellow) > GOOD
@@ -71,7 +71,7 @@ def test_a_box_is_enough(environment):
 def test_what_cannot_be_done_is_said(environment, arguments, said):
     photo = environment / "photo.jpg"
     photo.write_bytes(jpeg(two_bodies()[0]))
-    answer = CliRunner().invoke(command, [str(photo), *arguments])
+    answer = CliRunner().invoke(main, ["predict", str(photo), *arguments])
     assert answer.exit_code in (1, 2)
     assert said in answer.output
     assert not (environment / "photo-mask.png").exists()
@@ -80,6 +80,6 @@ def test_what_cannot_be_done_is_said(environment, arguments, said):
 def test_a_file_that_is_no_image_is_refused(environment):
     text = environment / "notes.txt"
     text.write_text("no image")
-    answer = CliRunner().invoke(command, [str(text), "--click", "1,1"])
+    answer = CliRunner().invoke(main, ["predict", str(text), "--click", "1,1"])
     assert answer.exit_code == 1
     assert "Traceback" not in answer.output

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from backend.cli.model.train import command
+from backend.cli import main
 from model.networks import build
 from model.versions import checkpoint
 from tests.fine_tune.mask_sets import write_set
@@ -28,7 +28,7 @@ def imagenet(tmp_path):
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(command, [str(a) for a in arguments])
+    return CliRunner().invoke(main, ["train", *map(str, arguments)])
 
 
 def test_a_run_ends_with_a_checkpoint_and_can_be_extended(tmp_path, imagenet):

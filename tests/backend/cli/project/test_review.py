@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from backend.cli.project.review import command
+from backend.cli import main
+from backend.operations.embedded_redis import EmbeddedRedis
 from backend.redis_store import OptionalRedis
 from backend.review.click_log import FIELD
 from backend.review.project_review import COLUMN
@@ -41,7 +42,11 @@ def run(studio, redis_server, tmp_path):
         "LABEL_STUDIO_URL": studio.web.url,
         "LABEL_STUDIO_API_KEY": "a" * 40,
     }
-    return lambda *options: CliRunner().invoke(command, ["3", *options], env=environment)
+
+    def review(*options, **changes):
+        return CliRunner().invoke(main, ["review", "3", *options], env={**environment, **changes})
+
+    return review
 
 
 def test_the_ranking_is_printed_with_reasons(run, studio):
@@ -77,6 +82,13 @@ def test_what_is_missing_is_named(run, studio):
     done = run("--calibrate")
     assert done.exit_code == 1
     assert "0 reviewed annotations are too few" in done.output
-    done = CliRunner().invoke(command, ["3"], env={"CLICKMASK_REDIS_URL": ""})
+    done = run(CLICKMASK_REDIS_URL="")
     assert done.exit_code == 1
-    assert "CLICKMASK_REDIS_URL is not set" in done.output
+    assert "start `clickmask up`, or set CLICKMASK_REDIS_URL" in done.output
+
+
+def test_the_redis_of_clickmask_up_is_found(run, tmp_path):
+    with EmbeddedRedis(tmp_path):
+        done = run(CLICKMASK_REDIS_URL="")
+    assert done.exit_code == 0, done.output
+    assert "0 objects rated" in done.output

@@ -1,11 +1,13 @@
-"""The doctor's findings that need no Label Studio; tests/e2e/test_operation.py has the others."""
+"""The doctor's findings on this machine; tests/e2e/test_operation.py has those that need a Label Studio."""
 
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import torch
 
-from backend.operations.doctor import FAIL, OK, WARN, Finding, examine
+from backend.operations.doctor import FAIL, OK, WARN, Finding, examine, installation_checks
+from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
 from model.versions import checkpoint, registry
 from model.versions.registry import Registry
@@ -42,3 +44,34 @@ def test_a_registry_that_cannot_be_reached_is_named(tmp_path: Path, object_store
         registry.level == FAIL and object_store.url in registry.text and "CLICKMASK_REGISTRY" in registry.text
     )
     assert served.level == OK, "copies serve"
+
+
+def test_a_device_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    (found,) = list(installation_checks.model(Settings(home=tmp_path, device="cuda", threads=1)))
+    assert found.level == FAIL
+    assert "CLICKMASK_DEVICE is 'cuda'" in found.text
+
+
+def test_the_redis_of_clickmask_up_is_found(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    (found,) = list(installation_checks.redis(settings))
+    assert (found.level, "right with `clickmask up`" in found.text) == (OK, True)
+    with EmbeddedRedis(tmp_path) as url:
+        found, worker = list(installation_checks.redis(settings))
+    assert (found.level, found.text) == (OK, f"{url} answers")
+    assert (worker.level, worker.subject) == (WARN, "worker")
+
+
+def test_a_redis_that_is_set_and_away_is_a_warning_without_its_password(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, redis_url="redis://:hidden-word@127.0.0.1:1/0")
+    (found,) = list(installation_checks.redis(settings))
+    assert found.level == WARN
+    assert "redis://***@127.0.0.1:1/0 does not answer" in found.text
+    assert "hidden-word" not in found.text
+
+
+def test_nothing_at_the_backends_address(tmp_path: Path) -> None:
+    (found,) = list(installation_checks.backend(Settings(home=tmp_path), "http://127.0.0.1:1"))
+    assert (found.level, "http://127.0.0.1:1" in found.text) == (FAIL, True)

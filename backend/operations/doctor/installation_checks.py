@@ -1,0 +1,87 @@
+"""What is on this machine: the model, Redis with its workers, and the backend."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import requests
+
+from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
+from backend.operations.redis_client import RedisUnreachable, connected, redis_url
+from backend.settings import Settings
+from backend.settings.masking import without_password
+
+
+def model(settings: Settings) -> Findings:
+    """Load the served base model, and look for newer weights in the package."""
+    import torch
+
+    from backend.serving.model_pool import load
+    from model.versions.registry import PACKAGED, Registry
+
+    if not torch.cuda.is_available() and importlib.util.find_spec("openvino") is None:
+        yield Finding(WARN, "engine", "no GPU and no OpenVINO: clicks are slow; pip install openvino")
+    registry = Registry(settings.home, settings.registry)
+    trouble = registry.refresh("base")
+    if trouble:
+        yield Finding(FAIL, "registry", f"{trouble}; check CLICKMASK_REGISTRY, its keys and the network")
+    try:
+        served = load(registry.ensure_base(), settings)
+        newer = registry.new_default()
+    except Exception as error:  # drivers and libraries fail in many ways, each of which is a finding
+        said = str(error) or type(error).__name__
+        text = f"{said}; CLICKMASK_DEVICE is {settings.device!r}, `clickmask models list` shows what there is"
+        yield Finding(FAIL, "model", text)
+        return
+    yield Finding(OK, "model", f"{served.version} on {served.device}, from {registry.root}")
+    if newer is not None:
+        text = f"the installed package brings other weights ({newer}): `clickmask models import {PACKAGED} --promote`"
+        yield Finding(WARN, "model", text + " serves them")
+
+
+def redis(settings: Settings) -> Findings:
+    """Ask the installation's Redis, and how many workers it knows."""
+    from rq import Worker
+
+    shown = without_password(redis_url(settings))
+    try:
+        with connected(settings, timeout_s=3) as client:
+            workers = Worker.count(connection=client)
+    except RedisUnreachable as error:
+        if settings.redis_url is None:
+            text = "CLICKMASK_REDIS_URL is not set: right with `clickmask up`, which has its own; else set it"
+            yield Finding(OK, "redis", text)
+        else:
+            yield Finding(WARN, "redis", f"{error}; clicks work without, training does not")
+        return
+    yield Finding(OK, "redis", f"{shown} answers")
+    if workers == 0:
+        yield Finding(WARN, "worker", "none: nothing will be trained; run `clickmask worker`")
+    else:
+        yield Finding(OK, "worker", f"{workers} running")
+
+
+def backend(settings: Settings, url: str) -> Findings:
+    """Ask the backend at `url` whether it is ready, with the account of the settings."""
+    account = None
+    if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
+        account = (settings.basic_auth_user, settings.basic_auth_pass)
+    try:
+        answer = requests.get(f"{url}/ready", timeout=5, auth=account)
+        status = answer.json()
+    except (OSError, ValueError):  # of requests, which also fails with plain OSErrors
+        yield Finding(FAIL, "backend", f"nothing that is clickmask answers at {url}: run `clickmask up`")
+        return
+    if answer.status_code == 401:
+        text = f"{url} refuses BASIC_AUTH_USER and BASIC_AUTH_PASS: give the doctor those of the backend"
+        yield Finding(FAIL, "backend", text)
+    elif not status.get("ready"):
+        yield Finding(FAIL, "backend", f"{url} has no model yet: {status.get('reason')}")
+    else:
+        yield Finding(OK, "backend", f"{url} answers")
+    if account is not None and settings.webhook_secret is None:
+        text = (
+            "CLICKMASK_WEBHOOK_SECRET is not set, so accepted annotations are refused: set it, then run "
+            "`clickmask connect`"
+        )
+        yield Finding(WARN, "webhook", text)
