@@ -1,0 +1,75 @@
+"""As much of Label Studio as backend, worker and review ask: images, exports, projects, tasks and views."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.golden.bodies import BRUSH, SIZE, drawing, file
+
+
+class Studio:
+    """A loopback server; `size` is that of every drawing, `answers` are by path, `tasks` by project.
+
+    Every path without an answer of its own that looks like an image is the drawing.
+    """
+
+    def __init__(self) -> None:
+        self.size = SIZE
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        self.tasks: dict[int, list[dict[str, Any]]] = {}
+        self.views: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                sent = json.loads(self.rfile.read(length)) if length else None
+                status, body = outer._answer(self.command, self.path.partition("?")[0], sent)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_PATCH = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, method: str, path: str, sent: Any) -> tuple[int, bytes]:
+        if path in self.answers:
+            return self.answers[path]
+        if not path.startswith("/api/"):
+            return 200, file(drawing(*self.size))
+        value = self._api(method, path, sent)
+        return (404, b"{}") if value is None else (200, json.dumps(value).encode())
+
+    def _api(self, method: str, path: str, sent: Any) -> Any:
+        numbers = [int(number) for number in re.findall(r"/(\d+)/", path)]
+        if path == "/api/dm/views/":
+            self.views += [sent] if method == "POST" else []
+            return self.views
+        if path == "/api/tasks":
+            return {"tasks": [{"updated_at": "2026-11-20T10:00:00.000000Z"}], "total": 1}
+        if path.startswith("/api/tasks/"):
+            task = next(t for tasks in self.tasks.values() for t in tasks if t["id"] == numbers[0])
+            task["data"] = sent["data"] if method == "PATCH" else task["data"]
+            return task
+        if path.endswith("/export"):
+            return self.tasks.get(numbers[0], [])
+        if path.startswith("/api/projects/"):
+            count = len(self.tasks.get(numbers[0], []))
+            return {"id": numbers[0], "label_config": BRUSH, "total_annotations_number": count}
+        return None
