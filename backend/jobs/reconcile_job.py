@@ -1,7 +1,7 @@
-"""Finds what webhooks missed where nothing is trained: now and then, projects are compared with Label Studio.
+"""Compares projects with Label Studio now and then, to find what webhooks missed.
 
-A lost event may be the very one that would have begun a training. Only projects are asked for their annotations in
-which something has changed since the last comparison.
+A lost event may be the very one that would have begun a training. A project is only asked for its annotations if
+something in it has changed since the last comparison.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TIMEOUT_S = 3600
 
 
 def enqueue(client: Any, every_s: int) -> Job | None:
-    """Queue a comparison if one is due; whichever worker asks first, and however many do.
+    """Queue a comparison if one is due; of several workers that ask, one queues it.
 
     Args:
         client: a `redis.Redis` client. Its errors pass through.
@@ -58,9 +58,9 @@ def run() -> None:
 
 
 def compare_all(settings: Settings, client: Any) -> None:
-    """Compare all projects that clickmask knows, and queue the jobs that there is reason for.
+    """Compare all projects that clickmask knows, and queue jobs where enough is new.
 
-    One that cannot be read does not keep the others from being compared.
+    A project that cannot be read does not keep the others from being compared.
     """
     trigger, studio = Scheduler(client, policy(settings)), LabelStudio(settings)
     for project in Ledger(client).projects():

@@ -1,4 +1,4 @@
-"""Jobs as plain values, for the command line and the status page."""
+"""Describes jobs in plain values, for the command line and the status page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ NO_WORKER = "no worker runs: start `clickmask worker`, or everything with `click
 
 
 def row(job: Job) -> dict[str, Any]:
-    """What there is to know about a job: id, project, status, why, phase, share (0..1), step, loss, eta_s, created
-    (ISO 8601) and result, one sentence on what became of it or what it waits for."""
+    """Return a job's id, project, status, why, phase, share (0..1), step, loss, eta_s, created (ISO 8601) and result.
+
+    The result is one sentence on what became of the job or what it waits for.
+    """
     status = str(job.get_status().value)
     meta = job.meta
     values = {key: meta.get(key) for key in ("project", "why", "phase", "share", "step", "loss", "eta_s")}

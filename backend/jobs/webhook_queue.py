@@ -1,4 +1,4 @@
-"""Webhook events on their way into the ledger: taken at once, written in the background, never lost unseen.
+"""Queues webhook events for the ledger: they are taken at once, written in the background, never lost unseen.
 
 Label Studio waits at most a second for a webhook, inside the annotator's request, and never sends it again. So an
 event is only put in line here; a thread writes it as soon as Redis takes it. What cannot be kept is logged with
@@ -36,7 +36,13 @@ ACTIONS = (
 
 
 class WebhookQueue:
-    """The line of events of one process."""
+    """Queues the events of one process.
+
+    Args:
+        store: the Redis; without one, every event is lost, and logged.
+        retry_s: pause between two tries while Redis does not answer, seconds.
+        policy: when to train.
+    """
 
     def __init__(
         self, store: OptionalRedis, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
@@ -51,7 +57,7 @@ class WebhookQueue:
         self._thread.start()
 
     def put(self, action: str, body: dict[str, Any]) -> bool:
-        """Take an event; returns at once. False where it cannot be kept, which is logged."""
+        """Take an event; return at once. False where it cannot be kept, which is logged."""
         outcome = "lost"
         if self._ledger is None:
             logger.error(
@@ -115,7 +121,7 @@ class WebhookQueue:
 
 
 def describe(action: str, body: dict[str, Any]) -> str:
-    """Say which event it is, without anything secret."""
+    """Name an event, without anything secret."""
     annotation, project = body.get("annotation"), body.get("project")
     parts = [action]
     if isinstance(annotation, dict):

@@ -1,4 +1,4 @@
-"""The RQ worker: runs each job in a fresh process, and sees to what is due between two jobs."""
+"""Runs jobs, each in a fresh process, and queues comparisons with Label Studio between two jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Worker(SpawnWorker):
-    """Spawned processes, since CUDA does not survive a fork.
+    """Runs jobs in spawned processes, since CUDA does not survive a fork.
 
     Attributes:
         sync_s: how often projects are compared with Label Studio; 0 for never.
@@ -29,7 +29,7 @@ class Worker(SpawnWorker):
 
     @classmethod
     def of(cls, settings: Settings, connection: Any) -> Worker:
-        """A worker as the settings say.
+        """Make a worker as the settings say.
 
         An idle one looks every half a minute for what is due, and whether jobs that wait for their time have lost
         their scheduler with a killed worker; RQ's defaults would let them wait for ten minutes.
@@ -41,13 +41,13 @@ class Worker(SpawnWorker):
         return worker
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Called by RQ twice a minute while a job runs, which goes on where Redis does not answer just then."""
+        """Report to Redis twice a minute while a job runs; the job goes on where Redis does not answer just then."""
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
             logger.warning("Redis does not answer while job %s runs: %s", job.id, error)
 
     def run_maintenance_tasks(self) -> None:
-        """Called by RQ before and between jobs."""
+        """Do what is due before and between jobs."""
         super().run_maintenance_tasks()
         reconcile_job.enqueue(self.connection, self.sync_s)

@@ -1,4 +1,4 @@
-"""The demo's Label Studio project: sample photos, a labeling config, and the backend connected."""
+"""Prepares the demo's Label Studio project: sample photos, a labeling config, and the backend connected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DemoError(ClickmaskError, RuntimeError):
 
 
 def photos() -> list[Path]:
-    """The sample photos on this machine.
+    """Find the sample photos on this machine.
 
     Raises:
         DemoError: scikit-image is not installed.
@@ -42,7 +42,7 @@ def photos() -> list[Path]:
 
 
 def prepare(client: LabelStudio, url: str, settings: Settings) -> int:
-    """Make the demo's project, or find the one that is there; connect it to the backend at `url`.
+    """Make the demo's project or find the one that is there, and connect it to the backend at `url`.
 
     Returns:
         The project's id.

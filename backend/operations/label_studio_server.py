@@ -1,4 +1,4 @@
-"""A Label Studio of our own, for the demo and for end-to-end tests: started, signed up and stopped."""
+"""Runs a Label Studio of our own, for the demo and for end-to-end tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabelStudioStartError(ClickmaskError, RuntimeError):
 
 
 class LabelStudioServer:
-    """One Label Studio process with its own data folder.
+    """Runs one Label Studio process with its own data folder.
 
     Args:
         executable: its command, label-studio.
@@ -62,7 +62,7 @@ class LabelStudioServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def _secret(self, name: str, size: int) -> str:
-        """A random secret of this data folder; the same at every start, since the account is made only once."""
+        """Return a random secret of this data folder: the same at every start, as the account is made once."""
         path = self._folder / name
         if not path.exists():
             path.touch(mode=0o600)
@@ -71,19 +71,22 @@ class LabelStudioServer:
 
     @property
     def first_start(self) -> bool:
-        """True while there is no database yet."""
+        """Tell whether there is no database yet."""
         return not (self._folder / "data" / "label_studio.sqlite3").exists()
 
     @property
     def log(self) -> Path:
-        """What Label Studio prints."""
+        """Return the file with what Label Studio prints."""
         return self._folder / "label-studio.log"
 
     def start(self, on_wait: Callable[[float], None] = lambda seconds: None) -> None:
-        """Start and wait until it answers; `on_wait` is called about once a second with the seconds so far.
+        """Start and wait until it answers.
+
+        Args:
+            on_wait: called about once a second with the seconds so far.
 
         Raises:
-            LabelStudioStartError: see there.
+            LabelStudioStartError: it ended, or did not answer within `START_LIMIT_S`.
         """
         command = [
             str(self._executable), "start", "--no-browser", "--data-dir", str(self._folder / "data"),

@@ -1,4 +1,4 @@
-"""The processes of one installation together: Redis, the web server and a worker."""
+"""Runs the processes of one installation together: Redis, the web server and a worker."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supe
 
 
 def status(url: str) -> dict[str, object] | None:
-    """What the backend at `url` says of itself at /ready; None where it does not answer yet."""
+    """Return what the backend at `url` says of itself at /ready; None where it does not answer yet."""
     try:
         return dict(requests.get(f"{url}/ready", timeout=5).json())
     except (requests.RequestException, ValueError):
@@ -66,7 +66,7 @@ def status(url: str) -> dict[str, object] | None:
 def wait_until_ready(
     check: Callable[[], None], url: str, sleep: Callable[[float], None]
 ) -> dict[str, object]:
-    """Wait until the backend at `url` has its model; returns its status.
+    """Wait until the backend at `url` has its model; return its status.
 
     Args:
         check: raises where waiting is in vain.

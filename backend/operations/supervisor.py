@@ -1,4 +1,4 @@
-"""Child processes that live and end together, however the parent is ended."""
+"""Runs child processes that live and end together, however the parent is ended."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ class ChildEnded(ClickmaskError, RuntimeError):
     """A child ended by itself; the message names it, its exit status and the end of its log."""
 
 
+class NoFreePort(ClickmaskError, OSError):
+    """All ports of this machine are taken."""
+
+
 class Stopped(Exception):
     """A signal asks this process to end."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A process with a name for messages, and the file its output goes to (None: where the parent's goes)."""
+    """Holds a process with a name for messages, and the file its output goes to (None: where the parent's goes)."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -42,7 +46,11 @@ class Child:
 
 
 def free_port(preferred: int = 0) -> int:
-    """A port that is free on loopback now: the preferred one if possible."""
+    """Find a port that is free on loopback now: the preferred one if possible.
+
+    Raises:
+        NoFreePort: there is none.
+    """
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,11 +59,11 @@ def free_port(preferred: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise OSError("no free port on 127.0.0.1")
+    raise NoFreePort("no free port on 127.0.0.1: end some of the programs that listen")
 
 
 def die_with_parent() -> None:
-    """In a child process, before exec: be ended by Linux when the parent is gone, however it went."""
+    """Have Linux end this process when its parent is gone, however it went; for a child, before exec."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
@@ -108,7 +116,7 @@ def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> Non
 
 
 def _family(pid: int) -> list[psutil.Process]:
-    """Descendants of a child, and, where it is dead already, the orphans it left in its session."""
+    """Return the descendants of a child, and, where it is dead already, the orphans it left in its session."""
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).children(recursive=True)
     orphans = []
@@ -120,7 +128,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 class Supervisor:
-    """A context in which children run: whichever way it is left, they are ended, the last one first."""
+    """Runs children within a context: whichever way it is left, they are ended, the last one first."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -163,7 +171,7 @@ class Supervisor:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within, the first SIGINT, SIGTERM or SIGHUP raises `Stopped`; more are ignored, as cleaning up goes on."""
+    """Raise `Stopped` at the first SIGINT, SIGTERM or SIGHUP within the context; ignore more while it is left."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -180,5 +188,5 @@ def stoppable() -> Iterator[None]:
 
 
 def tail(log: Path, size: int = 2000) -> str:
-    """The end of a log file, "" where there is none."""
+    """Return the last `size` characters of a log file; "" where there is none."""
     return log.read_text(errors="replace")[-size:] if log.exists() else ""

@@ -1,4 +1,4 @@
-"""How annotations are made: one event for each answered prompt, in a Redis stream per project.
+"""Logs how annotations are made: one event for each answered prompt, in a Redis stream per project.
 
 Events hold positions, times and measures of the mask, and no image content. They are measured and written behind
 the annotator's back; without Redis they are lost, and nothing else is. A stream keeps the newest `MAX_EVENTS`
@@ -34,7 +34,7 @@ _RENAMED = {"stable": "stability_score", "solid": "solidity"}  # measures of `Ef
 
 @dataclass(frozen=True)
 class Answered:
-    """What the service knows of one interactive prediction.
+    """Holds what the service knows of one interactive prediction.
 
     Attributes:
         project, task: Label Studio's numbers; None where the caller gave none.
@@ -64,7 +64,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class ClickEvent:
-    """One entry of the stream.
+    """Holds one entry of the stream.
 
     Attributes:
         time: of the request, seconds since 1970.
@@ -162,13 +162,13 @@ class ClickLog:
         self._store, self._days = store, days
 
     def record(self, answered: Answered) -> None:
-        """Take an answer down; returns at once, and never fails."""
+        """Log an answer; return at once, and never fail."""
         if self._days and answered.project is not None:
             asked = time.time() - answered.latency
             self._store.write_behind(lambda client: self._write(client, answered, asked))
 
     def read(self, project: int, task: int | None = None) -> Iterator[ClickEvent]:
-        """Events of a project or of one of its tasks, oldest first; those of other versions are left out.
+        """Yield the events of a project or of one of its tasks, the oldest first; unreadable ones are left out.
 
         Raises:
             redis.RedisError: Redis does not answer.
@@ -192,7 +192,7 @@ class ClickLog:
         try:
             entry = ClickEvent.of(answered, asked).to_json()
         except Exception:  # a measure that fails must not end the thread that all of Redis's writers share
-            logger.exception("task %s: the trace of a click is lost", answered.task)
+            logger.exception("task %s: a click is not logged", answered.task)
             return
         key, kept = _key(answered.project), self._days * 86_400
         pipe = client.pipeline(transaction=False)

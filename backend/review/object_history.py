@@ -1,4 +1,4 @@
-"""Events of a project as the objects they made: what was clicked, undone, moved, abandoned; and accepted as what."""
+"""Groups click events into the histories of objects, and matches accepted objects with their histories."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from fine_tune.quality.network import Trace
 from fine_tune.quality.steps import Step
 
 LOOKALIKE = (
-    0.6  # IoU from which a mask without prompts in its meta is taken for the last suggestion of a trace
+    0.6  # IoU from which a mask without prompts in its meta is taken for the last suggestion of a history
 )
 
 
 @dataclass
-class ObjectTrace:
-    """The events of one object, oldest first."""
+class ObjectHistory:
+    """Holds the click events of one object, the oldest first."""
 
     events: list[ClickEvent] = field(default_factory=list)
 
     @property
     def prompts(self) -> set[str]:
-        """Region ids of all prompts the object ever had."""
+        """Return the region ids of all prompts the object ever had."""
         return {prompt for event in self.events for prompt in event.prompts}
 
     def undone(self) -> int:
-        """Clicks taken back or moved on the way."""
+        """Return how many clicks were taken back or moved on the way."""
         return sum(step.undone for step in self.steps())
 
     def steps(self) -> list[Step]:
-        """The events as what the quality model reads.
+        """Return the events as steps, which the quality model reads.
 
-        A request that was only repeated is no step, nor is a box that clicks followed.
+        A repeated request is no step, nor is a box that clicks followed.
         """
         steps: list[Step] = []
         before: ClickEvent | None = None
@@ -65,73 +65,73 @@ def _step(before: ClickEvent | None, event: ClickEvent) -> Step:
     )
 
 
-def traced(events: Iterable[ClickEvent]) -> list[ObjectTrace]:
+def group_by_object(events: Iterable[ClickEvent]) -> list[ObjectHistory]:
     """Group events by object: those of one task, image and label that share a prompt."""
-    traces: list[ObjectTrace] = []
-    owner: dict[tuple[object, ...], ObjectTrace] = {}
+    histories: list[ObjectHistory] = []
+    owner: dict[tuple[object, ...], ObjectHistory] = {}
     for event in events:
         place = (event.task, event.to_name, event.item_index, event.labels)
-        trace = next((owner[(*place, p)] for p in event.prompts if (*place, p) in owner), None)
-        if trace is None:
-            trace = ObjectTrace()
-            traces.append(trace)
-        trace.events.append(event)
-        owner |= {(*place, prompt): trace for prompt in event.prompts}
-    return traces
+        history = next((owner[(*place, p)] for p in event.prompts if (*place, p) in owner), None)
+        if history is None:
+            history = ObjectHistory()
+            histories.append(history)
+        history.events.append(event)
+        owner |= {(*place, prompt): history for prompt in event.prompts}
+    return histories
 
 
 @dataclass(frozen=True)
-class Joined:
-    """An accepted object and how it was made.
+class MatchedObject:
+    """Holds an accepted object with its history.
 
     Attributes:
         accepted: the object.
-        trace: None where it was not made with clicks, or the events are gone.
+        history: None where it was not made with clicks, or the events are gone.
         edited: 1 - IoU with the last suggestion, 0..1: what was painted or erased by hand after accepting.
     """
 
     accepted: AcceptedObject
-    trace: ObjectTrace | None
+    history: ObjectHistory | None
     edited: float = 0.0
 
     def to_trace(self) -> Trace | None:
-        """What the quality model reads."""
-        return Trace(self.trace.steps(), self.edited) if self.trace else None
+        """Return what the quality model reads; None without a history."""
+        return Trace(self.history.steps(), self.edited) if self.history else None
 
 
-def join(accepted: Sequence[AcceptedObject], traces: Sequence[ObjectTrace]) -> list[Joined]:
-    """Find the trace of every accepted object of one task.
+def match(accepted: Sequence[AcceptedObject], histories: Sequence[ObjectHistory]) -> list[MatchedObject]:
+    """Match every accepted object of one task with its history.
 
-    By the prompts in the region's meta; where they are missing (another tool re-saved the annotation), by label and
-    likeness to a trace's last suggestion.
+    The prompts in the region's meta decide. Where they are missing (another tool saved the annotation again), the
+    label and the likeness to a history's last suggestion do.
     """
-    return [_join(candidate, traces) for candidate in accepted]
+    return [_match(candidate, histories) for candidate in accepted]
 
 
-def abandoned(joined: Sequence[Joined], traces: Sequence[ObjectTrace]) -> list[ObjectTrace]:
-    """Traces that no accepted object came from."""
-    used = {prompt for entry in joined if entry.trace for prompt in entry.trace.prompts}
-    return [trace for trace in traces if not trace.prompts & used]
+def abandoned(matched: Sequence[MatchedObject], histories: Sequence[ObjectHistory]) -> list[ObjectHistory]:
+    """Return the histories that no accepted object came from."""
+    used = {prompt for entry in matched if entry.history for prompt in entry.history.prompts}
+    return [history for history in histories if not history.prompts & used]
 
 
-def _join(accepted: AcceptedObject, traces: Sequence[ObjectTrace]) -> Joined:
+def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> MatchedObject:
     wanted = set(accepted.prompts)
-    fitting = [_until(trace, wanted) for trace in traces if _alike(trace, accepted)]
-    shared = [trace for trace in fitting if trace.prompts & wanted]
+    fitting = [_until(history, wanted) for history in histories if _alike(history, accepted)]
+    shared = [history for history in fitting if history.prompts & wanted]
     try:
         mask = accepted.mask()
     except ValueError:
-        return Joined(accepted, shared[-1] if shared else None)
-    likeness = [(trace.events[-1].footprint.iou(mask), trace) for trace in shared or fitting]
-    iou, trace = max(likeness, key=lambda pair: pair[0], default=(0.0, None))
-    if trace is None or (not shared and iou < LOOKALIKE):
-        return Joined(accepted, None)
+        return MatchedObject(accepted, shared[-1] if shared else None)
+    likeness = [(history.events[-1].footprint.iou(mask), history) for history in shared or fitting]
+    iou, history = max(likeness, key=lambda pair: pair[0], default=(0.0, None))
+    if history is None or (not shared and iou < LOOKALIKE):
+        return MatchedObject(accepted, None)
     untouched = all(region.origin == "prediction" for region in accepted.regions)
-    return Joined(accepted, trace, 0.0 if untouched else 1 - iou)
+    return MatchedObject(accepted, history, 0.0 if untouched else 1 - iou)
 
 
-def _alike(trace: ObjectTrace, accepted: AcceptedObject) -> bool:
-    event, region = trace.events[-1], accepted.regions[0]
+def _alike(history: ObjectHistory, accepted: AcceptedObject) -> bool:
+    event, region = history.events[-1], accepted.regions[0]
     return (event.labels, event.to_name, event.item_index) == (
         region.labels,
         region.to_name,
@@ -139,7 +139,7 @@ def _alike(trace: ObjectTrace, accepted: AcceptedObject) -> bool:
     )
 
 
-def _until(trace: ObjectTrace, prompts: set[str]) -> ObjectTrace:
-    """The trace up to the last event that these prompts made; all of it where there is none."""
-    last = max((i for i, event in enumerate(trace.events) if set(event.prompts) <= prompts), default=None)
-    return trace if last is None else ObjectTrace(trace.events[: last + 1])
+def _until(history: ObjectHistory, prompts: set[str]) -> ObjectHistory:
+    """Cut a history after the last event that these prompts made; leave it whole where there is none."""
+    last = max((i for i, event in enumerate(history.events) if set(event.prompts) <= prompts), default=None)
+    return history if last is None else ObjectHistory(history.events[: last + 1])

@@ -171,7 +171,7 @@ def _remember(redis: Any, project: int, ranking: Ranking, tasks: set[int]) -> No
     key = f"{QUALITY}{project}"
     old = [field for field, text in redis.hgetall(key).items() if json.loads(text)["task"] in tasks]
     fresh = {
-        f"{entry.annotation}/{entry.joined.accepted.id}": json.dumps(
+        f"{entry.annotation}/{entry.matched.accepted.id}": json.dumps(
             {"task": entry.task, "annotator": entry.annotator, "iou": round(entry.quality.iou, 3)}
         )
         for entry in ranking.rated

@@ -1,4 +1,4 @@
-"""Annotated tasks and events -> every object with its predicted quality and the reasons, worst first."""
+"""Ranks the objects of annotated tasks by predicted quality, the worst first, with the reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
 from backend.review.click_log import ClickEvent
-from backend.review.object_history import Joined, ObjectTrace, abandoned, join, traced
+from backend.review.object_history import MatchedObject, ObjectHistory, abandoned, group_by_object, match
 from fine_tune.quality.calibration import Calibration
 from fine_tune.quality.network import Quality, QualityModel
 from model.mask_ops import iou
@@ -19,13 +19,13 @@ REASONS = 3  # named at most
 
 
 @dataclass(frozen=True)
-class Rated:
-    """One accepted object.
+class RatedObject:
+    """Holds one accepted object with its predicted quality.
 
     Attributes:
         task, annotation: Label Studio's numbers.
-        annotator: e-mail where the trace knows it, else "user <number>".
-        joined: the object and how it was made.
+        annotator: e-mail where the history knows it, else "user <number>".
+        matched: the object and how it was made.
         quality: predicted, calibrated.
         reasons: what speaks for a look, strongest first; the number of clicks always.
     """
@@ -33,39 +33,39 @@ class Rated:
     task: int
     annotation: int
     annotator: str
-    joined: Joined
+    matched: MatchedObject
     quality: Quality
     reasons: tuple[str, ...]
 
     @property
     def label(self) -> str:
-        """Label names of the object."""
-        return ", ".join(self.joined.accepted.regions[0].labels) or "(no label)"
+        """Return the label names of the object, with commas between them."""
+        return ", ".join(self.matched.accepted.regions[0].labels) or "(no label)"
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """All rated objects of a project.
+    """Holds all rated objects of a project.
 
     Attributes:
         rated: worst first.
-        untraced: accepted objects that no clicks are known of; they cannot be rated.
+        unmatched: number of accepted objects without a history; they cannot be rated.
         abandoned: objects of annotated tasks that were clicked but not kept.
     """
 
-    rated: tuple[Rated, ...]
-    untraced: int
+    rated: tuple[RatedObject, ...]
+    unmatched: int
     abandoned: int
 
     def by_task(self) -> dict[int, float]:
-        """The quality of a task is that of its worst object."""
+        """Return task -> predicted IoU (0..1) of its worst object."""
         worst: dict[int, float] = {}
         for entry in self.rated:
             worst[entry.task] = min(worst.get(entry.task, 1.0), entry.quality.iou)
         return worst
 
     def by_annotator(self) -> dict[str, list[float]]:
-        """Predicted IoUs of every annotator."""
+        """Return annotator -> predicted IoUs (0..1) of their objects."""
         found: dict[str, list[float]] = {}
         for entry in self.rated:
             found.setdefault(entry.annotator, []).append(entry.quality.iou)
@@ -78,39 +78,44 @@ def rank(
     model: QualityModel,
     calibration: Calibration | None = None,
 ) -> Ranking:
-    """Rate every accepted object of the tasks (as Label Studio exports them); skipped annotations have none."""
+    """Rate every accepted object of the tasks.
+
+    Args:
+        tasks: as Label Studio exports them; skipped annotations are left out.
+        events: of the click log, oldest first.
+    """
     calibration = calibration or Calibration()
-    traces = _by_task(events)
-    entries: list[tuple[int, dict[str, Any], Joined]] = []
-    untraced = left = 0
+    histories = _by_task(events)
+    entries: list[tuple[int, dict[str, Any], MatchedObject]] = []
+    unmatched = left = 0
     for task in tasks:
         number = int(task["id"])
-        joined = [
+        matched = [
             (annotation, entry)
             for annotation in finished(task)
-            for entry in join(objects(accepted(annotation["result"])), traces.get(number, ()))
+            for entry in match(objects(accepted(annotation["result"])), histories.get(number, ()))
         ]
-        entries += [(number, annotation, entry) for annotation, entry in joined if entry.trace]
-        untraced += sum(entry.trace is None for _, entry in joined)
-        if joined:
-            left += len(abandoned([entry for _, entry in joined], traces.get(number, ())))
-    found = model.predict([trace for *_, entry in entries if (trace := entry.to_trace())])
+        entries += [(number, annotation, entry) for annotation, entry in matched if entry.history]
+        unmatched += sum(entry.history is None for _, entry in matched)
+        if matched:
+            left += len(abandoned([entry for _, entry in matched], histories.get(number, ())))
+    found = model.predict([history for *_, entry in entries if (history := entry.to_trace())])
     rated = [
         _rated(number, annotation, entry, calibration.apply(quality))
         for (number, annotation, entry), quality in zip(entries, found, strict=True)
     ]
-    return Ranking(tuple(sorted(rated, key=lambda entry: entry.quality.iou)), untraced, left)
+    return Ranking(tuple(sorted(rated, key=lambda entry: entry.quality.iou)), unmatched, left)
 
 
 def finished(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Annotations of a task that were submitted and not skipped."""
+    """Yield the annotations of a task that were submitted and not skipped."""
     for annotation in task.get("annotations") or ():
         if isinstance(annotation, dict) and not annotation.get("was_cancelled") and annotation.get("result"):
             yield annotation
 
 
-def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[Rated, float]]:
-    """Rated objects whose IoU with another opinion of the same task is known, with that IoU.
+def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[RatedObject, float]]:
+    """Return the rated objects whose IoU with another opinion of the same task is known, with that IoU.
 
     The opinion is the task's ground truth where there is one, else what other people annotated; with several, the
     mean. An object that the other opinion does not have counts as IoU 0.
@@ -125,40 +130,40 @@ def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[Ra
             continue  # it is the truth itself: nothing better to compare it with
         opinions = truth or [a for a in others if author(a) != author(own[0])] if own else []
         if opinions:
-            ious = [_best_iou(entry.joined.accepted, objects(accepted(a["result"]))) for a in opinions]
+            ious = [_best_iou(entry.matched.accepted, objects(accepted(a["result"]))) for a in opinions]
             known.append((entry, float(np.mean(ious))))
     return known
 
 
 def author(annotation: dict[str, Any]) -> str:
-    """Who made an annotation: its e-mail, else "user <number>"."""
+    """Return who made an annotation: the e-mail, else "user <number>"."""
     user = annotation.get("completed_by")
     if isinstance(user, dict):
         return str(user.get("email") or f"user {user.get('id')}")
     return f"user {user}"
 
 
-def _by_task(events: Iterable[ClickEvent]) -> dict[int, list[ObjectTrace]]:
-    traces: dict[int, list[ObjectTrace]] = {}
-    for trace in traced(events):
-        task = trace.events[-1].task
+def _by_task(events: Iterable[ClickEvent]) -> dict[int, list[ObjectHistory]]:
+    histories: dict[int, list[ObjectHistory]] = {}
+    for history in group_by_object(events):
+        task = history.events[-1].task
         if task is not None:
-            traces.setdefault(task, []).append(trace)
-    return traces
+            histories.setdefault(task, []).append(history)
+    return histories
 
 
-def _rated(task: int, annotation: dict[str, Any], joined: Joined, quality: Quality) -> Rated:
-    assert joined.trace is not None, "only traced objects are rated"
-    named = next((event.annotator for event in reversed(joined.trace.events) if event.annotator), "")
-    return Rated(
-        task, int(annotation["id"]), named or author(annotation), joined, quality, tuple(_reasons(joined))
+def _rated(task: int, annotation: dict[str, Any], matched: MatchedObject, quality: Quality) -> RatedObject:
+    assert matched.history is not None, "only objects with a history are rated"
+    named = next((event.annotator for event in reversed(matched.history.events) if event.annotator), "")
+    return RatedObject(
+        task, int(annotation["id"]), named or author(annotation), matched, quality, tuple(_reasons(matched))
     )
 
 
-def _reasons(joined: Joined) -> list[str]:
-    assert joined.trace is not None
-    steps = joined.trace.steps()
-    last, undone = steps[-1].effect, joined.trace.undone()
+def _reasons(matched: MatchedObject) -> list[str]:
+    assert matched.history is not None
+    steps = matched.history.steps()
+    last, undone = steps[-1].effect, matched.history.undone()
     pauses = [step.seconds for step in steps[1:]]
     pace = float(np.median(pauses)) if pauses else 1.0
     found = [
@@ -169,7 +174,7 @@ def _reasons(joined: Joined) -> list[str]:
             f"mask still moved {last.change:.0%} at the last one",
         ),
         (1 - last.expected, last.expected < 0.85, f"the model itself expects only IoU {last.expected:.2f}"),
-        (joined.edited, joined.edited >= 0.05, f"{joined.edited:.0%} changed by hand after accepting"),
+        (matched.edited, matched.edited >= 0.05, f"{matched.edited:.0%} changed by hand after accepting"),
         (undone / len(steps), undone > 0, f"{undone} taken back or moved"),
         (0.2, last.parts > 3, f"in {last.parts} parts"),
         (0.1, pace < 0.6, f"a click every {pace:.1f} s"),
@@ -180,7 +185,7 @@ def _reasons(joined: Joined) -> list[str]:
 
 
 def _best_iou(own: AcceptedObject, others: Sequence[AcceptedObject]) -> float:
-    """IoU with the object of the same image and label that overlaps most; 0 where there is none."""
+    """Return the IoU with the object of the same image and label that overlaps most; 0 where there is none."""
     mask, best = own.mask(), 0.0
     for other in others:
         if (other.regions[0].labels, other.regions[0].to_name) == (

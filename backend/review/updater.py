@@ -34,7 +34,7 @@ class ReviewUpdater:
         self._lock = threading.Lock()
 
     def put(self, action: str, body: dict[str, Any]) -> None:
-        """Take a webhook's body; returns at once and never fails."""
+        """Take a webhook's body; return at once and never fail."""
         project, annotation, gone = (body.get(key) for key in ("project", "annotation", "annotations"))
         if action not in ACTIONS or not isinstance(project, dict):
             return
@@ -43,7 +43,7 @@ class ReviewUpdater:
         self._pool.submit(self._find, project.get("id"), task, deleted)
 
     def stop(self) -> None:
-        """Give up what has not begun; the next review makes up for it."""
+        """Drop what has not begun; the next review makes up for it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _find(self, project: Any, task: Any, deleted: list[Any]) -> None:

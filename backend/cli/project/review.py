@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from backend.label_studio.client import LabelStudio
     from backend.review.project_review import RankedProject
-    from backend.review.ranking import Ranking, Rated
+    from backend.review.ranking import Ranking, RatedObject
     from backend.settings import Settings
 
 
@@ -81,16 +81,16 @@ def _print(ranking: Ranking, worst: int, as_json: bool) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{len(ranking.rated)} objects rated, {ranking.untraced} made without recorded clicks, "
+        f"{len(ranking.rated)} objects rated, {ranking.unmatched} made without recorded clicks, "
         f"{ranking.abandoned} clicked and not kept"
     )
 
 
-def _row(entry: Rated) -> dict[str, Any]:
+def _row(entry: RatedObject) -> dict[str, Any]:
     return {
         "task": entry.task,
         "annotation": entry.annotation,
-        "region": entry.joined.accepted.id,
+        "region": entry.matched.accepted.id,
         "label": entry.label,
         "annotator": entry.annotator,
         "iou": round(entry.quality.iou, 3),

@@ -17,11 +17,11 @@ def store(redis_server):
 
 
 def test_events_come_back_in_order(store):
-    tracer = ClickLog(store, days=90)
+    log = ClickLog(store, days=90)
     for ids in (("a",), ("a", "b-"), ("a", "c")):
-        tracer.record(answered(*ids))
+        log.record(answered(*ids))
     store.flush()
-    read = list(tracer.read(3))
+    read = list(log.read(3))
     assert [event.ids for event in read] == [("a",), ("a", "b-"), ("a", "c")]
     first, second = read[0], read[1]
     assert (first.task, first.annotator, first.version) == (7, "ann@example.com", "base-1-12345678")
@@ -29,7 +29,7 @@ def test_events_come_back_in_order(store):
     assert first.effect.change == 1
     assert 0 < second.effect.change < 0.5
     assert second.footprint.iou(disk_map(12) > 0) == 1
-    assert list(tracer.read(4)) == []
+    assert list(log.read(4)) == []
 
 
 def test_json_keeps_everything():
@@ -38,12 +38,12 @@ def test_json_keeps_everything():
 
 
 def test_entries_of_other_versions_are_left_out(store):
-    tracer = ClickLog(store, days=90)
+    log = ClickLog(store, days=90)
     store.client().xadd("clickmask:trace:3", {"e": '{"time": 1}'})
     store.client().xadd("clickmask:trace:3", {"other": "x"})
-    tracer.record(answered("a"))
+    log.record(answered("a"))
     store.flush()
-    assert len(list(tracer.read(3))) == 1
+    assert len(list(log.read(3))) == 1
 
 
 def test_nothing_is_measured_in_the_thread_of_the_click(store):
@@ -59,15 +59,15 @@ def test_nothing_is_measured_in_the_thread_of_the_click(store):
 
 
 def test_without_redis_only_traces_are_lost(redis_server, store):
-    tracer = ClickLog(store, days=90)
+    log = ClickLog(store, days=90)
     redis_server.stop()
-    tracer.record(answered("a"))
+    log.record(answered("a"))
     store.flush()
     redis_server.start()
     assert store.state() == "up"
-    tracer.record(answered("a", "b"))
+    log.record(answered("a", "b"))
     store.flush()
-    assert [event.ids for event in tracer.read(3)] == [("a", "b")]
+    assert [event.ids for event in log.read(3)] == [("a", "b")]
 
 
 def test_no_redis_at_all_and_switched_off(store):
@@ -81,23 +81,23 @@ def test_no_redis_at_all_and_switched_off(store):
 
 
 def test_a_measure_that_fails_costs_one_event(store, caplog):
-    tracer = ClickLog(store, days=90)
+    log = ClickLog(store, days=90)
 
     def broken():
         raise RuntimeError("no such map")
 
-    tracer.record(answered("a", before=broken))
-    tracer.record(answered("b"))
+    log.record(answered("a", before=broken))
+    log.record(answered("b"))
     store.flush()
-    assert [event.ids for event in tracer.read(3)] == [("b",)]
+    assert [event.ids for event in log.read(3)] == [("b",)]
     assert "trace of a click is lost" in caplog.text
 
 
 def test_length_is_bounded(store, monkeypatch):
     monkeypatch.setattr(click_log, "MAX_EVENTS", 150)
-    tracer = ClickLog(store, days=90)
+    log = ClickLog(store, days=90)
     for _ in range(600):
-        tracer.record(answered("a"))
+        log.record(answered("a"))
         store.flush()
     # Redis trims whole nodes of a hundred entries.
     assert 150 <= store.client().xlen("clickmask:trace:3") < 260
@@ -106,8 +106,8 @@ def test_length_is_bounded(store, monkeypatch):
 def test_old_events_are_forgotten(store):
     for number in range(400):
         store.client().xadd("clickmask:trace:3", {"e": "old"}, id=f"{number + 1}-0")
-    tracer = ClickLog(store, days=1)
-    tracer.record(answered("a"))
+    log = ClickLog(store, days=1)
+    log.record(answered("a"))
     store.flush()
     assert store.client().xlen("clickmask:trace:3") <= 101
     assert 0 < store.client().ttl("clickmask:trace:3") <= 86_400
@@ -115,11 +115,11 @@ def test_old_events_are_forgotten(store):
 
 def test_reading_goes_on_page_by_page(store, monkeypatch):
     monkeypatch.setattr(click_log, "PAGE", 7)
-    tracer = ClickLog(store, days=90)
+    log = ClickLog(store, days=90)
     for number in range(20):
-        tracer.record(answered("a", task=number))
+        log.record(answered("a", task=number))
         store.flush()
-    assert [event.task for event in tracer.read(3)] == list(range(20))
+    assert [event.task for event in log.read(3)] == list(range(20))
 
 
 def test_memory_per_event_is_what_the_module_states(store):

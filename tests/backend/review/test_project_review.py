@@ -57,7 +57,7 @@ def review(studio, store, tmp_path):
 def test_ranking_only_reads(review, studio, store):
     ranking = review.rank().ranking
     assert [entry.task for entry in ranking.rated] == [8, 7]
-    assert ranking.untraced == 1
+    assert ranking.unmatched == 1
     assert studio.writes() == []
     assert not published(store.client(), 3)
 

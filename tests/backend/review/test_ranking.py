@@ -72,7 +72,7 @@ def test_what_was_not_clicked_is_counted_not_rated(model):
     drawn["value"]["brushlabels"] = ["Dog"]
     tasks = [{"id": 7, "annotations": [annotation(70, drawn, result(11, "a"))]}]
     ranking = rank(tasks, [*sure([("a",)]), *sure([("z",)])], model)
-    assert (len(ranking.rated), ranking.untraced, ranking.abandoned) == (1, 1, 1)
+    assert (len(ranking.rated), ranking.unmatched, ranking.abandoned) == (1, 1, 1)
 
 
 def test_skipped_and_empty_annotations_are_left_out(model):
