@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from torch import nn
 
-from fine_tune.data.project_samples import Example, Samples, is_held_out
+from fine_tune.data.project_samples import LabelledImage, Samples, is_held_out
 from fine_tune.project import job
 from fine_tune.project.gate import THRESHOLD
 from fine_tune.training import fine_tuner
@@ -32,11 +32,11 @@ from model.scene import Sample
 from model.versions import checkpoint
 from model.versions.assemble import Loaded, assemble
 
-COLUMNS = ("set", "images", "share", "NoC@85", "NoC@90", "IoU@1", "IoU@3", "IoU@5", "objects", "minutes")
+COLUMNS = ("set", "images", "alpha", "NoC@85", "NoC@90", "IoU@1", "IoU@3", "IoU@5", "objects", "minutes")
 
 
 def read_images(folder: Path, count: int) -> Samples:
-    """`count` images of a set's train part with all their objects; none is held out, as the other part judges."""
+    """Read `count` images of a set's train part with all objects; none is held out, as the other part judges."""
     entries = json.loads((folder / "items.json").read_text())
     names = set(json.loads((folder / "split.json").read_text())["train"])
     chosen = sorted((e for e in entries if e["id"] in names), key=lambda e: str(e["id"]))
@@ -49,12 +49,12 @@ def read_images(folder: Path, count: int) -> Samples:
             raise SystemExit(f"{folder}: image or mask of {entry['id']} cannot be read")
         masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
         name = next(f"{entry['id']}/{n}" for n in range(10_000) if not is_held_out(f"{entry['id']}/{n}"))
-        samples.add(Example(name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), masks))
+        samples.add(LabelledImage(name, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), masks))
     return samples
 
 
 def judged(folder: Path, objects: int) -> list[Sample]:
-    """Objects of the part that is never trained on."""
+    """Choose objects of the part that is never trained on."""
     split = folder / "split.json"
     parts = json.loads(split.read_text()) if split.exists() else {}
     part = next((p for p in ("public", "val") if p in parts), None)
@@ -70,8 +70,13 @@ def figures(own: Loaded, general: Loaded | None, samples: list[Sample], device: 
 def learn(
     base: nn.Module, card: dict[str, Any], own: Samples, options: argparse.Namespace
 ) -> tuple[nn.Module, int]:
-    """Tune the base model; returns the network and the steps that the time was enough for."""
-    effort = Effort(options.minutes, rate=options.rate, keep=options.keep, accelerator=options.accelerator)
+    """Tune the base model; return the network and the steps that the time was enough for."""
+    effort = Effort(
+        options.minutes,
+        rate=options.rate,
+        distillation_weight=options.distillation_weight,
+        accelerator=options.accelerator,
+    )
     done = 0
 
     def on_step(progress: Progress) -> None:
@@ -82,10 +87,10 @@ def learn(
     return fine_tuner.tune(base, base, own.draw, recipe, effort, on_step), done
 
 
-def row(name: str, images: str, share: float, report: Report, minutes: float) -> dict[str, Any]:
-    """One run as values by column."""
+def row(name: str, images: str, alpha: float, report: Report, minutes: float) -> dict[str, Any]:
+    """Return one run as values by column."""
     values = [report.noc(0.85), report.noc(0.9), *(report.iou_at(k) for k in (1, 3, 5))]
-    facts = [name, images, share, *values, len(report.records), minutes]
+    facts = [name, images, alpha, *values, len(report.records), minutes]
     return dict(zip(COLUMNS, facts, strict=True))
 
 
@@ -96,7 +101,7 @@ def show(values: dict[str, Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All runs that the command line asks for."""
+    """Make all runs that the command line asks for."""
     loaded = base, card = checkpoint.load(options.checkpoint)
     general = {folder.name: judged(folder, options.objects) for folder in options.general}
     rows: list[dict[str, Any]] = []
@@ -117,12 +122,12 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             print(f"{folder.name}, {count} images: {steps} steps", file=sys.stderr, flush=True)
             minutes = (time.monotonic() - started) / 60
             described = card if options.everywhere else {**card, "domain": own.domain().as_json()}
-            for share in options.shares:
-                made = fine_tuner.interpolate_weights(base, tuned, share), described
-                note(folder.name, str(count), share, figures(made, loaded, samples, options.device), minutes)
+            for alpha in options.alphas:
+                made = fine_tuner.interpolate_weights(base, tuned, alpha), described
+                note(folder.name, str(count), alpha, figures(made, loaded, samples, options.device), minutes)
                 for other, kept in general.items():
                     report = figures(made, loaded, kept, options.device)
-                    note(other, f"{folder.name} {count}", share, report, minutes)
+                    note(other, f"{folder.name} {count}", alpha, report, minutes)
     return rows
 
 
@@ -133,10 +138,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parents[1] / "model" / "weights")
     parser.add_argument("--general", type=Path, nargs="*", default=[])
     parser.add_argument("--images", type=int, nargs="+", default=[10, 30, 100])
-    parser.add_argument("--shares", type=float, nargs="+", default=[job.ALPHAS[0]])
+    parser.add_argument("--alphas", type=float, nargs="+", default=[job.ALPHAS[0]])
     parser.add_argument("--objects", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--keep", type=float, default=Effort.keep)
+    parser.add_argument("--distillation-weight", type=float, default=Effort.distillation_weight)
     parser.add_argument("--rate", type=float, default=Effort.rate)
     parser.add_argument("--everywhere", action="store_true", help="answer for images of any kind")
     parser.add_argument("--device", default="auto")

@@ -37,7 +37,7 @@ class Panel:
 
 
 def curves(reports: Mapping[tuple[str, str], Report], title: str) -> Figure:
-    """Mean IoU over clicks, one line per (set, clicker); clickers other than the first one of a set are dashed."""
+    """Draw the mean IoU over clicks, one line per (set, clicker); clickers after the first of a set are dashed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -61,7 +61,7 @@ def curves(reports: Mapping[tuple[str, str], Report], title: str) -> Figure:
 def worst(
     predictor: Predictor, played: Mapping[str, tuple[Sequence[Sample], Report]], count: int, clicks: int
 ) -> list[Panel]:
-    """Panels of the objects with the lowest IoU after `clicks` clicks over all sets, the worst first.
+    """Choose the objects with the lowest IoU after `clicks` clicks over all sets, the worst first, as panels.
 
     Their masks are predicted again from the recorded clicks. `played` has samples and report by name of the set.
     """
@@ -81,7 +81,7 @@ def worst(
 
 
 def contact_sheet(panels: Sequence[Panel], title: str) -> Figure:
-    """Images side by side with the outlines of truth (white) and mask (orange) and numbered clicks: green for
+    """Draw images side by side with the outlines of truth (white) and mask (orange) and numbered clicks: green for
     positive, red for negative.
     """
     from matplotlib.figure import Figure
@@ -116,6 +116,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, as PNG or SVG by the suffix; makes the folder."""
+    """Write a figure as PNG or SVG by the suffix, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -11,7 +11,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
 from backend.settings import Settings
-from fine_tune.data.project_samples import Example, SourceError
+from fine_tune.data.project_samples import LabelledImage, SourceError
 
 
 class ProjectSource:
@@ -20,25 +20,37 @@ class ProjectSource:
     def __init__(self, project: int, settings: Settings) -> None:
         self._project, self._client = project, LabelStudio(settings)
         self._images = ImageStore(settings, self._client)
-        self._tasks: list[dict[str, Any]] | None = None
 
-    def annotations(self) -> list[Mapping[str, Any]]:
+    def annotations(self) -> ProjectAnnotations:
         """See `Source`."""
         try:
-            self._tasks = self._client.annotated_tasks(self._project)
+            tasks = self._client.annotated_tasks(self._project)
         except LabelStudioError as error:
             raise SourceError(str(error)) from error
-        return [
-            {**annotation, "task": task["id"]} for task in self._tasks for annotation in task["annotations"]
-        ]
+        return ProjectAnnotations(self._project, tasks, self._client, self._images)
 
-    def examples(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[Example]:
-        """See `Source`."""
+
+class ProjectAnnotations:
+    """The annotations of a project at one moment, an `AnnotationList`."""
+
+    def __init__(
+        self, project: int, tasks: list[dict[str, Any]], client: LabelStudio, images: ImageStore
+    ) -> None:
+        self._project, self._tasks, self._client, self._images = project, tasks, client, images
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """See `AnnotationList`."""
+        for task in self._tasks:
+            for annotation in task["annotations"]:
+                yield {**annotation, "task": task["id"]}
+
+    def images(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[LabelledImage]:
+        """See `AnnotationList`."""
         try:
             config = LabelConfig.parse(self._record()["label_config"])
         except LabelConfigError as error:
             raise SourceError(str(error)) from error
-        for task in self._tasks or ():
+        for task in self._tasks:
             annotation = choose(a for a in task["annotations"] if a["id"] in chosen)
             by_image: dict[tuple[str, int | None], list[AcceptedObject]] = {}
             for item in objects(accepted(annotation.get("result") or ())):
@@ -51,7 +63,7 @@ class ProjectSource:
                     masks = [item.mask() for item in items]
                     if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
                         raise ValueError("the masks have another size than the image has now")
-                    yield Example(picture.digest, picture.pixels, masks)
+                    yield LabelledImage(picture.digest, picture.pixels, masks)
                 except (ImageError, LabelConfigError, ValueError) as error:
                     if isinstance(error, ImageError):
                         self._record()  # one image may be missing; a Label Studio that is gone has them all

@@ -18,7 +18,7 @@ from backend.jobs.annotation_source import ProjectSource
 from backend.jobs.configure import policy
 from backend.settings import Settings
 from fine_tune.data import synthetic_scenes
-from fine_tune.project.job import Cancelled, Report, Setup, fine_tune
+from fine_tune.project.job import Cancelled, FineTuningJob, Report, Setup
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import ProjectLocked, project_lock
 from fine_tune.project.outcome import Outcome, remember
@@ -61,15 +61,14 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
 
     Raises:
         ProjectLocked: another process does that now.
-        Exception: what `fine_tune` raises, except `Cancelled`.
+        Exception: what `FineTuningJob.run` raises, except `Cancelled`.
     """
     trigger, started = Scheduler(client, policy(settings)), time.time()
     with project_lock(client, project):
         failed = True
         try:
-            outcome = fine_tune(
-                project, ProjectSource(project, settings), setup(settings, client), report, force
-            )
+            source, parts = ProjectSource(project, settings), setup(settings, client)
+            outcome = FineTuningJob(project, source, parts, report, force).run()
             failed = False
         except Cancelled:
             outcome, failed = Outcome("cancelled", "somebody cancelled it"), False
@@ -106,7 +105,9 @@ def setup(settings: Settings, client: Any) -> Setup:
         threads=settings.threads,
         precision=settings.precision,
         replay=replay,
-        general=synthetic_scenes.samples() if chosen is None else read_folder(Path(chosen), max_objects=40),
+        retention_set=synthetic_scenes.samples()
+        if chosen is None
+        else read_folder(Path(chosen), max_objects=40),
     )
 
 

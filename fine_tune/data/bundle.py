@@ -1,4 +1,4 @@
-"""A training bundle: images and id maps of several sets in one uncompressed zip file, at a bounded side.
+"""Training bundles: images and id maps of several sets in one uncompressed zip file, at a bounded side.
 
 One file travels to a GPU machine in one piece and is read into memory once. Layout: `index.json` (a list of
 `{"set", "image", "mask"}`), `<set>/images/*.jpg`, `<set>/masks/*.png`.
@@ -9,49 +9,17 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from model.image_file import DecodeError, decode, read_image
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image with its id map, still encoded.
-
-    Attributes:
-        group: name of the set it comes from.
-        image: JPEG or PNG bytes.
-        mask: PNG bytes of an HxW uint8 id map: 0 background, 1..254 ids, 255 ignore.
-    """
-
-    group: str
-    image: bytes
-    mask: bytes
-
-    def decode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return HxWx3 uint8 RGB, upright and read-only, and the HxW uint8 id map.
-
-        Raises:
-            ValueError: image or mask is damaged, or they differ in size.
-        """
-        try:
-            image = decode(self.image)
-        except DecodeError as error:
-            raise ValueError(f"an item of set {self.group!r} is damaged: {error}") from error
-        mask = cv2.imdecode(np.frombuffer(self.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if mask is None or image.shape[:2] != mask.shape:
-            raise ValueError(
-                f"an item of set {self.group!r} is damaged: image and mask do not decode to one size"
-            )
-        return image, mask
+from fine_tune.data.encoded_image import EncodedImage
+from model.image_file import read_image
 
 
 def _entries(folder: Path, part: str) -> list[dict[str, str]]:
-    """Items of a set in the layout items.json (+ split.json), restricted to one part where parts are named."""
+    """List the items of a set (items.json, split.json), restricted to one part where parts are named."""
     items = json.loads((folder / "items.json").read_text())
     split = folder / "split.json"
     if split.exists():
@@ -61,7 +29,7 @@ def _entries(folder: Path, part: str) -> list[dict[str, str]]:
 
 
 def _shrink_image(path: Path, side: int, quality: int) -> bytes:
-    """Re-encode an image upright, at most `side` pixels on the longer side; bytes as they are where that is no
+    """Re-encode an image upright with at most `side` pixels on the longer side; keep the bytes where that is no
     smaller."""
     pixels = cv2.cvtColor(read_image(path, float("inf")), cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
@@ -69,7 +37,7 @@ def _shrink_image(path: Path, side: int, quality: int) -> bytes:
 
 
 def _shrink_mask(path: Path, side: int) -> bytes:
-    """Re-encode an id map, at most `side` pixels on the longer side; bytes as they are where that is no smaller."""
+    """Re-encode an id map with at most `side` pixels on the longer side; keep the bytes where that is no smaller."""
     data = path.read_bytes()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
@@ -120,8 +88,8 @@ def pack(
     return len(index)
 
 
-def read(path: Path) -> list[Item]:
-    """Read a bundle into memory.
+def read(path: Path) -> list[EncodedImage]:
+    """Read a bundle into memory, one `EncodedImage` per map of ids.
 
     Raises:
         ValueError: not a bundle.
@@ -130,7 +98,7 @@ def read(path: Path) -> list[Item]:
         with zipfile.ZipFile(path) as archive:
             index = json.loads(archive.read("index.json"))
             images = {entry["image"]: archive.read(entry["image"]) for entry in index}
-            return [Item(e["set"], images[e["image"]], archive.read(e["mask"])) for e in index]
+            return [EncodedImage(e["set"], images[e["image"]], (archive.read(e["mask"]),)) for e in index]
     except (zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
             f"{path} is not a training bundle: make one with `clickmask train --pack`"

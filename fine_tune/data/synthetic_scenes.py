@@ -1,4 +1,4 @@
-"""The fixed general set: what a model must not forget while it learns a project.
+"""The built-in retention set: what a model must not forget while it learns a project.
 
 Scenes are made by rule, so that the set travels with the code and is the same everywhere: textured bodies of many
 shapes on cluttered grounds, partly hidden, with shading, blur and noise. They are no photographs; they notice when a
@@ -20,12 +20,12 @@ SIDES = (320, 448)
 
 
 def samples(count: int = COUNT) -> list[Sample]:
-    """The first `count` objects of the set."""
+    """Return the first `count` objects of the set."""
     return [Sample(f"general-{index}", partial(scene, index)) for index in range(count)]
 
 
 def scene(index: int) -> Scene:
-    """Object number `index`: always the same one."""
+    """Draw object number `index`: always the same one."""
     rng = np.random.default_rng((20260601, index))
     height, width = (int(rng.integers(*SIDES)) for _ in range(2))
     image = _texture((height, width), rng)
@@ -43,7 +43,7 @@ def scene(index: int) -> Scene:
 
 
 def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """HxWx3 float32 in 0..255: two colours, mixed by noise of a random grain and a gradient."""
+    """Mix two colours by noise of a random grain and a gradient; HxWx3 float32 in 0..255."""
     noise = rng.normal(0, 1, (shape[0], shape[1])).astype(np.float32)
     grain = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(1, 12)))
     strength = rng.uniform(0.2, 1.5) / max(float(grain.std()), 1e-6)
@@ -56,7 +56,7 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _shape(shape: tuple[int, int], rng: np.random.Generator, central: bool = False) -> np.ndarray:
-    """HxW bool: a smooth outline whose radius varies with the angle."""
+    """Fill a smooth outline whose radius varies with the angle; HxW bool."""
     room = (0.35, 0.65) if central else (0.0, 1.0)
     centre = np.array([rng.uniform(*room) * shape[1], rng.uniform(*room) * shape[0]])
     angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)

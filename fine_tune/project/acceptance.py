@@ -9,7 +9,7 @@ RULES = ("submitted", "ground-truth", "reviewed")
 
 
 def facts(annotation: Mapping[str, Any]) -> dict[str, Any]:
-    """What the ledger keeps of an annotation of Label Studio's API, export or webhook; no mask is among it.
+    """Extract what the ledger keeps of an annotation of Label Studio's API, export or webhook; no mask is among it.
 
     Returns:
         task (id), updated_at (ISO 8601 text), completed_by (id), was_cancelled, lead_time (s), ground_truth,

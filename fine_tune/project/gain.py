@@ -1,4 +1,4 @@
-"""What fine-tuning gained, in words and as a plot for a terminal, from a version's card."""
+"""The gain of fine-tuning in words and as a plot for a terminal, from a version's card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BEFORE, AFTER, BOTH = "o", "*", "#"
 
 
 def describe(card: Mapping[str, Any]) -> list[str]:
-    """Lines of text; none where the version was not fine-tuned."""
+    """Write lines of text; none where the version was not fine-tuned."""
     metrics = card.get("metrics") or {}
     verdict, before, after = (metrics.get(key) for key in ("gate", "before", "after"))
     if not (verdict and before and after):
@@ -31,7 +31,7 @@ def describe(card: Mapping[str, Any]) -> list[str]:
 
 
 def plot(before: Sequence[float], after: Sequence[float]) -> list[str]:
-    """Two curves of IoU (0..1) over clicks as lines of text."""
+    """Plot two curves of IoU (0..1) over clicks as lines of text."""
     values = [*before, *after]
     low = min(int(min(values) * 10) / 10, 0.9)
     step = (1 - low) / HEIGHT

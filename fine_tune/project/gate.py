@@ -1,4 +1,4 @@
-"""Whether a tuned model may be served: clicks on images it never trained on, before and after.
+"""The gate: compare the served and the tuned model by clicks on images that neither was trained on.
 
 Two annotators are simulated, the classic one of the field and a noisy one (`model.evaluation.clicker`); an
 object's figures are the mean over both.
@@ -31,7 +31,7 @@ class Limits:
         early_loss: IoU after EARLY clicks may fall by so much while too few objects are held out to be sure.
         stuck_gain, stuck_iou: where hardly any object reaches the target, the IoU after EARLY clicks must surely grow
             by so much, to so much: wrong masks end here.
-        general_loss: how much the mean number of clicks on the general set may grow over the base model's.
+        retention_loss: how much the mean number of clicks on the retention set may grow over the base model's.
         objects: at most so many held-out objects are clicked.
         clicks: an object's maximum of clicks.
     """
@@ -42,7 +42,7 @@ class Limits:
     early_loss: float = 0.005
     stuck_gain: float = 0.02
     stuck_iou: float = 0.3
-    general_loss: float = 0.5
+    retention_loss: float = 0.5
     objects: int = 40
     clicks: int = 20
 
@@ -55,28 +55,28 @@ class Measured:
 
     @property
     def noc(self) -> float:
-        """Mean clicks to IoU 0.90."""
+        """Mean clicks to IoU 0.90 over objects and annotators."""
         return float(np.mean([report.noc(TARGET) for report in self.reports.values()]))
 
     @property
     def early(self) -> float:
-        """Mean IoU after EARLY clicks."""
+        """Mean IoU after EARLY clicks over objects and annotators."""
         return float(np.mean([r.iou_at(min(EARLY, r.max_clicks)) for r in self.reports.values()]))
 
     def clicks(self) -> tuple[list[str], np.ndarray]:
-        """Image of every object, and its clicks to IoU 0.90 (float64)."""
+        """Return the image of every object, and its clicks to IoU 0.90 (float64)."""
         reports = list(self.reports.values())
         images = [record.sample.partition("#")[0] for record in reports[0].records]
         return images, np.mean([[record.noc(TARGET) for record in r.records] for r in reports], 0)
 
     def earlies(self) -> np.ndarray:
-        """IoU of every object after EARLY clicks (float64)."""
+        """Return the IoU of every object after EARLY clicks (float64)."""
         reports = list(self.reports.values())
         place = min(EARLY, reports[0].max_clicks) - 1
         return np.mean([[record.ious[place] for record in r.records] for r in reports], 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Figures for the card."""
+        """Return the figures for the card."""
         kinds = {
             name: {
                 "noc85": report.noc(0.85),
@@ -90,7 +90,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says.
+    """What the gate decides, and why.
 
     Attributes:
         promoted: serve it.
@@ -107,7 +107,7 @@ class Verdict:
     interval: tuple[float, float] = (0.0, 0.0)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 
@@ -170,27 +170,27 @@ def _most(measured: Measured) -> int:
 
 
 def too_few(objects: int, images: int, limits: Limits) -> str:
-    """The sentence for a held-out part that tells nothing."""
+    """Say that the held-out part tells nothing."""
     return (
         f"only {objects} objects on {images} images are held out, at least {limits.few} on {limits.images} are "
         "needed to tell; annotate more, or serve it with `clickmask fine-tune PROJECT --force`"
     )
 
 
-def keeps_general(base: Measured, tuned: Measured, limits: Limits) -> bool:
-    """Whether the general set is answered almost as well as by the base model."""
+def retains(base: Measured, tuned: Measured, limits: Limits) -> bool:
+    """Tell whether the retention set is answered almost as well as by the base model."""
     values = [base.noc, tuned.noc, base.early, tuned.early]
-    return bool(np.isfinite(values).all()) and tuned.noc - base.noc <= limits.general_loss
+    return bool(np.isfinite(values).all()) and tuned.noc - base.noc <= limits.retention_loss
 
 
 def surely_earlier(one: Measured, other: Measured) -> bool:
-    """Whether the other model's IoU after EARLY clicks is higher by more than chance."""
+    """Tell whether the other model's IoU after EARLY clicks is higher by more than chance."""
     images, _ = one.clicks()
     return _interval(images, other.earlies() - one.earlies())[0] > 0
 
 
 def _interval(images: Sequence[str], saved: np.ndarray) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean, drawing whole images: objects of one image are alike."""
+    """Compute the 95 % bootstrap interval of the mean, drawing whole images: objects of one image are alike."""
     names = sorted(set(images))
     groups = [saved[[i for i, image in enumerate(images) if image == name]] for name in names]
     sums, counts = np.array([g.sum() for g in groups]), np.array([len(g) for g in groups])

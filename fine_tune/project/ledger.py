@@ -1,7 +1,7 @@
-"""What Label Studio reported about annotations, kept in Redis: which there are, and how recent they are.
+"""The ledger: what Label Studio reported about annotations, kept in Redis.
 
-Only identity and state are kept. The annotations themselves, with their masks, are fetched from Label Studio when
-they are needed: the ledger stays small, and holds neither the images' owners' data nor the project's token that
+Only identity, time and state are kept. The annotations themselves, with their masks, are fetched from Label Studio
+when they are needed: the ledger stays small, and holds neither the images' owners' data nor the project's token that
 is part of every webhook.
 """
 
@@ -11,10 +11,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fine_tune.project import keys
 from fine_tune.project.acceptance import accepts, facts
-
-PREFIX = "clickmask:ledger:"
-PROJECTS = f"{PREFIX}projects"
 
 # Writes an annotation's record unless one is there that is as recent. One script, so that events which arrive
 # together by several processes cannot overtake each other. Times of Label Studio are ISO 8601 in UTC, of one
@@ -34,7 +32,7 @@ return 1
 
 
 class Ledger:
-    """The events of all projects.
+    """The annotations of all projects, as their events and comparisons have told.
 
     Args:
         redis: a `redis.Redis` client. Its errors pass through.
@@ -45,7 +43,7 @@ class Ledger:
         self._write = redis.register_script(_WRITE)
 
     def record(self, action: str, body: dict[str, Any]) -> int:
-        """Take note of one webhook body, any number of times.
+        """Record one webhook body; the same one may come any number of times.
 
         Args:
             action: ``ANNOTATION_CREATED``, ``ANNOTATION_UPDATED``, the enterprise edition's ``REVIEW_...`` or
@@ -73,7 +71,7 @@ class Ledger:
         }
 
     def _records(self, project: int) -> dict[int, dict[str, Any]]:
-        stored = self._redis.hgetall(_key(project))
+        stored = self._redis.hgetall(keys.records(project))
         return {int(number): json.loads(text) for number, text in stored.items()}
 
     def accepted(self, project: int, rule: str) -> dict[int, str]:
@@ -82,15 +80,15 @@ class Ledger:
 
     def fresh(self, project: int, rule: str) -> set[int]:
         """Return the accepted annotations that no finished job has seen as they are now."""
-        seen = {int(n): text.decode() for n, text in self._redis.hgetall(_seen(project)).items()}
+        seen = {int(n): text.decode() for n, text in self._redis.hgetall(keys.seen(project)).items()}
         return {n for n, updated in self.accepted(project, rule).items() if seen.get(n) != updated}
 
     def mark_seen(self, project: int, annotations: Mapping[int, str]) -> None:
         """Remember (id -> updated_at) what a job has learned from, whatever became of its model."""
         with self._redis.pipeline() as pipe:
-            pipe.delete(_seen(project))
+            pipe.delete(keys.seen(project))
             if annotations:
-                pipe.hset(_seen(project), mapping={str(n): updated for n, updated in annotations.items()})
+                pipe.hset(keys.seen(project), mapping={str(n): updated for n, updated in annotations.items()})
             pipe.execute()
 
     def reconcile(self, project: int, listing: Callable[[], Iterable[Mapping[str, Any]]]) -> tuple[int, int]:
@@ -107,20 +105,20 @@ class Ledger:
         known = {number for number, record in records.items() if not record.get("deleted")}
         listed = {a["id"]: facts(a) for a in listing()}
         for number in listed.keys() & (records.keys() - known):  # as after a backup was restored
-            self._redis.hdel(_key(project), number)
+            self._redis.hdel(keys.records(project), number)
         newer = sum(self._store(project, n, kept["updated_at"], kept, True) for n, kept in listed.items())
         gone = sum(self._forget(project, number) for number in known - listed.keys())
         return newer, gone
 
     def meet(self, project: int) -> None:
         """Remember that a project uses clickmask, though nothing of its annotations has been heard yet."""
-        self._redis.sadd(PROJECTS, project)
+        self._redis.sadd(keys.PROJECTS, project)
 
     def projects(self) -> list[int]:
         """Return the ids of all projects with a record, and of those that were met."""
-        keys = self._redis.scan_iter(match=f"{PREFIX}*:annotations")
-        recorded = {int(key.decode().split(":")[-2]) for key in keys}
-        return sorted(recorded | {int(number) for number in self._redis.smembers(PROJECTS)})
+        found = self._redis.scan_iter(match=keys.ANNOTATION_PATTERN)
+        recorded = {keys.project_of(key) for key in found}
+        return sorted(recorded | {int(number) for number in self._redis.smembers(keys.PROJECTS)})
 
     def _noted(self, body: dict[str, Any]) -> int:
         annotation = _annotation(body)
@@ -128,7 +126,7 @@ class Ledger:
         return self._store(_project(body), annotation["id"], kept["updated_at"], kept)
 
     def _reviewed(self, body: dict[str, Any]) -> int:
-        """A review does not change the annotation's own time, so it is written over the record as it is."""
+        """Write a review over the record as it is, because it does not change the annotation's own time."""
         annotation, review = _annotation(body), body.get("review")
         kept = facts(annotation)
         if isinstance(review, dict):
@@ -150,15 +148,7 @@ class Ledger:
         self, project: int, number: int, updated: str, record: dict[str, Any], over: bool = False
     ) -> int:
         args = [number, updated, json.dumps(record), "over" if over else ""]
-        return int(self._write(keys=[_key(project)], args=args))
-
-
-def _key(project: int) -> str:
-    return f"{PREFIX}{project}:annotations"
-
-
-def _seen(project: int) -> str:
-    return f"{PREFIX}{project}:seen"
+        return int(self._write(keys=[keys.records(project)], args=args))
 
 
 def _is_id(value: Any) -> bool:

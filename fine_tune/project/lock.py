@@ -1,4 +1,4 @@
-"""A project's turn: only one process fine-tunes it at a time, and a dead one gives way by itself."""
+"""The lock of a project: only one process fine-tunes it at a time, and a dead one gives way by itself."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import redis
 
+from fine_tune.project import keys
 from model.errors import ClickmaskError
 
-PREFIX = "clickmask:fine-tune:"
 LIFE_S = 30.0  # a killed process blocks its project for so long at most
 
 
@@ -28,7 +28,7 @@ def project_lock(client: Any, project: int, life_s: float = LIFE_S) -> Iterator[
     Raises:
         ProjectLocked: another process has it.
     """
-    lock = client.lock(_key(project), timeout=life_s, thread_local=False)
+    lock = client.lock(keys.lock(project), timeout=life_s, thread_local=False)
     if not lock.acquire(blocking=False):
         raise ProjectLocked(f"project {project} is being fine-tuned by another worker")
     over = threading.Event()
@@ -54,9 +54,5 @@ def project_lock(client: Any, project: int, life_s: float = LIFE_S) -> Iterator[
 
 
 def held(client: Any, project: int) -> bool:
-    """Whether some process fine-tunes the project now."""
-    return bool(client.exists(_key(project)))
-
-
-def _key(project: int) -> str:
-    return f"{PREFIX}{project}:turn"
+    """Tell whether some process fine-tunes the project now."""
+    return bool(client.exists(keys.lock(project)))

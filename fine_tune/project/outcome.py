@@ -1,4 +1,4 @@
-"""What became of a project's last jobs, kept in Redis for people to look at."""
+"""Outcomes: what became of a project's last jobs, kept in Redis for people to look at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fine_tune.project.lock import PREFIX
+from fine_tune.project import keys
 
 KEPT = 10
 
@@ -38,22 +38,18 @@ class Outcome:
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 
 def remember(redis: Any, project: int, outcome: Outcome) -> None:
     """Put an outcome in front of the project's others; the oldest ones go. Errors of Redis pass through."""
     with redis.pipeline() as pipe:
-        pipe.lpush(_key(project), json.dumps(outcome.as_json()))
-        pipe.ltrim(_key(project), 0, KEPT - 1)
+        pipe.lpush(keys.outcomes(project), json.dumps(outcome.as_json()))
+        pipe.ltrim(keys.outcomes(project), 0, KEPT - 1)
         pipe.execute()
 
 
 def outcomes(redis: Any, project: int) -> list[Outcome]:
-    """The last outcomes of a project, the newest first."""
-    return [Outcome(**json.loads(text)) for text in redis.lrange(_key(project), 0, KEPT - 1)]
-
-
-def _key(project: int) -> str:
-    return f"{PREFIX}{project}:outcomes"
+    """Read the last outcomes of a project, the newest first."""
+    return [Outcome(**json.loads(text)) for text in redis.lrange(keys.outcomes(project), 0, KEPT - 1)]

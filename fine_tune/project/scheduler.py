@@ -1,4 +1,4 @@
-"""When a project's model is trained again, and the one job that waits for it.
+"""Scheduling: when a project's model is trained again, and the one job that waits for it.
 
 A project has at most one waiting job and one that runs. Whatever asks for training while one waits or runs is
 covered by the waiting one: a job looks at Label Studio when it begins, so it sees everything that came before.
@@ -19,11 +19,11 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.lock import PREFIX, held
+from fine_tune.project.lock import held
 
 QUEUE = "clickmask"
-TASK = "backend.jobs.fine_tune_job.run"  # by name: it is imported where it runs
 WAITING = ("queued", "scheduled", "deferred")
 RETRIES = 2  # of a job that fails
 LONGEST_PAUSE_S = 86400.0
@@ -32,7 +32,7 @@ GUARD_S = 10  # life of the lock around "is one waiting?", in case its holder di
 
 @dataclass(frozen=True)
 class Policy:
-    """When to train.
+    """When to train, and what does it.
 
     Attributes:
         accept: which annotations count, see `acceptance.RULES`.
@@ -40,16 +40,19 @@ class Policy:
         pause_s: and so long ago must the last job have ended, longer where jobs failed; both do not matter when a
             person asks.
         timeout_s: a job that takes longer is ended.
+        task: dotted name of the function that runs a job, with the arguments (project, force=False); by name, because
+            it is imported where it runs. Without one nothing can be enqueued.
     """
 
     accept: str = "submitted"
     new: int = 20
     pause_s: float = 600.0
     timeout_s: int = 7200
+    task: str = ""
 
 
 class Scheduler:
-    """Decides and enqueues.
+    """Decides when jobs run, and enqueues them.
 
     Args:
         redis: a `redis.Redis` client. Its errors pass through.
@@ -88,8 +91,8 @@ class Scheduler:
         return self.request(project, f"{fresh} new annotations", delay_s=max(delay, 0.0))
 
     def _pause_s(self, project: int) -> float:
-        """The pause, doubled with every job that failed since one that did not: what ails it may be there to stay."""
-        failures = int(self._redis.get(_failures(project)) or 0)
+        """Compute the pause: doubled with every job that failed since one that did not, as what ails it may stay."""
+        failures = int(self._redis.get(keys.failures(project)) or 0)
         most = max(self.policy.pause_s, LONGEST_PAUSE_S)
         return min(self.policy.pause_s * 2.0 ** (failures // (RETRIES + 1)), most)
 
@@ -101,7 +104,7 @@ class Scheduler:
             delay_s: it shall not begin earlier; a request without delay pulls forward a job that is scheduled.
             force: train though nothing is new, and serve the result though too little is held out to judge it.
         """
-        with self._redis.lock(f"{PREFIX}{project}:guard", timeout=GUARD_S):
+        with self._redis.lock(keys.guard(project), timeout=GUARD_S):
             waiting = self.waiting(project)
             if waiting is not None:
                 if force:
@@ -114,10 +117,12 @@ class Scheduler:
             return self._enqueue(project, why, delay_s, force)
 
     def _enqueue(self, project: int, why: str, delay_s: float, force: bool) -> Job:
+        if not self.policy.task:
+            raise ValueError("Policy.task is empty: name the function that runs a fine-tuning job")
         identity = f"fine-tune-{project}-{uuid.uuid4().hex[:8]}"
-        self._redis.set(_waiting(project), identity)
+        self._redis.set(keys.latest(project), identity)
         job = self.queue.create_job(
-            TASK,
+            self.policy.task,
             args=(project,),
             kwargs={"force": force},
             job_id=identity,
@@ -134,28 +139,28 @@ class Scheduler:
         return self.queue.enqueue_job(job)
 
     def waiting(self, project: int) -> Job | None:
-        """The job of a project that has not begun, if there is one."""
+        """Return the job of a project that has not begun, if there is one."""
         job = self._latest(project)
         return job if job is not None and job.get_status() in WAITING else None
 
     def running(self, project: int) -> bool:
-        """Whether the project is being fine-tuned, by a worker or by a command, or its job is just starting."""
+        """Tell whether the project is being fine-tuned, by a worker or a command, or its job is just starting."""
         job = self._latest(project)
         return held(self._redis, project) or (job is not None and job.get_status() == "started")
 
     def _latest(self, project: int) -> Job | None:
-        identity = self._redis.get(_waiting(project))
+        identity = self._redis.get(keys.latest(project))
         return None if identity is None else self.job(identity.decode())
 
     def job(self, identity: str) -> Job | None:
-        """A job by its id; None where Redis no longer knows it."""
+        """Return a job by its id; None where Redis no longer knows it."""
         try:
             return Job.fetch(identity, connection=self._redis, serializer=JSONSerializer)
         except NoSuchJobError:
             return None
 
     def jobs(self) -> list[Job]:
-        """All jobs that Redis still knows, the newest first."""
+        """Return all jobs that Redis still knows, the newest first."""
         queue = self.queue
         registries = (
             queue.started_job_registry,
@@ -183,32 +188,24 @@ class Scheduler:
         if job is None or status not in (*WAITING, "started"):
             raise ValueError(f"job {identity!r} is {status}: only a job that waits or runs can be cancelled")
         # Also for one that waits: a worker may just have taken it out of the queue.
-        self._redis.set(f"{PREFIX}cancel:{identity}", 1, ex=self.policy.timeout_s)
+        self._redis.set(keys.cancelled(identity), 1, ex=self.policy.timeout_s)
         if status == "started":
             return "cancelling"
         job.cancel()
         return "cancelled"
 
     def cancelled(self, identity: str) -> bool:
-        """Whether a running job has been asked to end."""
-        return bool(self._redis.exists(f"{PREFIX}cancel:{identity}"))
+        """Tell whether a running job has been asked to end."""
+        return bool(self._redis.exists(keys.cancelled(identity)))
 
     def last_end(self, project: int) -> float:
-        """When the last job of a project ended, in seconds since the epoch; 0 for never."""
-        return float(self._redis.get(f"{PREFIX}{project}:ended") or 0.0)
+        """Return when the last job of a project ended, in seconds since the epoch; 0 for never."""
+        return float(self._redis.get(keys.ended(project)) or 0.0)
 
     def mark_end(self, project: int, failed: bool = False) -> None:
         """Remember that a job of a project ended now, or that a try of it failed."""
-        self._redis.set(f"{PREFIX}{project}:ended", time.time())
+        self._redis.set(keys.ended(project), time.time())
         if failed:
-            self._redis.incr(_failures(project))
+            self._redis.incr(keys.failures(project))
         else:
-            self._redis.delete(_failures(project))
-
-
-def _failures(project: int) -> str:
-    return f"{PREFIX}{project}:failures"
-
-
-def _waiting(project: int) -> str:
-    return f"{PREFIX}{project}:waiting"
+            self._redis.delete(keys.failures(project))

@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 
 from fine_tune.data import bundle
-from fine_tune.quality import annotators, corpus, dataset, document, network, training
+from fine_tune.quality import annotators, dataset, network
 from model.engines.factory import DEVICES, create_engine
 from model.inference.predictor import Predictor
 from model.versions import checkpoint
@@ -47,12 +47,12 @@ def simulate(
     torch.set_num_threads(1)
     count, seed = options["count"], options["seed"]
     if archive is not None:
-        source = dataset.drawn(bundle.read(archive), np.random.default_rng(seed))
+        source = dataset.draw_subjects(bundle.read(archive), np.random.default_rng(seed))
     else:
-        source = itertools.cycle(itertools.chain.from_iterable(map(dataset.listed, folders)))
+        source = itertools.cycle(itertools.chain.from_iterable(map(dataset.read_subjects, folders)))
     kinds = annotators.SEEN if options["kinds"] == "seen" else annotators.UNSEEN
     predictor = _predictor(weights, options["device"])
-    records = corpus.simulate(itertools.islice(source, count), kinds, predictor, seed)
+    records = dataset.simulate(itertools.islice(source, count), kinds, predictor, seed)
     with out.open("a") as file:
         for record in track(records, total=count, description="annotating"):
             file.write(record.to_json() + "\n")
@@ -72,44 +72,46 @@ def _predictor(weights: Path, device: str) -> Predictor:
 @click.option("--epochs", default=25, show_default=True)
 def train(records: Path, out: Path, clicks_from: str, members: int, epochs: int) -> None:
     """Fit the predictor to RECORDS, a file that `simulate` made, and write it."""
+    from fine_tune.quality import report, training  # they need scikit-learn, which `simulate` does without
+
     torch.set_num_threads(1)
-    known = corpus.read(records)
+    known = dataset.read_records(records)
     model = training.fit(known, members, epochs)
     model.save(
         out,
         {
-            "trained on": document.composition(known),
+            "trained on": report.composition(known),
             "click model": clicks_from,
             "members": members,
             "epochs": epochs,
         },
     )
-    click.echo(f"{out}: {document.composition(known)}")
+    click.echo(f"{out}: {report.composition(known)}")
 
 
-@main.command()
+@main.command("report")
 @click.argument("trained", type=FILE)
 @click.argument("tested", type=FILE, nargs=-1, required=True)
 @click.option("--weights", type=FILE, default=network.WEIGHTS, show_default=False)
 @click.option("--picture", type=FILE, default=Path("docs/quality.png"), show_default=True)
-def report(trained: Path, tested: tuple[Path, ...], weights: Path, picture: Path) -> None:
+def report_command(trained: Path, tested: tuple[Path, ...], weights: Path, picture: Path) -> None:
     """Print the tables for every TESTED file (baselines learn from TRAINED) and draw the curves."""
-    from fine_tune.quality import report as figures  # needs scikit-learn, which only this command does
+    from fine_tune.quality import report
 
     torch.set_num_threads(1)
-    model, known, parts = network.QualityModel.load(weights), corpus.read(trained), {}
+    model, known, parts = network.QualityModel.load(weights), dataset.read_records(trained), {}
     click.echo(
-        f"Click model: {network.card(weights)['click model']}\n\nTrained on {document.composition(known)}."
+        f"Click model: {network.card(weights)['click model']}\n\nTrained on {report.composition(known)}."
     )
     for path in tested:
-        test = corpus.read(path)
-        scores = figures.score_all(model, known, test)
+        test = dataset.read_records(path)
+        scores = report.score_all(model, known, test)
         parts[path.stem] = (test, scores)
-        rows, ahead = figures.bootstrap(test, scores)
-        click.echo(f"\n### {path.stem}\n\n{document.composition(test)}.\n\n{document.table(rows)}\n")
-        click.echo(f"{figures.OURS} minus each:\n\n{document.table(ahead)}\n")
-        click.echo(document.by_kind(test, scores[figures.OURS]))
-    document.draw(parts, picture)
+        rows, ahead = report.bootstrap(test, scores)
+        click.echo(f"\n### {path.stem}\n\n{report.composition(test)}.\n\n{report.table(rows)}\n")
+        click.echo(f"{report.OURS} minus each:\n\n{report.table(ahead)}\n")
+        click.echo(report.by_kind(test, scores[report.OURS]))
+    report.draw(parts, picture)
 
 
 if __name__ == "__main__":

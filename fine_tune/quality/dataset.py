@@ -1,25 +1,37 @@
-"""Objects to annotate, with a neighbour that an annotator may mistake for a part of them."""
+"""Data of the quality model: objects to annotate, and simulated annotations of them in a file.
+
+The file has one JSON line for each annotation, with its true IoU, so that training is quick to repeat.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from fine_tune.data.bundle import Item
-from fine_tune.data.object_sampler import IGNORE, MIN_AREA, OTHER_WEIGHT, SET_WEIGHTS
-from fine_tune.quality.simulated_annotation import Subject
+from fine_tune.data.augment import MIN_AREA
+from fine_tune.data.encoded_image import EncodedImage
+from fine_tune.data.object_sampler import IGNORE, OTHER_WEIGHT, SET_WEIGHTS
+from fine_tune.quality.annotators import Annotator, Kind
+from fine_tune.quality.network import Trace
+from fine_tune.quality.simulated_annotation import Annotation, Subject, annotate
+from fine_tune.quality.steps import Effect, Step
+from model.inference.predictor import Predictor
 
+BAD = 0.85  # an IoU below this is a mask to review
+RENAMED = {"stable": "stability_score", "solid": "solidity"}  # in files of older versions
 REACH = 15  # pixels around an object in which its neighbours are looked for
 
 
-def pick(ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """One object of an HxW uint8 id map and the neighbour with the longest common border, as HxW bool.
+def pick_object(ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Pick one object of an HxW uint8 id map and the neighbour with the longest common border, as HxW bool.
 
-    None where no object has a fitting size.
+    Returns None where no object has a fitting size.
     """
     values, areas = np.unique(ids, return_counts=True)
     fit = (values != 0) & (values != IGNORE) & (areas >= MIN_AREA) & (areas <= 0.8 * ids.size)
@@ -34,27 +46,84 @@ def pick(ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     return truth, neighbour
 
 
-def drawn(items: Sequence[Item], rng: np.random.Generator) -> Iterator[Subject]:
-    """Subjects without end: first a set, as often as it is trained on, then an image, then an object."""
-    groups: dict[str, list[tuple[int, Item]]] = {}
-    for index, item in enumerate(items):
-        groups.setdefault(item.group, []).append((index, item))
+def draw_subjects(images: Sequence[EncodedImage], rng: np.random.Generator) -> Iterator[Subject]:
+    """Draw subjects without end: first a set, as often as it is trained on, then an image, then an object."""
+    groups: dict[str, list[tuple[int, EncodedImage]]] = {}
+    for index, encoded in enumerate(images):
+        groups.setdefault(encoded.name, []).append((index, encoded))
     names = list(groups)
     weights = np.array([SET_WEIGHTS.get(name, OTHER_WEIGHT) for name in names])
     while True:
         group = groups[names[rng.choice(len(names), p=weights / weights.sum())]]
-        index, item = group[rng.integers(len(group))]
-        image, ids = item.decode()
-        picked = pick(ids, rng)
+        index, encoded = group[rng.integers(len(group))]
+        image, ids = encoded.decode()
+        picked = pick_object(ids, rng)
         if picked is not None:
             truth, neighbour = picked
-            yield Subject(f"{item.group}/{index}", image, truth, ids == IGNORE, neighbour)
+            yield Subject(image, truth, ids == IGNORE, f"{encoded.name}/{index}", neighbour)
 
 
-def listed(folder: Path) -> Iterator[Subject]:
-    """The objects of an evaluation set (items.json with `object_id`, images/, masks/), in order."""
+def read_subjects(folder: Path) -> Iterator[Subject]:
+    """Read the objects of an evaluation set (items.json with `object_id`, images/, masks/), in order."""
     for entry in json.loads((folder / "items.json").read_text()):
-        item = Item(folder.name, *((folder / entry[key]).read_bytes() for key in ("image", "mask")))
-        image, ids = item.decode()
+        image, mask = ((folder / entry[key]).read_bytes() for key in ("image", "mask"))
+        pixels, ids = EncodedImage(folder.name, image, (mask,)).decode()
         place = entry.get("sequence") or entry["image"]  # frames of one film are one thing to learn about
-        yield Subject(f"{folder.name}/{place}", image, ids == entry["object_id"], ids == IGNORE)
+        yield Subject(pixels, ids == entry["object_id"], ids == IGNORE, f"{folder.name}/{place}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One simulated annotation.
+
+    Attributes:
+        kind: name of the kind of annotator.
+        subject: image it was made on; bootstraps and splits group by it.
+        annotation: see there.
+    """
+
+    kind: str
+    subject: str
+    annotation: Annotation
+
+    @property
+    def trace(self) -> Trace:
+        """Return what the predictor may see."""
+        return Trace(self.annotation.steps, self.annotation.edited)
+
+    def to_json(self) -> str:
+        """Write one line of the file."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @staticmethod
+    def from_json(line: str) -> Record:
+        """Read what `to_json` wrote."""
+        record = json.loads(line)
+        fields = record["annotation"]
+        steps = [step_from(entry) for entry in fields.pop("steps")]
+        return Record(record["kind"], record["subject"], Annotation(steps, **fields))
+
+
+def step_from(entry: Mapping[str, Any]) -> Step:
+    """Make a step from the dictionary that `dataclasses.asdict` made of it, in this version or an older one."""
+    effect = {RENAMED.get(name, name): value for name, value in entry["effect"].items()}
+    return Step(**{**entry, "effect": Effect(**effect)})
+
+
+def simulate(
+    subjects: Iterable[Subject], kinds: Mapping[str, Kind], predictor: Predictor, seed: int
+) -> Iterator[Record]:
+    """Annotate every subject once, by a kind drawn at random, those with a larger share more often.
+
+    Not by the kinds in turn: over a set that is gone through again, an object would always meet the same kind.
+    """
+    rng = np.random.default_rng(seed)
+    names = [name for name, kind in kinds.items() for _ in range(kind.share)]
+    for subject in subjects:
+        kind = names[rng.integers(len(names))]
+        yield Record(kind, subject.name, annotate(Annotator.draw(kinds[kind], rng), subject, predictor, rng))
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read a file of records."""
+    return [Record.from_json(line) for line in path.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""How well predicted quality orders annotations for review, beside simpler ways to order them.
+"""The report: how well predicted quality orders annotations for review, beside simpler ways to order them.
 
 Intervals are bootstraps over images: annotations of one image are not independent.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.metrics import roc_auc_score
 
-from fine_tune.quality.corpus import BAD, Record
+from fine_tune.quality.dataset import BAD, Record
 from fine_tune.quality.features import WHOLE_NAMES, whole_row
 from fine_tune.quality.network import Batch, QualityModel
 from fine_tune.quality.training import examples
@@ -36,30 +38,27 @@ class Measure:
 
 
 def spearman(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Rank correlation of scores and IoUs; 0 where all scores or all IoUs are equal."""
+    """Compute Spearman's rank correlation of scores and IoUs; 0 where all scores or all IoUs are equal."""
     if np.ptp(scores) == 0 or np.ptp(ious) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(scores), rankdata(ious))[0, 1])
+    return float(spearmanr(scores, ious).statistic)
 
 
 def auroc(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Chance that a bad mask scores lower than a good one, equal scores counting half; 0.5 without either."""
+    """Compute the chance that a bad mask scores lower than a good one; 0.5 where there is no bad or no good one."""
     good = ious >= BAD
-    many, few = int(good.sum()), int((~good).sum())
-    if not many or not few:
-        return 0.5
-    return float((rankdata(scores)[good].sum() - many * (many + 1) / 2) / (many * few))
+    return 0.5 if good.all() or not good.any() else float(roc_auc_score(good, scores))
 
 
 def found(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Share of the bad masks among the first `REVIEWED` of the annotations, lowest scores first."""
+    """Compute the share of the bad masks among the first `REVIEWED` of the annotations, lowest scores first."""
     order = np.argsort(scores, kind="stable")
     first = ious[order[: max(round(REVIEWED * len(ious)), 1)]]
     return float((first < BAD).sum() / max((ious < BAD).sum(), 1))
 
 
 def found_of_few(scores: np.ndarray, ious: np.ndarray) -> float:
-    """What `found` would be in a project where only `FEW` of the masks are bad, by weighting the two kinds.
+    """Compute what `found` would be in a project where only `FEW` of the masks are bad, by weighting the two kinds.
 
     Where more than `REVIEWED` of the masks are bad, nothing can find them all among the first.
     """
@@ -72,7 +71,7 @@ def found_of_few(scores: np.ndarray, ious: np.ndarray) -> float:
 
 
 def worst(scores: np.ndarray, ious: np.ndarray) -> float:
-    """Mean IoU of the first tenth reviewed."""
+    """Compute the mean IoU of the first tenth reviewed."""
     order = np.argsort(scores, kind="stable")
     return float(ious[order[: max(round(0.1 * len(ious)), 1)]].mean())
 
@@ -89,8 +88,9 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 def score_all(
     model: QualityModel, train: Sequence[Record], test: Sequence[Record], seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Scores of `test` (higher = better mask) by every method; simple ones take their sign from `train`, and the
-    oracle knows the truth: nothing can find more than it does.
+    """Score `test` (higher = better mask) by every method.
+
+    Simple methods take their sign from `train`; the oracle knows the truth, and nothing can find more than it does.
     """
     old = np.array([whole_row(r.annotation.steps, r.annotation.edited) for r in train])
     new = np.array([whole_row(r.annotation.steps, r.annotation.edited) for r in test])
@@ -113,7 +113,7 @@ def score_all(
 
 
 def boosting(train: Sequence[Record], seed: int = 0) -> GradientBoostingRegressor:
-    """Gradient boosting on the features of the whole, fitted to what our model was fitted to."""
+    """Fit gradient boosting on the features of the whole to what our model was fitted to."""
     traces, ious, weights = examples(train)
     rows = np.array([whole_row(trace.steps, trace.edited) for trace in traces])
     model = GradientBoostingRegressor(
@@ -125,7 +125,7 @@ def boosting(train: Sequence[Record], seed: int = 0) -> GradientBoostingRegresso
 def bootstrap(
     test: Sequence[Record], scores: Mapping[str, np.ndarray], seed: int = 0
 ) -> tuple[dict[str, dict[str, Measure]], dict[str, dict[str, Measure]]]:
-    """Every measure of every method, and by how much ours is above each other method, resampling images."""
+    """Compute every measure of every method, and by how much ours is above each, by resampling images."""
     ious = np.array([record.annotation.iou for record in test])
     draws = list(_resamples([record.subject for record in test], np.random.default_rng(seed)))
     table: dict[str, dict[str, Measure]] = {name: {} for name in scores}
@@ -157,6 +157,63 @@ def _interval(value: float, drawn: np.ndarray) -> Measure:
 
 
 def curve(scores: np.ndarray, ious: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Mean IoU of the worst share x by score, for every x (0..1] of `shares`."""
+    """Compute the mean IoU of the worst share x by score, for every x (0..1] of `shares`."""
     order = np.argsort(scores, kind="stable")
     return np.array([ious[order[: max(round(x * len(ious)), 1)]].mean() for x in shares])
+
+
+def table(rows: Mapping[str, Mapping[str, Measure]]) -> str:
+    """Format methods by measures as a table in Markdown."""
+    lines = ["| | " + " | ".join(MEASURES) + " |", "|---" * (len(MEASURES) + 1) + "|"]
+    for name, measures in rows.items():
+        cells = [str(measures[label]) for label in MEASURES]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def composition(records: Sequence[Record]) -> str:
+    """Say how many annotations of how many images there are, by which annotators, and how good they are."""
+    ious = np.array([record.annotation.iou for record in records])
+    kinds = ", ".join(sorted({record.kind for record in records}))
+    images = len({record.subject for record in records})
+    return (
+        f"{len(records)} annotations of {images} images by {kinds}; mean IoU {ious.mean():.3f}, "
+        f"{(ious < BAD).mean():.0%} below {BAD}"
+    )
+
+
+def by_kind(records: Sequence[Record], scores: np.ndarray) -> str:
+    """Format the mean true and predicted IoU of every kind of annotator as a table in Markdown."""
+    lines = ["| annotators | annotations | mean IoU | predicted |", "|---|---|---|---|"]
+    for kind in dict.fromkeys(record.kind for record in records):
+        at = np.array([record.kind == kind for record in records])
+        true = np.array([record.annotation.iou for record in records])[at].mean()
+        lines.append(f"| {kind} | {at.sum()} | {true:.3f} | {scores[at].mean():.3f} |")
+    return "\n".join(lines)
+
+
+def draw(parts: Mapping[str, tuple[Sequence[Record], Mapping[str, np.ndarray]]], path: Path) -> None:
+    """Draw the mean IoU of the worst share, for every part of the test and every method, with the oracle."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * len(parts), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    shares = np.linspace(0.02, 1, 50)
+    for axis, (title, (records, scores)) in zip(
+        figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True
+    ):
+        ious = np.array([record.annotation.iou for record in records])
+        for name, values in scores.items():
+            if name == "random":
+                axis.axhline(ious.mean(), color="0.6", lw=1, ls=":", label="random (expected)")
+            elif name == "oracle":
+                axis.plot(100 * shares, curve(values, ious, shares), "--", color="0.4", lw=1, label=name)
+            else:
+                style = {"lw": 2.6, "color": "black"} if name == OURS else {"lw": 1.2}
+                axis.plot(100 * shares, curve(values, ious, shares), label=name, **style)
+        axis.set(title=title, xlabel="worst x % by predicted quality", ylabel="mean IoU", xlim=(0, 100))
+        axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

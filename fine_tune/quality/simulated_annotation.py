@@ -14,28 +14,23 @@ from model.click import Click
 from model.inference.clean import remove_small_regions
 from model.inference.predictor import Predictor
 from model.mask_ops import depth_of, iou
+from model.scene import Scene
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is annotated.
+class Subject(Scene):
+    """A scene that is annotated.
 
     Attributes:
         name: image id, to group by.
-        image: HxWx3 uint8 RGB.
-        truth: HxW bool, not empty.
-        ignore: HxW bool, pixels that count nowhere.
         neighbour: HxW bool, another object of the image; None where there is none.
     """
 
-    name: str
-    image: np.ndarray
-    truth: np.ndarray
-    ignore: np.ndarray
+    name: str = ""
     neighbour: np.ndarray | None = None
 
     def iou(self, mask: np.ndarray) -> float:
-        """IoU of a mask (HxW bool) with the truth."""
+        """Compute the IoU of a mask (HxW bool) with the truth."""
         return iou(self.truth, mask, self.ignore)
 
 
@@ -141,14 +136,14 @@ def _finish(annotator: Annotator, hand: _Hand, result: Annotation, rng: np.rando
 
 
 def _goal(annotator: Annotator, subject: Subject, rng: np.random.Generator) -> np.ndarray:
-    """What the annotator takes for the object."""
+    """Choose what the annotator takes for the object."""
     if not annotator.misled or subject.neighbour is None:
         return subject.truth
     return subject.truth | subject.neighbour if rng.random() < 0.7 else subject.neighbour
 
 
 def _next(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> Click | None:
-    """The next click, None where the annotator sees nothing left to correct."""
+    """Place the next click; None where the annotator sees nothing left to correct."""
     kind, counted = annotator.kind, ~hand.subject.ignore
     if rng.random() < kind.stray and hand.clicks:
         around = cv2.dilate(hand.goal.view(np.uint8), np.ones((25, 25), np.uint8)) > 0
@@ -169,7 +164,7 @@ def _next(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> Click 
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part of an HxW bool mask."""
+    """Find the largest connected part of an HxW bool mask."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     if count < 2:
         return np.zeros_like(mask)
@@ -197,5 +192,5 @@ def _shaken(annotator: Annotator, click: Click, goal: np.ndarray, rng: np.random
 
 
 def prefixes(annotation: Annotation) -> Sequence[tuple[list[Step], float]]:
-    """Every beginning of an annotation, the whole left out, with its IoU: what stopping earlier would have given."""
+    """List every proper beginning of an annotation with its IoU: what stopping earlier would have given."""
     return [(annotation.steps[: i + 1], annotation.ious[i]) for i in range(len(annotation.steps) - 1)]

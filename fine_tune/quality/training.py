@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from fine_tune.quality.corpus import BAD, Record
+from fine_tune.quality.dataset import BAD, Record
 from fine_tune.quality.network import Batch, Member, QualityModel, Trace
 from fine_tune.quality.simulated_annotation import prefixes
 
@@ -21,7 +21,7 @@ MARGIN = 0.005  # IoUs of exactly 0 and 1 have no likelihood under a Beta distri
 
 
 def examples(records: Sequence[Record]) -> tuple[list[Trace], Tensor, Tensor]:
-    """Traces, their IoUs (float32) and weights (float32): the finished annotations and their beginnings."""
+    """List the finished annotations and their beginnings: traces, IoUs (float32) and weights (float32)."""
     traces, ious, weights = [], [], []
     for record in records:
         traces.append(record.trace)

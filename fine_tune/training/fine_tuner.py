@@ -1,4 +1,4 @@
-"""Training a project's model on its own objects without forgetting the general case.
+"""Fine-tuning: train a project's model on its own objects without forgetting the general case.
 
 Three things hold the network: batch norm keeps its statistics; on a part of every batch, with clicks that belong to
 another image, it must answer as the base model does (learning without forgetting, arXiv 1606.09282); and the result
@@ -27,7 +27,7 @@ from model.scene import Scene
 log = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = 3  # so often is the batch halved
-KEEP_EVERY = 2  # steps: the base model is asked in one of so many, which costs a quarter of the step
+DISTIL_EVERY = 2  # steps: the base model is asked in one of so many, which costs a quarter of the step
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Effort:
         steps: bound of the steps; None chooses by the number of objects.
         batch: annotations at once, shared out among the devices.
         rate: peak learning rate.
-        keep: weight of answering as the base model does on clicks that mean nothing here.
+        distillation_weight: weight of answering as the base model does on clicks that belong to another image.
         rehearsal: share of scenes from the replay source, where there is one.
         accelerator: as Lightning Fabric understands it.
         devices: how many GPUs (or, without one, processes) learn together.
@@ -50,14 +50,14 @@ class Effort:
     steps: int | None = None
     batch: int = 8
     rate: float = 8e-4
-    keep: float = 1.0
+    distillation_weight: float = 1.0
     rehearsal: float = 0.3
     accelerator: str = "auto"
     devices: int = 1
     seed: int = 0
 
     def recipe(self, objects: int, size: int) -> Recipe:
-        """The training recipe for so many objects and a network input of `size` pixels."""
+        """Choose the training recipe for so many objects and a network input of `size` pixels."""
         steps = self.steps or int(np.clip(300 + 4 * objects, 400, 1500))
         sizes = tuple(max(round(size * share / 32), 1) * 32 for share in (0.5, 0.67))
         return Recipe(
@@ -73,27 +73,30 @@ class Effort:
         )
 
 
-class Tuner(Trainer):
-    """The trainer, held by a base model.
+class FineTuner(Trainer):
+    """The trainer, with learning without forgetting of a base model.
 
     Args:
-        base: answers as it shall not be forgotten; not changed.
-        keep: weight of its answers.
+        base: the teacher, whose answers shall be kept; not changed.
+        distillation_weight: weight of its answers in the loss.
         arguments: of `Trainer`.
     """
 
     save_every_s = float("inf")
 
-    def __init__(self, base: nn.Module, keep: float, *arguments: object, **options: object) -> None:
+    def __init__(
+        self, base: nn.Module, distillation_weight: float, *arguments: object, **options: object
+    ) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._keep = keep
+        self._distillation_weight = distillation_weight
         frozen = deepcopy(base).eval().requires_grad_(False).to(self.fabric.device)
         self._base = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The trainer's loss and, every other step, the distance to the base model with foreign clicks."""
+        """Add to the trainer's loss, every other step, the distance to the base model with foreign clicks."""
         freeze_statistics(self._plain, everywhere=True)
-        if self._keep <= 0 or len(image) < 2 or self.progress.step % KEEP_EVERY:
+        apart = self.progress.step % DISTIL_EVERY
+        if self._distillation_weight <= 0 or len(image) < 2 or apart:
             return super().loss(image, guide, label)
         batch, count = len(image), max(len(image) // 4, 1)
         again, foreign = image[:count], guide.roll(1, 0)[:count]
@@ -106,7 +109,7 @@ class Tuner(Trainer):
         # The cross entropy less its smallest possible value: zero where both agree.
         distance = F.binary_cross_entropy_with_logits(given, wanted)
         floor = F.binary_cross_entropy(wanted, wanted)
-        return loss + KEEP_EVERY * self._keep * (distance - floor), logits
+        return loss + DISTIL_EVERY * self._distillation_weight * (distance - floor), logits
 
 
 def tune(
@@ -121,7 +124,7 @@ def tune(
 
     Args:
         network: where to start.
-        base: what to keep to.
+        base: the teacher of learning without forgetting.
         scenes: draws scenes.
         recipe, effort: see there.
         on_step: called after every step; what it raises ends the training.
@@ -165,10 +168,9 @@ def _once(
 def _steps(
     network: nn.Module, base: nn.Module, scenes: SceneSource, recipe: Recipe, effort: Effort
 ) -> Generator[Progress | dict[str, np.ndarray]]:
-    """Train, on one device or as one of several; the averaged weights come last."""
-    tuner = Tuner(
-        base, effort.keep, network, scenes, recipe, accelerator=effort.accelerator, devices=effort.devices
-    )
+    """Train on one device or as one of several; yield the progress, and the averaged weights last."""
+    places = {"accelerator": effort.accelerator, "devices": effort.devices}
+    tuner = FineTuner(base, effort.distillation_weight, network, scenes, recipe, **places)
     yield from tuner.run()
     yield {name: value.cpu().numpy() for name, value in tuner.averaged.state_dict().items()}
 
@@ -177,23 +179,20 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def blended(own: SceneSource, replay: SceneSource | None, share: float) -> SceneSource:
-    """Scenes of the project, and with a chance of `share` one of the replay source."""
-    if replay is None:
-        return own
-
-    return partial(_blend, own, replay, share)
+def with_rehearsal(own: SceneSource, replay: SceneSource | None, share: float) -> SceneSource:
+    """Mix scenes of the project with those of a replay source, which are drawn with a chance of `share`."""
+    return own if replay is None else partial(_draw_one, own, replay, share)
 
 
-def _blend(own: SceneSource, replay: SceneSource, share: float, rng: np.random.Generator) -> Scene:
+def _draw_one(own: SceneSource, replay: SceneSource, share: float, rng: np.random.Generator) -> Scene:
     return replay(rng) if rng.random() < share else own(rng)
 
 
-def interpolate_weights(base: nn.Module, tuned: nn.Module, share: float) -> nn.Module:
-    """A network between two of one architecture: `share` 0 is the base, 1 the tuned one."""
+def interpolate_weights(base: nn.Module, tuned: nn.Module, alpha: float) -> nn.Module:
+    """Interpolate two networks of one architecture (WiSE-FT): `alpha` 0 is the base, 1 the tuned one."""
     result, anchor = deepcopy(tuned), base.state_dict()
     with torch.no_grad():
         for name, value in result.state_dict().items():
             if value.is_floating_point():
-                value.copy_(torch.lerp(anchor[name].to(value), value, share))
+                value.copy_(torch.lerp(anchor[name].to(value), value, alpha))
     return result.eval()

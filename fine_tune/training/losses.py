@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def normalized_focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
-    """Normalized focal loss of RITM (arXiv 2102.06583, after arXiv 1909.07829).
+    """Compute the normalized focal loss of RITM (arXiv 2102.06583, after arXiv 1909.07829).
 
     The focal weights (1 - p_t)^gamma are rescaled per image to a mean of 1, so that the gradient does not fade
     as the mask gets better.
@@ -32,7 +32,7 @@ def normalized_focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) ->
 
 
 def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross entropy over counted pixels; same arguments as `normalized_focal_loss`."""
+    """Compute the mean binary cross entropy over counted pixels; arguments as for `normalized_focal_loss`."""
     counted = (labels >= 0).float()
     loss = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0), reduction="none")
     return (loss * counted).sum() / counted.sum().clamp(min=1.0)

@@ -53,12 +53,12 @@ class Annotation:
     closer: zoom.Window | None = None
 
     def iou(self) -> float:
-        """IoU of the last answer with the truth, ignored pixels left out."""
+        """Compute the IoU of the last answer with the truth, ignored pixels left out."""
         return iou(self.scene.truth, self.previous >= THRESHOLD, self.scene.ignore)
 
 
 def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
-    """A new annotation: mostly from nothing, sometimes from a box or from a mask that needs correction."""
+    """Begin an annotation: mostly from nothing, sometimes from a box or from a mask that needs correction."""
     shape = scene.truth.shape
     annotation = Annotation(scene, np.zeros(shape, np.uint8))
     chance = rng.random()
@@ -124,7 +124,7 @@ def _look_closer(
 
 
 def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:
-    """A click into the larger error, anywhere in the deeper half of it, with a shaky hand now and then."""
+    """Click into the larger error, anywhere in the deeper half of it, with a shaky hand now and then."""
     scene = annotation.scene
     positive, depth = larger_error(scene.truth, annotation.previous >= THRESHOLD, (), scene.ignore)
     if depth.max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
@@ -145,14 +145,14 @@ def _pick(region: np.ndarray, positive: bool, rng: np.random.Generator) -> Click
 
 
 def _shifted(window: zoom.Window, rng: np.random.Generator) -> zoom.Window:
-    """The same window moved by up to 8 % of its side, where the image leaves room."""
+    """Move a window by up to 8 % of its side, where the image leaves room."""
     move = rng.uniform(-0.08, 0.08, 2) * window.side
     centre_x, centre_y = window.x0 + window.side / 2 + move[0], window.y0 + window.side / 2 + move[1]
     return zoom.square(centre_x, centre_y, window.side, (window.height, window.width), window.size)
 
 
 def _loose_box(truth: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """The object's box with every edge off by up to a tenth of the side, mostly outwards."""
+    """Draw the object's box with every edge off by up to a tenth of the side, mostly outwards."""
     box = object_box(truth)
     assert box is not None, "a scene has an object"
     width, height = box[2] - box[0], box[3] - box[1]
@@ -166,7 +166,7 @@ def _loose_box(truth: np.ndarray, rng: np.random.Generator) -> tuple[float, floa
 
 
 def _damaged(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The truth with a swollen or shrunken edge and a few blobs added or cut out, as an HxW uint8 map."""
+    """Damage the truth: swell or shrink its edge, add or cut out a few blobs; HxW uint8 map."""
     mask = np.ascontiguousarray(truth).view(np.uint8) * np.uint8(255)
     scale = float(np.sqrt(truth.sum()))
     width = int(rng.integers(1, max(int(0.06 * scale), 1) + 2))

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fine_tune.training import simulated_clicks
 from fine_tune.training.losses import binary_cross_entropy, normalized_focal_loss
@@ -23,10 +24,17 @@ from fine_tune.training.recipe import Progress, Recipe
 from model.scene import Scene
 
 SceneSource = Callable[[np.random.Generator], Scene]
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
-class Group:
-    """One batch of ongoing annotations."""
+class ClickBatch:
+    """One batch of ongoing annotations.
+
+    Args:
+        scenes: draws the objects that are annotated.
+        count: annotations at once.
+        seed: of the random generators, one for each place of the batch.
+    """
 
     def __init__(self, scenes: SceneSource, count: int, seed: int) -> None:
         self._scenes = scenes
@@ -41,7 +49,8 @@ class Group:
         return simulated_clicks.step(annotation, size, rng)
 
     def views(self, size: int, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor, Tensor]:
-        """Image Bx3xSxS uint8, guide Bx3xSxS, label Bx1xSxS for the next click of every annotation.
+        """Place the next click of every annotation; return image Bx3xSxS uint8, guide Bx3xSxS and label Bx1xSxS
+        (float32, see `simulated_clicks.View`).
 
         No arithmetic in torch: in this thread it would start a second team of threads that fight for the cores.
         """
@@ -51,7 +60,7 @@ class Group:
         return image, guide, torch.from_numpy(np.stack([v.label for v in views]))[:, None]
 
     def take(self, probabilities: np.ndarray, pool: ThreadPoolExecutor) -> float:
-        """Hand out the answers (BxSxS); finished annotations make room for new ones. Returns the mean IoU."""
+        """Hand out the answers (BxSxS), replace finished annotations by new ones, and return the mean IoU."""
 
         def take_one(place: int) -> float:
             annotation = self._annotations[place]
@@ -64,13 +73,26 @@ class Group:
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Optimizer groups: the pretrained backbone (names with the network's `backbone_prefix`) at its lower rate."""
+    """Group parameters for the optimizer; the pretrained backbone (the network's `backbone_prefix`) learns slower."""
     prefix = getattr(network, "backbone_prefix", None)
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     old = [p for name, p in named if prefix and name.startswith(prefix)]
     new = [p for name, p in named if not (prefix and name.startswith(prefix))]
-    groups = [{"params": new, "share": 1.0}, {"params": old, "share": recipe.backbone_share}]
+    groups = [{"params": new, "lr": recipe.rate}, {"params": old, "lr": recipe.rate * recipe.backbone_share}]
     return [group for group in groups if group["params"]]
+
+
+def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
+    """Copy a network into an exponential moving average of its weights and buffers.
+
+    The decay grows to its full value over the first updates, so that the mean soon forgets where training began.
+    """
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        step = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(averaged, current, count)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval()
 
 
 def freeze_statistics(network: nn.Module, everywhere: bool = False) -> None:
@@ -82,10 +104,10 @@ def freeze_statistics(network: nn.Module, everywhere: bool = False) -> None:
 
 
 class Trainer:
-    """Trains a network on scenes, resumable at any moment.
+    """Trains a network on simulated clicks, and can be resumed at any moment.
 
     Args:
-        network: trained in place; the averaged weights are in `averaged`.
+        network: trained in place; the exponential moving average of its weights is in `averaged`.
         scenes: draws scenes (called from several threads, each with its own generator).
         recipe: see `Recipe`.
         folder: state and `log.csv`; a run found there is continued. None keeps nothing.
@@ -108,71 +130,77 @@ class Trainer:
             accelerator=accelerator, devices=devices, precision=_precision(accelerator)
         )
         self.fabric.launch()
-        self.averaged = deepcopy(network).eval()
+        self._ema = averaged_copy(network, recipe.ema)
         self._plain = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.AdamW(
-            parameter_groups(network, recipe), recipe.rate, weight_decay=recipe.weight_decay
-        )
+        optimizer = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.weight_decay)
+        self._scheduled = optimizer
         self.network, self.optimizer = self.fabric.setup(self._plain, optimizer)
         if hasattr(network, "forward_train"):
             self.network.mark_forward_method("forward_train")
-        self.averaged.to(self.fabric.device)
+        self._ema.to(self.fabric.device)
         seed = recipe.seed * 1000 + self.fabric.global_rank
-        self._groups = [Group(scenes, recipe.batch, seed * 100 + g) for g in range(recipe.groups)]
+        self._batches = [ClickBatch(scenes, recipe.batch, seed * 100 + g) for g in range(recipe.groups)]
         self._rng = np.random.default_rng((recipe.seed, 7))
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._resume(folder / "state.safetensors")
 
+    @property
+    def averaged(self) -> nn.Module:
+        """The result: the network with averaged weights, in evaluation mode."""
+        return self._ema.module
+
     def run(self) -> Iterator[Progress]:
-        """Train to the end of the recipe; yields after every step. Stop iterating to stop training."""
+        """Train to the end of the recipe and yield after every step. Stop iterating to stop training."""
         saved = started = time.monotonic()
         before = self.progress.seconds
         self.progress.share = self._share()
-        with ThreadPoolExecutor(self.recipe.workers) as pool, ThreadPoolExecutor(len(self._groups)) as ahead:
-            sizes = [self._size() for _ in self._groups]
-            ready = [ahead.submit(g.views, s, pool) for g, s in zip(self._groups, sizes, strict=True)]
+        schedule = LambdaLR(self._scheduled, lambda _: self._rate_factor())
+        with ThreadPoolExecutor(self.recipe.workers) as pool, ThreadPoolExecutor(len(self._batches)) as ahead:
+            sizes = [self._size() for _ in self._batches]
+            ready = [ahead.submit(b.views, s, pool) for b, s in zip(self._batches, sizes, strict=True)]
             while self.progress.share < 1:
-                place = self.progress.step % len(self._groups)
-                group = self._groups[place]
+                place = self.progress.step % len(self._batches)
                 answers = self._learn(*ready[place].result())
-                ready[place] = ahead.submit(self._turn, group, answers, pool)
+                ready[place] = ahead.submit(self._next_views, self._batches[place], answers, pool)
                 self.progress.step += 1
                 self.progress.seconds = before + time.monotonic() - started
                 self.progress.share = self._share()
+                schedule.step()
                 if time.monotonic() - saved > self.save_every_s:
                     self.save()
                     saved = time.monotonic()
                 yield self.progress
         self.save()
 
-    def _turn(
-        self, group: Group, answers: np.ndarray, pool: ThreadPoolExecutor
+    def _next_views(
+        self, batch: ClickBatch, answers: np.ndarray, pool: ThreadPoolExecutor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        iou = group.take(answers, pool)
+        iou = batch.take(answers, pool)
         self.progress.iou += (iou - self.progress.iou) * 0.02
-        return group.views(self._size(), pool)
+        return batch.views(self._size(), pool)
 
     def _size(self) -> int:
         late = self.recipe.late_sizes if self.progress.share > 0.6 else ()
         return int(self._rng.choice(late or self.recipe.sizes))
 
     def _share(self) -> float:
-        """How much of the run is done, by the clock of the first device: each by its own, some would learn at other
-        rates, and wait for ever for one that has ended a step before."""
+        """Compute how much of the run is done (0..1) by the clock of the first device.
+
+        With a clock each, devices would learn at different rates, and wait for ever for one that ended a step before.
+        """
         by_steps = self.progress.step / self.recipe.steps if self.recipe.steps else 0.0
         by_time = self.progress.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
         return float(self.fabric.broadcast(max(by_steps, by_time)))
 
     def _learn(self, image: Tensor, guide: Tensor, label: Tensor) -> np.ndarray:
-        """One optimizer step; returns the probabilities BxSxS that the annotations go on with."""
+        """Make one optimizer step; return the probabilities BxSxS that the annotations go on with."""
         device = self.fabric.device
         image, guide, label = (
             t.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
             for t in (image, guide, label)
         )
         image = image.float() / 255
-        self._set_rate()
         self.network.train()
         freeze_statistics(self._plain)
         loss, logits = self.loss(image, guide, label)
@@ -180,7 +208,7 @@ class Trainer:
         self.fabric.clip_gradients(self.network, self.optimizer, max_norm=5.0, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._average()
+        self._ema.update_parameters(self._plain)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise FloatingPointError(f"the loss became {value} at step {self.progress.step}: lower the rate")
@@ -188,12 +216,12 @@ class Trainer:
         return torch.sigmoid(logits.detach()[:, 0].float()).cpu().numpy()
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss and the main logits of one batch; fine-tuning has terms of its own."""
+        """Compute the loss and the main logits of one batch; fine-tuning adds terms of its own."""
         logits, auxiliary = self.forward(image, guide)
         return self.distance(logits, auxiliary, label), logits
 
     def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Main and auxiliary logits; None where the network has no auxiliary head."""
+        """Compute main and auxiliary logits; None for the latter where the network has no auxiliary head."""
         if not hasattr(self._plain, "forward_train"):
             return self.network(image, guide), None
         with self.fabric.autocast():  # on one device Fabric calls other methods than forward() without it
@@ -201,29 +229,17 @@ class Trainer:
         return main.float(), auxiliary.float()
 
     def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
-        """The loss of answers against the truth."""
+        """Compute the loss of answers against the truth."""
         loss = normalized_focal_loss(logits, label)
         return loss if auxiliary is None else loss + 0.4 * binary_cross_entropy(auxiliary, label)
 
-    def _set_rate(self) -> None:
-        """Linear warm-up, under a cosine down to 1 % of the peak."""
+    def _rate_factor(self) -> float:
+        """Linear warm-up, under a cosine down to 1 % of the peak; both follow steps or time, whichever is ahead."""
         cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(self.progress.share, 1.0)))
-        factor = min((self.progress.step + 1) / self.recipe.warmup, cosine)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate * group["share"] * factor
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.recipe.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        current = self._plain.state_dict()
-        for name, mean in self.averaged.state_dict().items():
-            if mean.is_floating_point():
-                mean.lerp_(current[name], 1 - decay)
-            else:
-                mean.copy_(current[name])
+        return float(min((self.progress.step + 1) / self.recipe.warmup, cosine))
 
     def save(self) -> None:
-        """Write weights, averages, optimizer and progress; atomically, so that a kill leaves the last one."""
+        """Write weights, averages, optimizer and progress atomically, so that a kill leaves the last state."""
         if self.folder is None or not self.fabric.is_global_zero:
             return
         tensors = {f"network.{k}": v for k, v in self._plain.state_dict().items()}
@@ -255,6 +271,7 @@ class Trainer:
             self.progress = Progress(**json.loads(file.metadata()["progress"]))
         self._plain.load_state_dict(_part(tensors, "network."))
         self.averaged.load_state_dict(_part(tensors, "averaged."))
+        self._ema.n_averaged.fill_(self.progress.step)
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _part(tensors, "optimizer.").items():
             index, name = key.split(".", 1)
@@ -273,7 +290,7 @@ def _open(path: Path):  # type: ignore[no-untyped-def]
 
 
 def _precision(accelerator: str) -> str:
-    """bfloat16 where the hardware computes in it; CPUs that would emulate it keep float32."""
+    """Choose bfloat16 where the hardware computes in it; CPUs that would emulate it keep float32."""
     if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
         return "bf16-mixed"
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
@@ -281,7 +298,7 @@ def _precision(accelerator: str) -> str:
 
 
 def _fabric_class():  # type: ignore[no-untyped-def]
-    """Lightning Fabric, from the small package or from the whole one; imported late because it is slow."""
+    """Import Lightning Fabric, from the small package or from the whole one; late, because it is slow."""
     try:
         from lightning_fabric import Fabric
     except ImportError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backend.jobs.configure import policy
+from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, remember
 from fine_tune.project.scheduler import Scheduler
@@ -14,7 +16,7 @@ from tests.backend.running_app import ImageServer, running, settings_for
 def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer) -> None:
     client, images = redis_server.client(), ImageServer()
     Ledger(client).meet(3)
-    Scheduler(client).request(3, "test")
+    Scheduler(client, policy(Settings())).request(3, "test")
     for status, at in (("promoted", 1000.0), ("kept back", 2000.0)):
         remember(client, 3, Outcome(status, "", at=at, seconds=at / 10))
     with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:

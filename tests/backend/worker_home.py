@@ -14,11 +14,13 @@ from typing import Any
 import psutil
 from rq.job import Job
 
+from backend.jobs.configure import policy
+from backend.settings import Settings
 from fine_tune.project.scheduler import Scheduler
 from model.versions.registry import Registry
 from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
-from tests.fine_tune.shape_project import base, general_set
+from tests.fine_tune.shape_project import base, retention_set
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600.0  # on a busy machine everything takes long
@@ -30,12 +32,12 @@ class Place:
     def __init__(self, home: Path, server: RedisServer, web: Web) -> None:
         self.home, self.registry, self.server = home, Registry(home), server
         base(self.registry)
-        self.trigger = Scheduler(server.client())
+        self.trigger = Scheduler(server.client(), policy(Settings()))
         self.environment = {
             "CLICKMASK_HOME": str(home),
             "CLICKMASK_REDIS_URL": server.url,
             "LABEL_STUDIO_URL": web.url,
-            "CLICKMASK_GENERAL_SET": str(general_set(home / "general")),
+            "CLICKMASK_GENERAL_SET": str(retention_set(home / "general")),
             "CLICKMASK_TRAIN_STEPS": "2",
             "CLICKMASK_TRAIN_MINUTES": "20",
             "CLICKMASK_DEVICE": "cpu",

@@ -24,7 +24,7 @@ from fine_tune.project.outcome import Outcome, outcomes
 from model.versions.registry import Registry
 from tests.backend.running_app import png
 from tests.e2e.conftest import ROOT, Backend
-from tests.fine_tune.shape_project import base, general_set
+from tests.fine_tune.shape_project import base, retention_set
 from tests.fine_tune.shape_scenes import shape_scene
 
 IMAGES = 8
@@ -45,7 +45,7 @@ def place(
             "LABEL_STUDIO_URL": studio.url,
             "LABEL_STUDIO_API_KEY": studio.token,
             "CLICKMASK_DEVICE": "cpu",
-            "CLICKMASK_GENERAL_SET": str(general_set(home / "general")),
+            "CLICKMASK_GENERAL_SET": str(retention_set(home / "general")),
             "CLICKMASK_TRAIN_AFTER": str(IMAGES),
             "CLICKMASK_TRAIN_STEPS": "4",
             "CLICKMASK_TRAIN_MINUTES": "20",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fine_tune.data.project_samples import Example
+from fine_tune.data.project_samples import LabelledImage
 from model.networks import build
 from model.versions.registry import Registry, Version
 from tests.fine_tune.shape_scenes import shape_scene
@@ -37,8 +37,8 @@ def base(registry: Registry) -> Version:
     return version
 
 
-def general_set(folder: Path) -> Path:
-    """Write a general set of one object, so that judging on it takes no time; returns the folder."""
+def retention_set(folder: Path) -> Path:
+    """Write a retention set of one object, so that judging on it takes no time; returns the folder."""
     scene = shape_scene(np.random.default_rng(99))
     for kind, pixels in (("images", scene.image), ("masks", scene.truth.astype(np.uint8))):
         (folder / kind).mkdir(parents=True)
@@ -46,25 +46,45 @@ def general_set(folder: Path) -> Path:
     return folder
 
 
-class Shapes:
-    """A source of annotated shapes; annotation n is of image n.
+class ShapeAnnotations:
+    """An `AnnotationList` of shapes; annotation n is of image n.
 
     Args:
-        count: annotations in the project.
+        listed: the annotations as the API would give them.
         truth: changes a mask (HxW bool) before it is given out, for wrong annotations.
     """
 
-    def __init__(self, count: int, truth: Callable[[np.ndarray], np.ndarray] = lambda mask: mask) -> None:
+    def __init__(self, listed: list[dict[str, Any]], truth: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._listed, self._truth = listed, truth
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self._listed)
+
+    def images(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[LabelledImage]:
+        for number in sorted(chosen):
+            scene = shape_scene(np.random.default_rng(number))
+            yield LabelledImage(f"image-{number}", scene.image, [self._truth(scene.truth)])
+
+
+class Shapes:
+    """A source of annotated shapes.
+
+    Args:
+        count: annotations in the project.
+        truth, listed_as: see `ShapeAnnotations`; another class of it for a source that fails.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        truth: Callable[[np.ndarray], np.ndarray] = lambda mask: mask,
+        listed_as: type[ShapeAnnotations] = ShapeAnnotations,
+    ) -> None:
         self.listed = [
             {"id": n, "task": n, "updated_at": f"2026-01-01T00:00:{n:02}Z", "result_count": 1}
             for n in range(count)
         ]
-        self._truth = truth
+        self._truth, self._listed_as = truth, listed_as
 
-    def annotations(self) -> list[Mapping[str, Any]]:
-        return list(self.listed)
-
-    def examples(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[Example]:
-        for number in sorted(chosen):
-            scene = shape_scene(np.random.default_rng(number))
-            yield Example(f"image-{number}", scene.image, [self._truth(scene.truth)])
+    def annotations(self) -> ShapeAnnotations:
+        return self._listed_as(list(self.listed), self._truth)

@@ -78,7 +78,7 @@ def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **
     trainer = _trainer(network, items, out, options)
     _run(trainer)
     if trainer.fabric.is_global_zero:
-        _finish(trainer, described, out, [i.group for i in items])
+        _finish(trainer, described, out, [i.name for i in items])
 
 
 def _bundle(

@@ -46,7 +46,7 @@ def test_the_service_records_the_steps_of_the_simulation(
                 break
             rng, image = np.random.default_rng(seed), picture(width, height, seed)
             truth = image[..., 0] > 128
-            subject = Subject(str(seed), image, truth, np.zeros_like(truth))
+            subject = Subject(image, truth, np.zeros_like(truth), str(seed))
             made.append(annotate(Annotator.draw(RESTLESS, rng), subject, predictor, rng).steps)
             name = f"/data/upload/3/{seed}.png"
             images.answers[name] = (200, png(image))

@@ -31,12 +31,12 @@ def test_annotations_are_read_as_label_studio_exports_them(project: Web, tmp_pat
     assert [a["id"] for a in listed] == list(range(1, COUNT + 1))
     problems: list[str] = []
     del project.routes["/data/upload/3/2.png"]
-    examples = list(source.examples({1, 2, 3}, problems.append))
-    assert len(examples) == 2
+    images = list(listed.images({1, 2, 3}, problems.append))
+    assert len(images) == 2
     assert "task 2" in problems[0]
     scene = shape_scene(np.random.default_rng(1))
-    assert np.array_equal(examples[0].image, scene.image)
-    (mask,) = examples[0].masks
+    assert np.array_equal(images[0].image, scene.image)
+    (mask,) = images[0].masks
     assert np.array_equal(mask, scene.truth)
 
 
@@ -50,9 +50,9 @@ def test_a_label_studio_that_is_away_is_named(tmp_path: Path):
 
 def test_a_label_studio_that_goes_away_between_two_images_is_no_missing_image(project: Web, tmp_path: Path):
     source = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=project.url))
-    source.annotations()
+    listed = source.annotations()
     project.routes["/data/upload/3/2.png"] = lambda _: project.close()
     problems: list[str] = []
     with pytest.raises(SourceError, match="cannot be reached"):
-        list(source.examples({1, 2, 3}, problems.append))
+        list(listed.images({1, 2, 3}, problems.append))
     assert problems == []

@@ -28,7 +28,7 @@ from tests.backend.http_server import Web, answers
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import backend_of, running
 from tests.backend.worker_home import PATIENCE_S, Place, kill
-from tests.fine_tune.shape_project import base, general_set
+from tests.fine_tune.shape_project import base, retention_set
 from tests.live_processes import alive
 from tests.s3_server import ObjectStore
 
@@ -274,7 +274,7 @@ def test_training_runs_where_the_setting_says(
 ):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     settings = Settings(
-        home=tmp_path, device=device, general_set=general_set(tmp_path / "general"), train_devices=2
+        home=tmp_path, device=device, general_set=retention_set(tmp_path / "general"), train_devices=2
     )
     effort = setup(settings, redis_server.client()).effort
     assert (effort.accelerator, effort.devices) == (accelerator, 2)

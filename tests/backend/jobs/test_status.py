@@ -7,13 +7,15 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from backend.cli import main
+from backend.jobs.configure import policy
 from backend.jobs.status import NO_WORKER, row
+from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
 
 
 def test_a_job_that_waits_says_for_what(redis_server: RedisServer):
-    trigger = Scheduler(redis_server.client())
+    trigger = Scheduler(redis_server.client(), policy(Settings()))
     assert row(trigger.request(3, "test"))["result"] == NO_WORKER
     job = trigger.request(4, "test", delay_s=600)
     assert row(job)["result"].startswith("begins at 20")

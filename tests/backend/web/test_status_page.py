@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backend.jobs.configure import policy
+from backend.settings import Settings
 from backend.web.status_page import HEIGHT, WIDTH, polyline
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, remember
@@ -29,7 +31,7 @@ def test_what_is_going_on_is_shown(tmp_path: Path, images: ImageServer, redis_se
     client = redis_server.client()
     annotation = {"id": 1, "task": 2, "updated_at": "2026", "result_count": 1}
     Ledger(client).record("ANNOTATION_CREATED", {"annotation": annotation, "project": {"id": 77}})
-    job = Scheduler(client).request(77, "asked for by <b>me</b>")
+    job = Scheduler(client, policy(Settings())).request(77, "asked for by <b>me</b>")
     metrics = {"before": CURVES, "after": CURVES}
     remember(
         client, 77, Outcome("kept back", "not better on 9 objects", "project-77-1-0a1b2c3d", {}, metrics)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fine_tune.data.bundle import Item, pack, read
+from fine_tune.data.bundle import pack, read
 from tests.fine_tune.mask_sets import write_set
 
 
@@ -16,7 +16,7 @@ def test_a_bundle_holds_the_train_part_of_every_set(tmp_path):
     count = pack(folders, tmp_path / "b.zip", on_progress=lambda done, total: seen.append((done, total)))
     items = read(tmp_path / "b.zip")
     assert count == len(items) == 3 + 2
-    assert [item.group for item in items] == ["cats"] * 3 + ["dogs"] * 2
+    assert [item.name for item in items] == ["cats"] * 3 + ["dogs"] * 2
     assert seen[-1] == (5, 5)
 
 
@@ -39,11 +39,6 @@ def test_what_is_no_bundle_is_refused(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"hello")
     with pytest.raises(ValueError, match="not a training bundle.*--bundle|not a training bundle"):
         read(tmp_path / "x.zip")
-
-
-def test_a_damaged_item_is_named():
-    with pytest.raises(ValueError, match="'cats' is damaged"):
-        Item("cats", b"no image", b"no mask").decode()
 
 
 @pytest.mark.parametrize("side", [512, 40], ids=["as it is", "shrunk"])

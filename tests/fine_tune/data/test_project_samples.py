@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from fine_tune.data.project_samples import MAX_SIDE, Example, Samples, is_held_out
+from fine_tune.data.project_samples import MAX_SIDE, LabelledImage, Samples, is_held_out
 from tests.fine_tune.shape_scenes import shape_scene
 
 
-def example(name: str, seed: int = 0) -> Example:
+def labelled(name: str, seed: int = 0) -> LabelledImage:
     scene = shape_scene(np.random.default_rng(seed))
-    return Example(name, scene.image, [scene.truth])
+    return LabelledImage(name, scene.image, [scene.truth])
 
 
 def names(held_out: bool, count: int) -> list[str]:
@@ -19,10 +19,10 @@ def test_the_split_follows_the_image_alone():
     samples = Samples()
     (kept,), (judged,) = names(False, 1), names(True, 1)
     for _ in range(3):
-        samples.add(example(kept))
-        samples.add(example(judged))
-    assert {k.digest for k in samples.train} == {kept}
-    assert {k.digest for k in samples.held_out} == {judged}
+        samples.add(labelled(kept))
+        samples.add(labelled(judged))
+    assert {k.name for k in samples.train} == {kept}
+    assert {k.name for k in samples.held_out} == {judged}
 
 
 def test_a_fifth_is_held_out():
@@ -32,7 +32,7 @@ def test_a_fifth_is_held_out():
 
 def test_masks_come_back_as_they_were():
     samples = Samples()
-    given = example(names(True, 1)[0], 3)
+    given = labelled(names(True, 1)[0], 3)
     samples.add(given)
     (sample,) = samples.judged(10)
     scene = sample.load()
@@ -45,7 +45,7 @@ def test_large_images_are_shrunk_with_their_masks():
     mask = np.zeros(image.shape[:2], bool)
     mask[200:400, MAX_SIDE:] = True
     samples = Samples()
-    samples.add(Example(names(True, 1)[0], image, [mask]))
+    samples.add(LabelledImage(names(True, 1)[0], image, [mask]))
     scene = samples.judged(1)[0].load()
     assert scene.image.shape == (300, MAX_SIDE, 3)
     assert scene.truth.mean() == mask.mean()
@@ -56,7 +56,7 @@ def test_specks_and_whole_images_are_no_objects():
     speck, everything = np.zeros((100, 100), bool), np.ones((100, 100), bool)
     speck[:5, :5] = True
     samples = Samples()
-    samples.add(Example(names(False, 1)[0], image, [speck, everything]))
+    samples.add(LabelledImage(names(False, 1)[0], image, [speck, everything]))
     assert samples.count()["train_images"] == 0
 
 
@@ -64,18 +64,18 @@ def test_judged_objects_are_spread_over_the_images():
     samples = Samples()
     for place, name in enumerate(names(True, 3)):
         scenes = [shape_scene(np.random.default_rng(place * 10 + i)) for i in range(4)]
-        samples.add(Example(name, scenes[0].image, [s.truth for s in scenes]))
+        samples.add(LabelledImage(name, scenes[0].image, [s.truth for s in scenes]))
     chosen = [sample.id for sample in samples.judged(6)]
     assert len(set(chosen)) == 6
-    assert sorted(i.split("#")[0] for i in chosen) == sorted(2 * [k.digest for k in samples.held_out])
+    assert sorted(i.split("#")[0] for i in chosen) == sorted(2 * [k.name for k in samples.held_out])
     assert len({s.id for s in samples.judged(100)}) == 12
 
 
 def test_an_image_that_two_tasks_share_is_one_image_to_the_gate():
     samples = Samples()
     (name,) = names(True, 1)
-    samples.add(example(name, 1))
-    samples.add(example(name, 1))
+    samples.add(labelled(name, 1))
+    samples.add(labelled(name, 1))
     first, second = (sample.id for sample in samples.judged(10))
     assert first != second
     assert first.partition("#")[0] == second.partition("#")[0] == name
@@ -83,10 +83,10 @@ def test_an_image_that_two_tasks_share_is_one_image_to_the_gate():
 
 def test_only_the_train_part_is_drawn():
     samples = Samples()
-    samples.add(example(names(False, 1)[0], 1))
+    samples.add(labelled(names(False, 1)[0], 1))
     image, mask = np.zeros((9, 16, 3), np.uint8), np.ones((9, 16), bool)
     mask[:, 12:] = False
-    samples.add(Example(names(True, 1)[0], image, [mask]))
+    samples.add(LabelledImage(names(True, 1)[0], image, [mask]))
     assert len(samples.train) == len(samples.held_out) == 1
     rng = np.random.default_rng(0)
     for _ in range(20):

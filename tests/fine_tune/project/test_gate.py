@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fine_tune.project.gate import Limits, Measured, judge, keeps_general, surely_earlier
+from fine_tune.project.gate import Limits, Measured, judge, retains, surely_earlier
 from model.evaluation.report import Record, Report
 
 LIMITS = Limits(few=6, images=2, enough=20)
@@ -89,7 +89,7 @@ def test_what_is_no_number_is_never_promoted():
     broken[3, 2] = np.nan
     verdict = judge(measured(reaching([6] * 24)), measured(broken), LIMITS)
     assert not verdict.promoted
-    assert not keeps_general(measured(reaching([6] * 24)), measured(broken), LIMITS)
+    assert not retains(measured(reaching([6] * 24)), measured(broken), LIMITS)
 
 
 def test_the_interval_grows_where_images_differ():
@@ -99,6 +99,6 @@ def test_the_interval_grows_where_images_differ():
 
 
 @pytest.mark.parametrize(("clicks", "kept"), [(4, True), (5, False)])
-def test_the_general_set_may_lose_a_little(clicks: int, kept: bool):
+def test_the_retention_set_may_lose_a_little(clicks: int, kept: bool):
     after = reaching([clicks] + [4] * 3 + [clicks] * 4)
-    assert keeps_general(measured(reaching([4] * 8)), measured(after), LIMITS) is kept
+    assert retains(measured(reaching([4] * 8)), measured(after), LIMITS) is kept

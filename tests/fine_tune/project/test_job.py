@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from fine_tune.data import synthetic_scenes
-from fine_tune.data.project_samples import Example, SourceError
+from fine_tune.data.project_samples import LabelledImage, SourceError
 from fine_tune.project import job
 from fine_tune.project.gate import Limits
-from fine_tune.project.job import Cancelled, Setup, fine_tune
+from fine_tune.project.job import Cancelled, FineTuningJob, Report, Setup
 from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import Outcome
 from fine_tune.training.fine_tuner import Effort
 from model.inference.domain import Domain
 from model.versions import checkpoint
 from model.versions.registry import Registry
 from tests.backend.redis_server import RedisServer
-from tests.fine_tune.shape_project import Shapes, base
+from tests.fine_tune.shape_project import ShapeAnnotations, Shapes, base
 
 PROJECT, LINE, COUNT = 5, "project-5", 30
 
@@ -33,7 +34,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ob
     folder = Path(tempfile.mkdtemp(prefix="cm"))
     server = RedisServer(folder)
     server.start()
-    outcome = fine_tune(PROJECT, Shapes(COUNT), setup(home, server, 60), lambda *a, **k: None)
+    outcome = run_job(PROJECT, Shapes(COUNT), setup(home, server, 60))
     yield home, outcome
     server.stop()
     shutil.rmtree(folder)
@@ -50,11 +51,17 @@ def setup(home: Path, server: RedisServer, steps: int = 2) -> Setup:
     return Setup(
         Registry(home),
         Ledger(server.client()),
-        effort=Effort(minutes=10, steps=steps, batch=4, rate=2e-3, keep=0, accelerator="cpu"),
-        limits=Limits(few=3, objects=6, clicks=4, general_loss=10),
+        effort=Effort(minutes=10, steps=steps, batch=4, rate=2e-3, distillation_weight=0, accelerator="cpu"),
+        limits=Limits(few=3, objects=6, clicks=4, retention_loss=10),
         device="cpu",
-        general=synthetic_scenes.samples(1),
+        retention_set=synthetic_scenes.samples(1),
     )
+
+
+def run_job(
+    project: int, source: Shapes, parts: Setup, report: Report | None = None, force: bool = False
+) -> Outcome:
+    return FineTuningJob(project, source, parts, report or quiet, force).run()
 
 
 def quiet(phase: str, share: float, **facts: object) -> None:
@@ -75,7 +82,8 @@ def test_a_model_that_learned_is_promoted(learned):
     assert card["parent"].startswith("base-1-")
     assert registry.fallback(card).name == card["general"] == card["parent"]
     domain = Domain.from_json(card["domain"])
-    assert all(domain.covers(example.image) for example in Shapes(COUNT).examples(set(range(100)), print))
+    images = Shapes(COUNT).annotations().images(set(range(COUNT)), print)
+    assert all(domain.covers(labelled.image) for labelled in images)
     assert not domain.covers(np.full((90, 90, 3), 200, np.uint8))
     assert not set(card["training"]["images"]) & set(card["training"]["held_out"])
 
@@ -84,8 +92,8 @@ def test_where_it_surely_helps_the_model_goes_all_the_way(
     tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ):
     base(Registry(tmp_path))
-    monkeypatch.setattr(job, "SHARES", (0.0,))  # which is the base model, that knows nothing of shapes
-    outcome = fine_tune(PROJECT, Shapes(COUNT), setup(tmp_path, redis_server, 60), quiet)
+    monkeypatch.setattr(job, "ALPHAS", (0.0,))  # which is the base model, that knows nothing of shapes
+    outcome = run_job(PROJECT, Shapes(COUNT), setup(tmp_path, redis_server, 60))
     assert outcome.metrics["share"] == 1.0
 
 
@@ -94,9 +102,9 @@ def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):
     ledger, source = made.ledger, Shapes(COUNT)
     ledger.reconcile(PROJECT, source.annotations)
     ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
-    assert fine_tune(PROJECT, source, made, quiet).status == "skipped"
+    assert run_job(PROJECT, source, made).status == "skipped"
     source.listed[4]["updated_at"] = "2026-02-01T00:00:00Z"
-    assert fine_tune(PROJECT, source, made, quiet).status != "skipped"
+    assert run_job(PROJECT, source, made).status != "skipped"
 
 
 def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):
@@ -109,7 +117,7 @@ def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):
     def shuffled(mask: np.ndarray) -> np.ndarray:
         return np.roll(mask, tuple(chance.integers(20, 76, 2)), (0, 1))
 
-    outcome = fine_tune(other, Shapes(COUNT, shuffled), setup(home, redis_server, 12), quiet)
+    outcome = run_job(other, Shapes(COUNT, shuffled), setup(home, redis_server, 12))
     assert outcome.status in ("kept back", "refused"), outcome.reason
     assert outcome.reason
     assert registry.current(f"project-{other}") is None
@@ -119,7 +127,7 @@ def test_a_loss_that_is_no_number_is_refused(home: Path, redis_server: RedisServ
     made = setup(home, redis_server)
     bad = dataclasses.replace(made, effort=dataclasses.replace(made.effort, rate=1e30, steps=8))
     before = Registry(home).versions(LINE)
-    outcome = fine_tune(PROJECT, Shapes(COUNT), bad, quiet)
+    outcome = run_job(PROJECT, Shapes(COUNT), bad)
     assert outcome.status == "refused"
     assert "training failed" in outcome.reason
     assert Registry(home).versions(LINE) == before
@@ -130,7 +138,7 @@ def test_a_damaged_version_is_passed_over(home: Path, redis_server: RedisServer)
     assert current is not None
     weights = current.path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    outcome = fine_tune(PROJECT, Shapes(COUNT), setup(home, redis_server), quiet)
+    outcome = run_job(PROJECT, Shapes(COUNT), setup(home, redis_server))
     assert any("passed over" in problem for problem in outcome.problems)
     made = Registry(home).find(outcome.version)
     assert checkpoint.read_card(made.path)["parent"].startswith("base-1-")
@@ -140,10 +148,10 @@ def test_too_little_held_out_is_served_only_by_force(home: Path, redis_server: R
     made = setup(home, redis_server)
     strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, few=100))
     before = Registry(home).current(LINE)
-    outcome = fine_tune(PROJECT, Shapes(COUNT), strict, quiet)
+    outcome = run_job(PROJECT, Shapes(COUNT), strict)
     assert (outcome.status, Registry(home).current(LINE)) == ("kept back", before)
     assert "held out" in outcome.reason
-    forced = fine_tune(PROJECT, Shapes(COUNT), strict, quiet, force=True)
+    forced = run_job(PROJECT, Shapes(COUNT), strict, force=True)
     current = Registry(home).current(LINE)
     assert current is not None
     assert (forced.status, current.name) == ("promoted", forced.version)
@@ -151,8 +159,8 @@ def test_too_little_held_out_is_served_only_by_force(home: Path, redis_server: R
 
 def test_forgetting_the_general_case_is_refused(home: Path, redis_server: RedisServer):
     made = setup(home, redis_server)
-    strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, general_loss=-1))
-    outcome = fine_tune(PROJECT, Shapes(COUNT), strict, quiet)
+    strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, retention_loss=-1))
+    outcome = run_job(PROJECT, Shapes(COUNT), strict)
     assert outcome.status == "refused"
     assert "general" in outcome.reason
     assert outcome.metrics["general"]["before"]["noc90"] >= 1
@@ -168,7 +176,7 @@ def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer
             raise Cancelled("now")
 
     with pytest.raises(Cancelled):
-        fine_tune(PROJECT, Shapes(COUNT), made, cancel)
+        run_job(PROJECT, Shapes(COUNT), made, cancel)
     assert len(steps) == 1
     assert Registry(home).versions(LINE) == before
     assert made.ledger.fresh(PROJECT, "submitted"), "they are still to be learned from"
@@ -178,14 +186,15 @@ def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_s
     made = setup(home, redis_server)
 
     class Meanwhile(Shapes):
-        def annotations(self) -> list:
+        def annotations(self) -> ShapeAnnotations:
             found = super().annotations()
+            listed = list(found)
             for number in (4, COUNT):  # one that is changed, and one that is made
-                late = {**found[4], "id": number, "updated_at": "2026-02-01T00:00:00Z"}
+                late = {**listed[4], "id": number, "updated_at": "2026-02-01T00:00:00Z"}
                 made.ledger.record("ANNOTATION_UPDATED", {"annotation": late, "project": {"id": PROJECT}})
             return found
 
-    fine_tune(PROJECT, Meanwhile(COUNT), made, quiet)
+    run_job(PROJECT, Meanwhile(COUNT), made)
     assert made.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
 
 
@@ -199,7 +208,7 @@ def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: Red
         if phase == "training":
             registry.promote(other)
 
-    outcome = fine_tune(PROJECT, Shapes(COUNT), setup(home, redis_server), choose, force=True)
+    outcome = run_job(PROJECT, Shapes(COUNT), setup(home, redis_server), choose, force=True)
     assert outcome.status == "kept back"
     assert "another version was chosen" in outcome.reason
     assert registry.current(LINE) == other
@@ -207,25 +216,25 @@ def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: Red
 
 
 def test_a_source_that_fails_changes_nothing(home: Path, redis_server: RedisServer):
-    class Failing(Shapes):
-        def examples(self, chosen, on_problem) -> Iterator[Example]:
-            yield next(super().examples(chosen, on_problem))
+    class Failing(ShapeAnnotations):
+        def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
+            yield next(super().images(chosen, on_problem))
             raise SourceError("Label Studio at http://... cannot be reached")
 
     made, before = setup(home, redis_server), Registry(home).versions(LINE)
     with pytest.raises(SourceError):
-        fine_tune(PROJECT, Failing(COUNT), made, quiet)
+        run_job(PROJECT, Shapes(COUNT, listed_as=Failing), made)
     assert Registry(home).versions(LINE) == before
     assert len(made.ledger.fresh(PROJECT, "submitted")) == COUNT
 
 
 def test_images_that_cannot_be_read_are_named(home: Path, redis_server: RedisServer):
-    class Partly(Shapes):
-        def examples(self, chosen, on_problem) -> Iterator[Example]:
+    class Partly(ShapeAnnotations):
+        def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
             on_problem("task 7: there is no such file")
-            yield from super().examples(chosen - {7}, on_problem)
+            yield from super().images(chosen - {7}, on_problem)
 
-    outcome = fine_tune(PROJECT, Partly(COUNT), setup(home, redis_server), quiet)
+    outcome = run_job(PROJECT, Shapes(COUNT, listed_as=Partly), setup(home, redis_server))
     assert outcome.problems == ["task 7: there is no such file"]
 
 
@@ -241,7 +250,7 @@ def test_a_full_disk_leaves_the_served_version(home: Path, redis_server: RedisSe
 
     try:
         with pytest.raises(OSError):
-            fine_tune(PROJECT, Shapes(COUNT), made, fill)
+            run_job(PROJECT, Shapes(COUNT), made, fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert Registry(home).current(LINE) == before

@@ -11,10 +11,12 @@ from fine_tune.project.lock import project_lock
 from fine_tune.project.scheduler import Policy, Scheduler
 from tests.backend.redis_server import RedisServer
 
+TASK = "tests.of.no_function"  # nothing runs here
+
 
 @pytest.fixture
-def trigger(redis_server: RedisServer) -> Iterator[Scheduler]:
-    yield Scheduler(redis_server.client(), Policy(new=3, pause_s=600))
+def scheduler(redis_server: RedisServer) -> Iterator[Scheduler]:
+    yield Scheduler(redis_server.client(), Policy(new=3, pause_s=600, task=TASK))
 
 
 def created(number: int, **fields: object) -> dict:
@@ -27,80 +29,80 @@ def created(number: int, **fields: object) -> dict:
     return {"annotation": {**annotation, **fields}, "project": {"id": 3}}
 
 
-def arrive(server: RedisServer, trigger: Scheduler, number: int, **fields: object) -> Job | None:
+def arrive(server: RedisServer, scheduler: Scheduler, number: int, **fields: object) -> Job | None:
     body = created(number, **fields)
     Ledger(server.client()).record("ANNOTATION_CREATED", body)
-    return trigger.consider("ANNOTATION_CREATED", body)
+    return scheduler.consider("ANNOTATION_CREATED", body)
 
 
-def test_enough_new_annotations_start_one_job(redis_server: RedisServer, trigger: Scheduler):
-    assert arrive(redis_server, trigger, 1) is None
-    assert arrive(redis_server, trigger, 2) is None
-    assert arrive(redis_server, trigger, 2) is None, "the same event again is no other annotation"
-    assert arrive(redis_server, trigger, 9, was_cancelled=True) is None
-    first = arrive(redis_server, trigger, 3)
+def test_enough_new_annotations_start_one_job(redis_server: RedisServer, scheduler: Scheduler):
+    assert arrive(redis_server, scheduler, 1) is None
+    assert arrive(redis_server, scheduler, 2) is None
+    assert arrive(redis_server, scheduler, 2) is None, "the same event again is no other annotation"
+    assert arrive(redis_server, scheduler, 9, was_cancelled=True) is None
+    first = arrive(redis_server, scheduler, 3)
     assert first is not None
-    again = arrive(redis_server, trigger, 4)
+    again = arrive(redis_server, scheduler, 4)
     assert again is not None and again.id == first.id
-    assert trigger.queue.get_job_ids() == [first.id]
+    assert scheduler.queue.get_job_ids() == [first.id]
     assert first.timeout == 7200
     assert first.args == [3] or first.args == (3,)
 
 
-def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, trigger: Scheduler):
+def test_what_a_job_has_seen_is_not_new(redis_server: RedisServer, scheduler: Scheduler):
     for number in (1, 2):
-        arrive(redis_server, trigger, number)
+        arrive(redis_server, scheduler, number)
     ledger = Ledger(redis_server.client())
     ledger.mark_seen(3, ledger.accepted(3, "submitted"))
-    assert arrive(redis_server, trigger, 3) is None
+    assert arrive(redis_server, scheduler, 3) is None
     assert ledger.fresh(3, "submitted") == {3}
 
 
-def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, trigger: Scheduler):
-    trigger.mark_end(3)
+def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, scheduler: Scheduler):
+    scheduler.mark_end(3)
     for number in (1, 2, 3):
-        job = arrive(redis_server, trigger, number)
+        job = arrive(redis_server, scheduler, number)
     assert job is not None and job.get_status() == "scheduled"
-    assert trigger.queue.get_job_ids() == []
-    sooner = trigger.consider("START_TRAINING", {"project": {"id": 3}})
+    assert scheduler.queue.get_job_ids() == []
+    sooner = scheduler.consider("START_TRAINING", {"project": {"id": 3}})
     assert sooner is not None and sooner.id == job.id, "the button pulls it forward"
-    assert trigger.queue.get_job_ids() == [job.id]
-    assert trigger.queue.scheduled_job_registry.get_job_ids() == []
+    assert scheduler.queue.get_job_ids() == [job.id]
+    assert scheduler.queue.scheduled_job_registry.get_job_ids() == []
 
 
 @pytest.mark.parametrize(("tries", "pause"), [(2, 600), (3, 1200), (7, 2400), (3000, 86400)])
 def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
     redis_server: RedisServer,
-    trigger: Scheduler,
+    scheduler: Scheduler,
     tries: int,
     pause: int,
 ):
     def planned() -> float:
-        job = [arrive(redis_server, trigger, number) for number in (1, 2, 3)][-1]
+        job = [arrive(redis_server, scheduler, number) for number in (1, 2, 3)][-1]
         assert job is not None
-        when = trigger.queue.scheduled_job_registry.get_scheduled_time(job).timestamp()
+        when = scheduler.queue.scheduled_job_registry.get_scheduled_time(job).timestamp()
         job.delete()
-        return when - trigger.last_end(3)
+        return when - scheduler.last_end(3)
 
     for _ in range(tries):
-        trigger.mark_end(3, failed=True)
+        scheduler.mark_end(3, failed=True)
     assert planned() == pytest.approx(pause, abs=1)
-    trigger.mark_end(3)
+    scheduler.mark_end(3)
     assert planned() == pytest.approx(600, abs=1)
 
 
 def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
     redis_server: RedisServer,
-    trigger: Scheduler,
+    scheduler: Scheduler,
 ):
     with project_lock(redis_server.client(), 3):
         for number in (1, 2, 3):
-            assert arrive(redis_server, trigger, number) is None
-        asked = trigger.consider("START_TRAINING", {"project": {"id": 3}})
+            assert arrive(redis_server, scheduler, number) is None
+        asked = scheduler.consider("START_TRAINING", {"project": {"id": 3}})
         assert asked is not None, "a person gets a job at once"
-        assert trigger.cancel(asked.id) == "cancelled"
-    trigger.mark_end(3)
-    counted = trigger.count(3)
+        assert scheduler.cancel(asked.id) == "cancelled"
+    scheduler.mark_end(3)
+    counted = scheduler.count(3)
     assert counted is not None and counted.get_status() == "scheduled"
     assert "3 new annotations" in str(counted.description)
 
@@ -109,7 +111,7 @@ def test_triggers_at_once_make_one_job(redis_server: RedisServer):
     barrier, found = threading.Barrier(8), []
 
     def ask() -> None:
-        own = Scheduler(redis_server.client())
+        own = Scheduler(redis_server.client(), Policy(task=TASK))
         barrier.wait()
         found.append(own.request(3, "test").id)
 
@@ -122,33 +124,40 @@ def test_triggers_at_once_make_one_job(redis_server: RedisServer):
     assert len(set(found)) == 1
 
 
-def test_projects_do_not_wait_for_each_other(trigger: Scheduler):
-    assert trigger.request(3, "test").id != trigger.request(4, "test").id
+def test_projects_do_not_wait_for_each_other(scheduler: Scheduler):
+    assert scheduler.request(3, "test").id != scheduler.request(4, "test").id
 
 
-def test_force_reaches_the_job_that_waits(trigger: Scheduler):
-    job = trigger.request(3, "test")
-    trigger.request(3, "test", force=True)
-    again = trigger.job(job.id)
+def test_force_reaches_the_job_that_waits(scheduler: Scheduler):
+    job = scheduler.request(3, "test")
+    scheduler.request(3, "test", force=True)
+    again = scheduler.job(job.id)
     assert again is not None and again.kwargs == {"force": True}
 
 
-def test_a_waiting_job_is_cancelled_and_makes_room(trigger: Scheduler):
-    job = trigger.request(3, "test")
-    assert trigger.cancel(job.id) == "cancelled"
-    assert trigger.queue.get_job_ids() == []
-    assert trigger.request(3, "test").id != job.id
+def test_a_waiting_job_is_cancelled_and_makes_room(scheduler: Scheduler):
+    job = scheduler.request(3, "test")
+    assert scheduler.cancel(job.id) == "cancelled"
+    assert scheduler.queue.get_job_ids() == []
+    assert scheduler.request(3, "test").id != job.id
     with pytest.raises(ValueError, match="only a job that waits or runs"):
-        trigger.cancel(job.id)
+        scheduler.cancel(job.id)
 
 
-def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(trigger: Scheduler):
-    job = trigger.request(3, "test")
-    trigger.queue.remove(job.id)  # as a worker takes it, which sets the status some time later
-    assert trigger.cancel(job.id) == "cancelled"
-    assert trigger.cancelled(job.id)
+def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(scheduler: Scheduler):
+    job = scheduler.request(3, "test")
+    scheduler.queue.remove(job.id)  # as a worker takes it, which sets the status some time later
+    assert scheduler.cancel(job.id) == "cancelled"
+    assert scheduler.cancelled(job.id)
 
 
 @pytest.mark.parametrize("body", [{}, {"project": None}, {"project": {"id": True}}])
-def test_bodies_without_a_project_start_nothing(trigger: Scheduler, body: dict):
-    assert trigger.consider("START_TRAINING", body) is None
+def test_bodies_without_a_project_start_nothing(scheduler: Scheduler, body: dict):
+    assert scheduler.consider("START_TRAINING", body) is None
+
+
+def test_without_a_task_nothing_is_enqueued(redis_server: RedisServer):
+    scheduler = Scheduler(redis_server.client())
+    with pytest.raises(ValueError, match="name the function"):
+        scheduler.request(3, "test")
+    assert scheduler.jobs() == []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
 
-from fine_tune.quality.corpus import Record
+from fine_tune.quality.dataset import Record
 from fine_tune.quality.simulated_annotation import Annotation, Subject
 from fine_tune.quality.steps import Effect, Step
 from tests.fine_tune.shape_scenes import shape_scene
@@ -28,7 +32,7 @@ class ColourEngine:
 def subject(seed: int, side: int = 96) -> Subject:
     """A bright ellipse on a dark ground."""
     scene = shape_scene(np.random.default_rng(seed), side)
-    return Subject(f"shape/{seed}", scene.image, scene.truth, scene.ignore)
+    return Subject(scene.image, scene.truth, scene.ignore, f"shape/{seed}")
 
 
 def effect(**values: float) -> Effect:
@@ -90,3 +94,27 @@ def records(count: int, seed: int) -> list[Record]:
     """Annotations from bad to good."""
     rng = np.random.default_rng(seed)
     return [record(float(iou), f"{seed}/{i // 2}", rng) for i, iou in enumerate(rng.uniform(0.2, 1, count))]
+
+
+def write_subjects(folder: Path) -> Path:
+    """Write an evaluation set of two images, one of them with an object that is too small to train on."""
+    (folder / "images").mkdir()
+    (folder / "masks").mkdir()
+    items = []
+    for number in range(2):
+        made = subject(number)
+        ids = made.truth.astype(np.uint8)
+        ids[60:90, 70:90] = 2
+        cv2.imwrite(str(folder / f"images/{number}.png"), made.image[..., ::-1])
+        cv2.imwrite(str(folder / f"masks/{number}.png"), ids)
+        items.append(
+            {
+                "id": str(number),
+                "image": f"images/{number}.png",
+                "mask": f"masks/{number}.png",
+                "object_id": 1,
+            }
+        )
+    items[1]["sequence"] = "film"
+    (folder / "items.json").write_text(json.dumps(items))
+    return folder

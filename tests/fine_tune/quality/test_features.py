@@ -32,7 +32,7 @@ anything = st.builds(
         roughness=st.floats(0, 1000),
         sure=share,
         tenth=share,
-        stable=share,
+        stability_score=share,
         solidity=share,
         around=share,
     ),

@@ -1,47 +1,21 @@
 """The commands that make the shipped model, from images to the report."""
 
-import json
-
-import cv2
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
-from fine_tune.data import bundle
-from fine_tune.quality import annotators, corpus
+from fine_tune.quality import annotators
 from fine_tune.quality.__main__ import main
-from fine_tune.quality.dataset import drawn, listed, pick
+from fine_tune.quality.dataset import read_records
 from fine_tune.quality.network import card
 from model.networks import build
 from model.versions import checkpoint
-from tests.fine_tune.quality.simulated_steps import records, subject
+from tests.fine_tune.quality.simulated_steps import records, write_subjects
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An evaluation set of two images, one of them with an object that is too small to train on."""
-    folder = tmp_path_factory.mktemp("shapes")
-    (folder / "images").mkdir()
-    (folder / "masks").mkdir()
-    items = []
-    for number in range(2):
-        made = subject(number)
-        ids = made.truth.astype(np.uint8)
-        ids[60:90, 70:90] = 2
-        cv2.imwrite(str(folder / f"images/{number}.png"), made.image[..., ::-1])
-        cv2.imwrite(str(folder / f"masks/{number}.png"), ids)
-        items.append(
-            {
-                "id": str(number),
-                "image": f"images/{number}.png",
-                "mask": f"masks/{number}.png",
-                "object_id": 1,
-            }
-        )
-    items[1]["sequence"] = "film"
-    (folder / "items.json").write_text(json.dumps(items))
-    return folder
+    return write_subjects(tmp_path_factory.mktemp("shapes"))
 
 
 @pytest.fixture(scope="module")
@@ -63,34 +37,12 @@ def run(*options):
     return done.output
 
 
-def test_evaluation_sets_are_listed_with_films_as_one(folder):
-    first, second = listed(folder)
-    assert first.truth.sum() == subject(0).truth.sum()
-    assert (first.name, second.name) == (f"{folder.name}/images/0.png", f"{folder.name}/film")
-
-
-def test_objects_have_the_neighbour_they_touch():
-    ids = np.zeros((60, 60), np.uint8)
-    ids[5:35, 5:35], ids[38:58, 5:35], ids[0:2, 58:60] = 1, 2, 3
-    truth, neighbour = pick(ids, np.random.default_rng(0))
-    assert truth.sum() in (900, 600)
-    assert neighbour is not None
-    assert {int(truth.sum()), int(neighbour.sum())} == {900, 600}
-    assert pick(np.zeros((60, 60), np.uint8), np.random.default_rng(0)) is None
-
-
-def test_training_sets_are_drawn_without_end(folder, tmp_path):
-    bundle.pack([folder], tmp_path / "b.zip")
-    source = drawn(bundle.read(tmp_path / "b.zip"), np.random.default_rng(0))
-    assert {next(source).name for _ in range(20)} == {f"{folder.name}/0", f"{folder.name}/1"}
-
-
 def test_simulating_appends_records(folder, weights, tmp_path):
     out = tmp_path / "made.jsonl"
     for _ in range(2):
         places = ("--model", weights, "--folder", folder, "--device", "cpu")
         run("simulate", out, *places, "--kinds", "unseen", "--count", 3)
-    made = corpus.read(out)
+    made = read_records(out)
     assert len(made) == 6
     assert {record.kind for record in made} <= set(annotators.UNSEEN)
     assert made[0] == made[3]  # the same seed

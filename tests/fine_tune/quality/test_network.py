@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fine_tune.quality.corpus import Record
+from fine_tune.quality.dataset import Record
 from fine_tune.quality.network import QualityModel, Trace, card
 from fine_tune.quality.training import fit
 from tests.fine_tune.quality.simulated_steps import records, steps

@@ -5,7 +5,6 @@ import pytest
 
 report = pytest.importorskip("fine_tune.quality.report", reason="the report needs scikit-learn (extra: dev)")
 
-from fine_tune.quality.document import by_kind, composition, draw, table  # noqa: E402
 from fine_tune.quality.training import fit  # noqa: E402
 from tests.fine_tune.quality.simulated_steps import records  # noqa: E402
 
@@ -59,8 +58,8 @@ def test_ours_is_compared_with_every_baseline(tmp_path, monkeypatch):
     assert ours.low <= ours.value <= ours.high
     assert ahead["random"]["Spearman"].low > 0
     assert rows["oracle"]["Spearman"].value == pytest.approx(1)
-    assert table(rows).count("\n") == len(rows) + 1
-    assert "60 annotations of 30 images by test" in composition(test)
-    assert "| test | 60 |" in by_kind(test, scores[report.OURS])
-    draw({"shapes": (test, scores)}, tmp_path / "q.png")
+    assert report.table(rows).count("\n") == len(rows) + 1
+    assert "60 annotations of 30 images by test" in report.composition(test)
+    assert "| test | 60 |" in report.by_kind(test, scores[report.OURS])
+    report.draw({"shapes": (test, scores)}, tmp_path / "q.png")
     assert (tmp_path / "q.png").stat().st_size > 5_000

@@ -36,7 +36,7 @@ def test_an_object_of_small_parts_is_clicked_at_all(predictor):
         one = subject(seed)
         truth = np.zeros_like(one.truth)
         truth[::8, ::8] = True  # every part less than anybody would care to correct
-        return Subject(one.name, one.image, truth, one.ignore)
+        return Subject(one.image, truth, one.ignore, one.name)
 
     for name, kind in (SEEN | UNSEEN).items():
         assert run(kind, 0, predictor, scattered).steps, name
@@ -59,7 +59,7 @@ def test_careful_annotators_make_better_masks_than_careless_ones(predictor):
 def test_the_misled_annotate_the_neighbour_too(predictor):
     def pair(seed: int) -> Subject:
         one = subject(seed)
-        return Subject(one.name, one.image, one.truth, one.ignore, np.roll(one.truth, 40, axis=1))
+        return Subject(one.image, one.truth, one.ignore, one.name, np.roll(one.truth, 40, axis=1))
 
     kind = Kind(misled=1.0, repair=1.0, patience=(1, 1))
     ious = [run(kind, seed, predictor, pair).iou for seed in range(8)]

@@ -76,10 +76,10 @@ def test_how_sure_the_model_is_inside_and_around():
 
 
 def test_solidity_is_the_share_of_the_convex_hull():
-    assert measure(None, square(40, 10, 30), [Click(20, 25)]).solid == pytest.approx(1)
+    assert measure(None, square(40, 10, 30), [Click(20, 25)]).solidity == pytest.approx(1)
     corner = square(40, 10, 30)
     corner[10:20, 10:20] = 0  # an L of three quarters; its hull is the square less half a quarter
-    assert measure(None, corner, [Click(25, 25)]).solid == pytest.approx(0.75 / 0.875, abs=0.05)
+    assert measure(None, corner, [Click(25, 25)]).solidity == pytest.approx(0.75 / 0.875, abs=0.05)
 
 
 def test_large_images_measure_like_small_ones():
@@ -94,8 +94,8 @@ def test_large_images_measure_like_small_ones():
         "parts",
         "sure",
         "tenth",
-        "stable",
-        "solid",
+        "stability_score",
+        "solidity",
         "around",
     ):
         assert getattr(one, name) == pytest.approx(getattr(two, name), abs=0.01)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fine_tune.training import fine_tuner
-from fine_tune.training.fine_tuner import Effort, Tuner, interpolate_weights, tune
+from fine_tune.training.fine_tuner import Effort, FineTuner, interpolate_weights, tune
 from model.scene import Scene
 from tests.fine_tune.shape_project import network
 from tests.fine_tune.shape_scenes import shape_scene
@@ -65,7 +65,7 @@ def on_the_second_device(rng: np.random.Generator) -> Scene:
 
 
 def test_what_the_second_device_sees_is_learned():
-    effort = Effort(steps=4, batch=4, keep=0, accelerator="cpu", devices=2)
+    effort = Effort(steps=4, batch=4, distillation_weight=0, accelerator="cpu", devices=2)
     assert effort.recipe(10, 64).batch == 2
     steps: list[int] = []
     tuned = tune(
@@ -92,8 +92,8 @@ def test_the_base_holds_the_network_only_where_they_differ():
     with torch.no_grad():
         other.head.bias.add_(2.0)
 
-    def loss(net, keep: float) -> float:
-        tuner = Tuner(base, keep, net, shape_scene, EFFORT.recipe(1, 64), accelerator="cpu")
+    def loss(net, weight: float) -> float:
+        tuner = FineTuner(base, weight, net, shape_scene, EFFORT.recipe(1, 64), accelerator="cpu")
         tuner.network.eval()
         return float(tuner.loss(image, guide, label)[0])
 
@@ -101,20 +101,20 @@ def test_the_base_holds_the_network_only_where_they_differ():
     assert loss(other, 1.0) > loss(other, 0.0) + 0.05
 
 
-def test_mixing_goes_from_the_base_to_the_tuned_network():
+def test_interpolation_goes_from_the_base_to_the_tuned_network():
     base, tuned = network(), network()
     with torch.no_grad():
         for value in tuned.parameters():
             value.add_(1.0)
-    for share in (0.0, 0.3, 1.0):
-        middle = interpolate_weights(base, tuned, share)
+    for alpha in (0.0, 0.3, 1.0):
+        middle = interpolate_weights(base, tuned, alpha)
         for a, b in zip(base.parameters(), middle.parameters(), strict=True):
-            assert torch.allclose(b - a, torch.full_like(a, share), atol=1e-5)
+            assert torch.allclose(b - a, torch.full_like(a, alpha), atol=1e-5)
 
 
 def test_replayed_scenes_come_at_their_share():
     own, other = shape_scene(np.random.default_rng(0)), shape_scene(np.random.default_rng(1))
-    draw = fine_tuner.blended(lambda rng: own, lambda rng: other, 0.3)
+    draw = fine_tuner.with_rehearsal(lambda rng: own, lambda rng: other, 0.3)
     rng = np.random.default_rng(0)
     assert 0.2 < np.mean([draw(rng) is other for _ in range(500)]) < 0.4
-    assert fine_tuner.blended(shape_scene, None, 0.3) is shape_scene
+    assert fine_tuner.with_rehearsal(shape_scene, None, 0.3) is shape_scene

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fine_tune.training import simulated_clicks
 from fine_tune.training.simulated_clicks import Annotation, answer, begin, step
+from model.scene import Scene
 from tests.fine_tune.shape_scenes import shape_scene
 
 
@@ -58,7 +58,7 @@ def test_the_answer_becomes_the_previous_mask_of_the_next_view():
 def test_pixels_beyond_the_image_and_ignored_ones_are_not_learned():
     annotation, rng = fresh()
     annotation.scene.ignore[:10] = True
-    wide = simulated_clicks.Scene(*(np.ascontiguousarray(a[:48]) for a in vars(annotation.scene).values()))
+    wide = Scene(*(np.ascontiguousarray(a[:48]) for a in vars(annotation.scene).values()))
     view = step(Annotation(wide, np.zeros((48, 96), np.uint8)), 96, rng)
     assert (view.label[:24] == -1).all()  # padding above a 2:1 image
     assert (view.label[24:33] == -1).all()  # the ignored rows

@@ -12,7 +12,7 @@ import torch
 from fine_tune.training import simulated_clicks
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Recipe
-from fine_tune.training.trainer import Trainer, parameter_groups
+from fine_tune.training.trainer import Trainer, averaged_copy, parameter_groups
 from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor
 from model.networks import build
@@ -122,15 +122,35 @@ def test_two_devices_end_together_with_the_same_weights(network):
 
 def test_the_backbone_learns_at_its_share_of_the_rate(network):
     new, old = parameter_groups(network, RECIPE)
-    assert (new["share"], old["share"]) == (1.0, RECIPE.backbone_share)
+    assert (new["lr"], old["lr"]) == (RECIPE.rate, RECIPE.rate * RECIPE.backbone_share)
     count = sum(p.numel() for group in (new, old) for p in group["params"])
     assert count == sum(p.numel() for p in network.parameters())
     assert sum(p.numel() for p in old["params"]) == sum(p.numel() for p in network.encoder.parameters())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"), [({}, "length"), ({"steps": 1, "sizes": (100,)}, "multiple of 32")]
-)
-def test_a_recipe_is_checked(options, message):
-    with pytest.raises(ValueError, match=message):
-        Recipe(**options)
+def test_the_rate_warms_up_and_falls_for_all_groups(network):
+    recipe = replace(RECIPE, steps=6, warmup=3, backbone_share=0.5)
+    trainer = Trainer(network, shape_scene, recipe, accelerator="cpu")
+    new, old = trainer.optimizer.param_groups
+    rates = []
+    for _ in trainer.run():
+        rates.append(new["lr"])
+        assert old["lr"] == pytest.approx(0.5 * new["lr"])
+    assert rates[0] == pytest.approx(2 / 3 * recipe.rate)
+    assert max(rates) == rates[1]
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[-1] == pytest.approx(0.01 * recipe.rate)
+
+
+def test_the_average_forgets_where_it_began():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    averaged = averaged_copy(network, decay=0.9)
+    with torch.no_grad():
+        for step in range(60):
+            for value in (*network.parameters(), network[1].running_mean):
+                value.fill_(float(step))
+            averaged.update_parameters(network)
+    assert not averaged.module.training
+    for value in (*averaged.module.parameters(), averaged.module[1].running_mean):
+        assert torch.all((value > 45) & (value < 55))

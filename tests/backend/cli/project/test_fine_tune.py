@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
+from backend.jobs.configure import TASK
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Policy, Scheduler
 from tests.backend.annotated_project import PROJECT, annotated
@@ -61,7 +62,7 @@ def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
 
 def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_server: RedisServer) -> None:
     ledger = Ledger(redis_server.client())
-    trigger = Scheduler(redis_server.client(), Policy(new=1))
+    trigger = Scheduler(redis_server.client(), Policy(new=1, task=TASK))
     assert run("fine-tune", str(PROJECT), "--sync").exit_code == 0
     ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
     answer = run("fine-tune", str(PROJECT), "--now")

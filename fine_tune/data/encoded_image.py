@@ -1,0 +1,44 @@
+"""One image with its masks, compressed: the form in which thousands of them stay in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from model.image_file import DecodeError, decode
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One image with its masks, still compressed.
+
+    Attributes:
+        name: of the set that it comes from (training bundles), or the digest of its content (projects).
+        image: JPEG or PNG bytes.
+        masks: PNG bytes of an HxW uint8 map each. A bundle has one map of ids per image (0 background, 1..254 ids,
+            255 ignore), a project one map of 0 and 255 per object, because its objects may overlap.
+    """
+
+    name: str
+    image: bytes
+    masks: tuple[bytes, ...]
+
+    def decode(self, index: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image (HxWx3 uint8 RGB, upright, read-only) and one of its masks (HxW uint8).
+
+        Raises:
+            ValueError: the bytes are no image and mask of one size.
+        """
+        try:
+            image = decode(self.image)
+        except DecodeError as error:
+            raise ValueError(f"an image of {self.name!r} is damaged: {error}") from error
+        mask = cv2.imdecode(np.frombuffer(self.masks[index], np.uint8), cv2.IMREAD_GRAYSCALE)
+        if mask is None or image.shape[:2] != mask.shape:
+            raise ValueError(
+                f"an image of {self.name!r} is damaged: image and mask {index} do not decode to one size; "
+                "make the training bundle again"
+            )
+        return image, mask

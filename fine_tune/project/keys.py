@@ -1,0 +1,60 @@
+"""The keys in Redis of everything that is known about projects and their fine-tuning jobs.
+
+They are read by every later version: a key keeps its text whatever its function is called.
+"""
+
+LEDGER = "clickmask:ledger:"
+JOBS = "clickmask:fine-tune:"
+
+PROJECTS = f"{LEDGER}projects"  # set: ids of projects that use clickmask
+ANNOTATION_PATTERN = f"{LEDGER}*:annotations"
+
+
+def records(project: int) -> str:
+    """Name the hash annotation id -> record."""
+    return f"{LEDGER}{project}:annotations"
+
+
+def seen(project: int) -> str:
+    """Name the hash annotation id -> updated_at, as the last job learned from it."""
+    return f"{LEDGER}{project}:seen"
+
+
+def project_of(key: bytes) -> int:
+    """Return the project of a key that `ANNOTATION_PATTERN` matches."""
+    return int(key.decode().split(":")[-2])
+
+
+def lock(project: int) -> str:
+    """Name the lock of the process that fine-tunes a project."""
+    return f"{JOBS}{project}:turn"
+
+
+def guard(project: int) -> str:
+    """Name the lock around the question whether a job waits."""
+    return f"{JOBS}{project}:guard"
+
+
+def latest(project: int) -> str:
+    """Name the id of the job that was enqueued last."""
+    return f"{JOBS}{project}:waiting"
+
+
+def ended(project: int) -> str:
+    """Name the time at which the last job ended, in seconds since the epoch."""
+    return f"{JOBS}{project}:ended"
+
+
+def failures(project: int) -> str:
+    """Name the number of tries that failed since a job did not."""
+    return f"{JOBS}{project}:failures"
+
+
+def outcomes(project: int) -> str:
+    """Name the list of the last outcomes, the newest first."""
+    return f"{JOBS}{project}:outcomes"
+
+
+def cancelled(job: str) -> str:
+    """Name the flag that asks a job to end."""
+    return f"{JOBS}cancel:{job}"
