@@ -36,7 +36,7 @@ def photos() -> list[Path]:
     """
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
-        raise DemoError("the sample photos are part of scikit-image: pip install 'clickmask[demo]'")
+        raise DemoError("the sample photos are part of scikit-image: pip install scikit-image")
     folder = Path(package.origin).parent / "data"
     return [folder / name for name in PHOTOS if (folder / name).exists()]
 

