@@ -1,18 +1,21 @@
-"""Annotations of Label Studio as objects to evaluate on: from an export file or straight from a project."""
+"""Reads the annotations of Label Studio, from an export file or from a project, to evaluate on and to train on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from backend.label_studio.client import LabelStudio
+from backend.images.store import ImageError, ImageStore
+from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.label_config import ImageTag, LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
+from backend.settings import Settings
+from fine_tune.data.project_samples import LabelledImage, SourceError
 from model.evaluation.datasets import DatasetError
 from model.scene import Sample, Scene
 
@@ -20,7 +23,7 @@ Fetch = Callable[[str, int | None], np.ndarray]
 
 
 def read_export(path: Path, config: LabelConfig | None, fetch: Fetch, min_area: int = 1) -> list[Sample]:
-    """The objects of an export in Label Studio's format JSON (not JSON-MIN).
+    """Read the objects of an export in Label Studio's format JSON (not JSON-MIN).
 
     Args:
         path: the file.
@@ -41,7 +44,7 @@ def read_export(path: Path, config: LabelConfig | None, fetch: Fetch, min_area: 
 
 
 def read_project(client: LabelStudio, project: int, fetch: Fetch, min_area: int = 1) -> list[Sample]:
-    """The objects of a project's annotations; arguments and errors as for `read_export`.
+    """Read the objects of a project's annotations; arguments and errors as for `read_export`.
 
     Raises:
         LabelStudioError: Label Studio refuses or does not answer.
@@ -70,7 +73,7 @@ def _samples(
 
 
 def choose(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The annotation that counts as truth: marked as ground truth, else changed last; never a skipped one."""
+    """Choose the annotation that counts as truth: marked as ground truth, else changed last; never a skipped one."""
     kept = [a for a in annotations if not a.get("was_cancelled")]
     return max(kept, key=lambda a: (bool(a.get("ground_truth")), str(a.get("updated_at") or "")), default={})
 
@@ -104,3 +107,65 @@ def _scene(name: str, item: AcceptedObject, image: Callable[[], np.ndarray]) -> 
             f"{pixels.shape[1]}x{pixels.shape[0]}"
         )
     return Scene(pixels, truth, np.zeros_like(truth))
+
+
+class ProjectSource:
+    """Reads a Label Studio project for training; a `fine_tune.data.project_samples.Source`."""
+
+    def __init__(self, project: int, settings: Settings) -> None:
+        self._project, self._client = project, LabelStudio(settings)
+        self._images = ImageStore(settings, self._client)
+
+    def annotations(self) -> ProjectAnnotations:
+        """List the annotations of the project as they are now; see `Source`."""
+        try:
+            tasks = self._client.annotated_tasks(self._project)
+        except LabelStudioError as error:
+            raise SourceError(str(error)) from error
+        return ProjectAnnotations(self._project, tasks, self._client, self._images)
+
+
+class ProjectAnnotations:
+    """Holds the annotations of a project at one moment; an `AnnotationList`."""
+
+    def __init__(
+        self, project: int, tasks: list[dict[str, Any]], client: LabelStudio, images: ImageStore
+    ) -> None:
+        self._project, self._tasks, self._client, self._images = project, tasks, client, images
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Yield every annotation with its task's number; see `AnnotationList`."""
+        for task in self._tasks:
+            for annotation in task["annotations"]:
+                yield {**annotation, "task": task["id"]}
+
+    def images(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[LabelledImage]:
+        """Yield the images of the chosen annotations with their masks; see `AnnotationList`."""
+        try:
+            config = LabelConfig.parse(self._record()["label_config"])
+        except LabelConfigError as error:
+            raise SourceError(str(error)) from error
+        for task in self._tasks:
+            annotation = choose(a for a in task["annotations"] if a["id"] in chosen)
+            by_image: dict[tuple[str, int | None], list[AcceptedObject]] = {}
+            for item in objects(accepted(annotation.get("result") or ())):
+                region = item.regions[0]
+                by_image.setdefault((region.to_name, region.item_index), []).append(item)
+            for (name, index), items in by_image.items():
+                try:
+                    url = config.image(name).url(task["data"], index)
+                    picture = self._images.get(url, task["id"])
+                    masks = [item.mask() for item in items]
+                    if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
+                        raise ValueError("the masks have another size than the image has now")
+                    yield LabelledImage(picture.digest, picture.pixels, masks)
+                except (ImageError, LabelConfigError, ValueError) as error:
+                    if isinstance(error, ImageError):
+                        self._record()  # one image may be missing; a Label Studio that is gone has them all
+                    on_problem(f"task {task['id']}: {error}")
+
+    def _record(self) -> dict[str, Any]:
+        try:
+            return self._client.project(self._project)
+        except LabelStudioError as error:
+            raise SourceError(str(error)) from error

@@ -1,4 +1,4 @@
-"""What an RQ worker runs: one fine-tuning job of a project, in a fresh process."""
+"""Runs one fine-tuning job of a project, in a fresh process that an RQ worker starts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import torch
 from rq import Retry, get_current_job
 from rq.job import Job
 
-from backend.jobs.annotation_source import ProjectSource
+from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
-from backend.settings import Settings
+from backend.logs import configure
+from backend.settings import Settings, SettingsError
 from fine_tune.data import synthetic_scenes
 from fine_tune.project.job import Cancelled, FineTuningJob, Report, Setup
 from fine_tune.project.ledger import Ledger
@@ -29,32 +30,32 @@ from model.versions.registry import Registry
 logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
-TURN = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other one needs
+LOCKED = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other job needs
 
 
 def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     """Fine-tune a project; called by RQ, which keeps what is returned (`Outcome.as_json`).
 
-    Where another worker has the project's turn, RQ is told to call again.
+    Where another worker holds the project's lock, RQ is told to call again.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings, job = Settings.from_env(), get_current_job()
+    configure(settings.log_level, settings.secrets())
     assert job is not None, "called by RQ"
-    trigger = Scheduler(job.connection, policy(settings))
+    scheduler = Scheduler(job.connection, policy(settings))
     try:
-        outcome = learn(project, settings, job.connection, Reporter(job, trigger.cancelled), force)
+        outcome = learn(project, settings, job.connection, Reporter(job, scheduler.cancelled), force)
     except Exception as error:
         job.meta["problem"] = str(error) or type(error).__name__
         job.save_meta()  # RQ keeps no reason for a job that it tries again
         if isinstance(error, ProjectLocked):
-            return TURN
+            return LOCKED
         raise
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
     return outcome.as_json()
 
 
 def learn(project: int, settings: Settings, client: Any, report: Report, force: bool = False) -> Outcome:
-    """Fine-tune a project when it is its turn, in a worker or in the foreground.
+    """Fine-tune a project under its lock, in a worker or in the foreground.
 
     However it ends, the pause before the next automatic job begins then; annotations that came meanwhile may queue
     that job.
@@ -63,7 +64,7 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
         ProjectLocked: another process does that now.
         Exception: what `FineTuningJob.run` raises, except `Cancelled`.
     """
-    trigger, started = Scheduler(client, policy(settings)), time.time()
+    scheduler, started = Scheduler(client, policy(settings)), time.time()
     with project_lock(client, project):
         failed = True
         try:
@@ -73,18 +74,19 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
         except Cancelled:
             outcome, failed = Outcome("cancelled", "somebody cancelled it"), False
         finally:
-            trigger.mark_end(project, failed)
+            scheduler.mark_end(project, failed)
         outcome = dataclasses.replace(outcome, seconds=outcome.at - started)
         remember(client, project, outcome)
-    trigger.count(project)
+    scheduler.count(project)
     return outcome
 
 
 def setup(settings: Settings, client: Any) -> Setup:
-    """The parts of a job, as the settings say.
+    """Make the parts of a job, as the settings say.
 
     Raises:
-        ValueError: the replay bundle or the general set cannot be read, or there are fewer GPUs than are to train.
+        SettingsError: the replay bundle cannot be read, or there are fewer GPUs than are to train.
+        DatasetError: the general set cannot be read.
     """
     from model.evaluation.datasets import read_folder
 
@@ -93,7 +95,10 @@ def setup(settings: Settings, client: Any) -> Setup:
         from fine_tune.data.bundle import read
         from fine_tune.data.object_sampler import ObjectSampler
 
-        replay = ObjectSampler(read(settings.replay)).plain
+        try:
+            replay = ObjectSampler(read(settings.replay)).plain
+        except (ValueError, OSError) as error:
+            raise SettingsError(f"CLICKMASK_REPLAY cannot be used: {error}") from error
     chosen = settings.general_set
     return Setup(
         registry=Registry(settings.home, settings.registry),
@@ -114,7 +119,7 @@ def setup(settings: Settings, client: Any) -> Setup:
 def _effort(settings: Settings) -> Effort:
     on_cpu, gpus = settings.device in ("cpu", "openvino"), torch.cuda.device_count()
     if gpus and not on_cpu and settings.train_devices > gpus:
-        raise ValueError(
+        raise SettingsError(
             f"CLICKMASK_TRAIN_DEVICES is {settings.train_devices}, and this worker sees {gpus} GPUs: so many at most"
         )
     return Effort(
@@ -136,7 +141,15 @@ class Reporter:
         self._phase, self._next = "", 0.0
 
     def __call__(self, phase: str, share: float, **facts: Any) -> None:
-        """Note where the job stands; raises `Cancelled`."""
+        """Note where the job stands.
+
+        Args:
+            share: of the phase that is done, 0..1.
+            facts: step, loss, eta_s.
+
+        Raises:
+            Cancelled: somebody asked for the job to end.
+        """
         now = time.monotonic()
         if phase == self._phase and now < self._next:
             return

@@ -13,9 +13,10 @@ from rq import Queue, get_current_job
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from backend.jobs.annotation_source import ProjectSource
+from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
 from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.logs import configure
 from backend.settings import Settings
 from fine_tune.data.project_samples import SourceError
 from fine_tune.project.ledger import Ledger
@@ -51,10 +52,10 @@ def enqueue(client: Any, every_s: int) -> Job | None:
 
 def run() -> None:
     """Compare all projects; called by RQ."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    job = get_current_job()
+    settings, job = Settings.from_env(), get_current_job()
+    configure(settings.log_level, settings.secrets())
     assert job is not None, "called by RQ"
-    compare_all(Settings.from_env(), job.connection)
+    compare_all(settings, job.connection)
 
 
 def compare_all(settings: Settings, client: Any) -> None:
@@ -62,7 +63,7 @@ def compare_all(settings: Settings, client: Any) -> None:
 
     A project that cannot be read does not keep the others from being compared.
     """
-    trigger, studio = Scheduler(client, policy(settings)), LabelStudio(settings)
+    scheduler, studio = Scheduler(client, policy(settings)), LabelStudio(settings)
     for project in Ledger(client).projects():
         try:
             compare(project, settings, studio, client)
@@ -70,8 +71,8 @@ def compare_all(settings: Settings, client: Any) -> None:
             logger.warning("project %d is not compared: %s", project, error)
             continue  # a job could not read it either
         # Also where nothing has changed: a server may have died between an event's record and its job.
-        if not trigger.running(project):
-            trigger.count(project)
+        if not scheduler.running(project):
+            scheduler.count(project)
 
 
 def compare(project: int, settings: Settings, studio: LabelStudio, client: Any) -> None:

@@ -48,7 +48,7 @@ class WebhookQueue:
         self, store: OptionalRedis, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
     ) -> None:
         client = store.client()
-        self._trigger = None if client is None else Scheduler(client, policy)
+        self._scheduler = None if client is None else Scheduler(client, policy)
         self._ledger = None if client is None else Ledger(client)
         self._metrics, self._retry_s = metrics, retry_s
         self._line: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(BACKLOG)
@@ -96,12 +96,12 @@ class WebhookQueue:
                 return
 
     def _write(self, action: str, body: dict[str, Any]) -> None:
-        assert self._ledger is not None and self._trigger is not None
+        assert self._ledger is not None and self._scheduler is not None
         failed = False
         while True:
             try:
                 self._ledger.record(action, body)
-                self._trigger.consider(action, body)
+                self._scheduler.consider(action, body)
             except (ValueError, redis.DataError) as error:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return

@@ -26,13 +26,13 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600.0  # on a busy machine everything takes long
 
 
-class Place:
-    """A home with a base model, and workers on it."""
+class WorkerHome:
+    """A home folder with a base model, and the workers that a test starts on it."""
 
     def __init__(self, home: Path, server: RedisServer, web: Web) -> None:
         self.home, self.registry, self.server = home, Registry(home), server
         base(self.registry)
-        self.trigger = Scheduler(server.client(), policy(Settings()))
+        self.scheduler = Scheduler(server.client(), policy(Settings()))
         self.environment = {
             "CLICKMASK_HOME": str(home),
             "CLICKMASK_REDIS_URL": server.url,
@@ -65,12 +65,12 @@ class Place:
         raise AssertionError(f"{what} never came:\n{(self.home / 'worker.log').read_text()[-3000:]}")
 
     def meta(self, job: Job) -> dict[str, Any]:
-        found = self.trigger.job(job.id)
+        found = self.scheduler.job(job.id)
         return {} if found is None else found.meta
 
     def end_of(self, job: Job) -> Job:
         def over() -> Job | None:
-            found = self.trigger.job(job.id)
+            found = self.scheduler.job(job.id)
             return found if found is not None and found.get_status() in ("finished", "failed") else None
 
         return self.wait(f"the end of {job.id}", over)

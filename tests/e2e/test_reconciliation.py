@@ -38,7 +38,7 @@ def test_every_change_is_found_and_begins_a_training(studio: LabelStudioServer, 
     tasks = [task["id"] for task in client.tasks(project)]
     with EmbeddedRedis(tmp_path) as url:
         store = redis.Redis.from_url(url)
-        ledger, trigger = Ledger(store), Scheduler(store)
+        ledger, scheduler = Ledger(store), Scheduler(store)
         ledger.meet(project)
 
         def compare() -> set[int]:
@@ -48,10 +48,10 @@ def test_every_change_is_found_and_begins_a_training(studio: LabelStudioServer, 
 
         first = client.create_annotation(tasks[0], RESULT)["id"]
         assert compare() == {first}
-        assert trigger.jobs() == []
+        assert scheduler.jobs() == []
         second = client.create_annotation(tasks[1], RESULT)["id"]
         assert compare() == {first, second}
-        (job,) = trigger.jobs()
+        (job,) = scheduler.jobs()
         assert job.meta["why"] == "2 new annotations"
         client.call("PATCH", f"/api/annotations/{second}/", json={"ground_truth": True})
         compare()

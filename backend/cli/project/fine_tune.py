@@ -38,7 +38,7 @@ def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> 
 
 
 def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
-    from backend.jobs.annotation_source import ProjectSource
+    from backend.jobs.annotations import ProjectSource
     from fine_tune.project.ledger import Ledger
 
     ledger = Ledger(client)

@@ -20,6 +20,7 @@ def command(burst: bool) -> None:
     from redis.retry import Retry
 
     from backend.jobs.worker import Worker
+    from backend.logs import configure
     from backend.operations.redis_client import connected, redis_url
     from backend.settings import Settings
 
@@ -31,5 +32,6 @@ def command(burst: bool) -> None:
     connection = redis.Redis.from_url(redis_url(settings), health_check_interval=30, retry=retry)
     for name, value in KEEP_MEMORY.items():
         os.environ.setdefault(name, value)
+    configure(settings.log_level, settings.secrets())
     worker = Worker.of(settings, connection)
     worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)

@@ -27,7 +27,7 @@ from tests.backend.annotated_project import PROJECT, annotated
 from tests.backend.http_server import Web, answers
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import backend_of, running
-from tests.backend.worker_home import PATIENCE_S, Place, kill
+from tests.backend.worker_home import PATIENCE_S, WorkerHome, kill
 from tests.fine_tune.shape_project import base, retention_set
 from tests.live_processes import alive
 from tests.s3_server import ObjectStore
@@ -44,14 +44,14 @@ def project() -> Iterator[Web]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[Place]:
-    found = Place(tmp_path, redis_server, project)
+def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[WorkerHome]:
+    found = WorkerHome(tmp_path, redis_server, project)
     yield found
     found.close()
 
 
-def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place):
-    job = place.trigger.request(PROJECT, "test", force=True)
+def test_a_job_makes_a_version_and_says_what_became_of_it(place: WorkerHome):
+    job = place.scheduler.request(PROJECT, "test", force=True)
     place.work()
     done = place.end_of(job)
     result = done.return_value()
@@ -60,14 +60,14 @@ def test_a_job_makes_a_version_and_says_what_became_of_it(place: Place):
     assert current is not None and current.name == result["version"]
     assert outcomes(place.server.client(), PROJECT)[0].version == current.name
     assert Ledger(place.server.client()).fresh(PROJECT, "submitted") == set()
-    assert place.trigger.last_end(PROJECT) > time.time() - PATIENCE_S
+    assert place.scheduler.last_end(PROJECT) > time.time() - PATIENCE_S
 
 
 def test_two_devices_train_for_the_object_store_that_all_read(
-    place: Place, object_store: ObjectStore, tmp_path: Path
+    place: WorkerHome, object_store: ObjectStore, tmp_path: Path
 ):
     base(Registry(tmp_path / "first", object_store.url))
-    job = place.trigger.request(PROJECT, "test", force=True)
+    job = place.scheduler.request(PROJECT, "test", force=True)
     place.work(CLICKMASK_TRAIN_DEVICES="2", CLICKMASK_REGISTRY=object_store.url, **object_store.environment)
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "promoted"
@@ -76,25 +76,25 @@ def test_two_devices_train_for_the_object_store_that_all_read(
     assert place.registry.versions("project-3") == []
 
 
-def test_a_killed_worker_does_not_stand_in_the_way(place: Place):
-    job = place.trigger.request(PROJECT, "test")
+def test_a_killed_worker_does_not_stand_in_the_way(place: WorkerHome):
+    job = place.scheduler.request(PROJECT, "test")
     worker = place.work(CLICKMASK_TRAIN_STEPS="500")
     place.training(job)
     kill(worker)
     assert place.registry.versions("project-3") == []
     assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
-    again = place.trigger.request(PROJECT, "test", force=True)
+    again = place.scheduler.request(PROJECT, "test", force=True)
     assert again.id != job.id
     place.work()
     result = place.end_of(again).return_value()  # the dead one's turn runs out by itself
     assert result is not None and result["status"] == "promoted"
 
 
-def test_two_workers_share_a_project_without_training_it_twice(place: Place):
-    first = place.trigger.request(PROJECT, "first")
+def test_two_workers_share_a_project_without_training_it_twice(place: WorkerHome):
+    first = place.scheduler.request(PROJECT, "first")
     place.work(CLICKMASK_TRAIN_STEPS="6")
     place.training(first)
-    follow, same = (place.trigger.request(PROJECT, why) for why in ("second", "third"))
+    follow, same = (place.scheduler.request(PROJECT, why) for why in ("second", "third"))
     assert follow.id != first.id
     assert same.id == follow.id, "triggers during a job make one follow-up"
     place.work()
@@ -102,32 +102,32 @@ def test_two_workers_share_a_project_without_training_it_twice(place: Place):
     place.wait("the follow-up", lambda: len(outcomes(place.server.client(), PROJECT)) == 2)
     statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
     assert statuses[0] == "skipped", "nothing new was left for it"
-    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+    assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
     assert len(place.registry.versions("project-3")) == 1
 
 
-def test_a_job_waits_for_its_turn_and_says_so(place: Place, project: Web):
+def test_a_job_waits_for_its_turn_and_says_so(place: WorkerHome, project: Web):
     project.routes["/api/projects/3/export"] = answers(200, b"[]")
-    job = place.trigger.request(PROJECT, "test")
+    job = place.scheduler.request(PROJECT, "test")
     with project_lock(place.server.client(), PROJECT):
         place.work()
-        place.wait("a refusal", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+        place.wait("a refusal", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
         assert "by another worker" in place.meta(job)["problem"]
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "skipped"
-    assert [each.id for each in place.trigger.jobs()] == [job.id]
+    assert [each.id for each in place.scheduler.jobs()] == [job.id]
 
 
 @pytest.mark.parametrize("devices", ["1", "2"])
-def test_a_running_job_is_cancelled(place: Place, devices: str):
-    job = place.trigger.request(PROJECT, "test")
+def test_a_running_job_is_cancelled(place: WorkerHome, devices: str):
+    job = place.scheduler.request(PROJECT, "test")
     worker = place.work(CLICKMASK_TRAIN_STEPS="500", CLICKMASK_TRAIN_DEVICES=devices)
     meta = place.training(job)
     family = psutil.Process(worker.pid).children(recursive=True)
     ranks = [process for process in family if "spawn_main" in " ".join(process.cmdline())]
     assert len(ranks) == (0 if devices == "1" else 2)
     assert {"share", "loss", "eta_s"} <= meta.keys()
-    assert place.trigger.cancel(job.id) == "cancelling"
+    assert place.scheduler.cancel(job.id) == "cancelling"
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "cancelled"
     assert not alive(ranks)
@@ -152,16 +152,16 @@ def test_a_redis_that_restarts_costs_nothing(project: Web):
     home = Path(tempfile.mkdtemp(prefix="cm"))
     server = Durable(home)
     server.start()
-    place = Place(home, server, project)
+    place = WorkerHome(home, server, project)
     try:
-        job = place.trigger.request(PROJECT, "test", force=True)
+        job = place.scheduler.request(PROJECT, "test", force=True)
         place.work(CLICKMASK_TRAIN_STEPS="12")
         place.training(job)
         server.stop()
         server.start()
         place.wait("the new version", lambda: place.registry.current("project-3"))
         found = place.end_of(job)
-        again = place.trigger.request(PROJECT, "test")
+        again = place.scheduler.request(PROJECT, "test")
         assert again.id != found.id
         assert place.end_of(again).return_value() is not None
     finally:
@@ -170,12 +170,12 @@ def test_a_redis_that_restarts_costs_nothing(project: Web):
         shutil.rmtree(home, ignore_errors=True)
 
 
-def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
+def test_a_label_studio_that_is_down_is_asked_again(place: WorkerHome, project: Web):
     export = project.routes["/api/projects/3/export"]
     project.routes["/api/projects/3/export"] = answers(502, b"bad gateway")
-    job = place.trigger.request(PROJECT, "test", force=True)
+    job = place.scheduler.request(PROJECT, "test", force=True)
     place.work()
-    place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    place.wait("a retry", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
     failures = f"clickmask:fine-tune:{PROJECT}:failures"
     assert place.server.client().get(failures) == b"1"
     project.routes["/api/projects/3/export"] = export
@@ -184,13 +184,13 @@ def test_a_label_studio_that_is_down_is_asked_again(place: Place, project: Web):
     assert place.server.client().get(failures) is None
 
 
-def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: Place, project: Web):
+def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: WorkerHome, project: Web):
     image = "/data/upload/3/6.png"
     there = dict(project.routes)
     project.routes[image] = lambda _: project.close()
-    job = place.trigger.request(PROJECT, "test", force=True)
+    job = place.scheduler.request(PROJECT, "test", force=True)
     place.work()
-    place.wait("a retry", lambda: (j := place.trigger.job(job.id)) and j.get_status() == "scheduled")
+    place.wait("a retry", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
     assert "cannot be reached" in place.meta(job)["problem"]
     assert f"GET {image}" in [f"{method} {path}" for method, path, _ in project.requests]
     assert place.registry.versions("project-3") == []
@@ -201,27 +201,27 @@ def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: P
         result = place.end_of(job).return_value()
         assert result is not None and result["status"] == "promoted"
         assert result["counts"]["train_images"] + result["counts"]["held_out_images"] == COUNT
-        again = place.end_of(place.trigger.request(PROJECT, "test")).return_value()
+        again = place.end_of(place.scheduler.request(PROJECT, "test")).return_value()
         assert again is not None and again["status"] == "skipped"
     finally:
         back.close()
 
 
-def test_an_idle_worker_finds_what_the_webhooks_missed(place: Place, project: Web):
+def test_an_idle_worker_finds_what_the_webhooks_missed(place: WorkerHome, project: Web):
     Ledger(place.server.client()).meet(PROJECT)
     place.work(CLICKMASK_TRAIN_AFTER=str(COUNT))
-    (job,) = place.wait("a job", place.trigger.jobs)
+    (job,) = place.wait("a job", place.scheduler.jobs)
     assert job.meta["why"] == f"{COUNT} new annotations"
 
 
 def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
-    place: Place, project: Web, monkeypatch: pytest.MonkeyPatch
+    place: WorkerHome, project: Web, monkeypatch: pytest.MonkeyPatch
 ):
     gate = threading.Event()
     # Nothing to train on: this is about who runs, not about what is learned.
     nothing = answers(200, b"[]")
     project.routes["/api/projects/3/export"] = lambda handler: (gate.wait(PATIENCE_S), nothing(handler))[1]
-    first = place.trigger.request(PROJECT, "test")
+    first = place.scheduler.request(PROJECT, "test")
     place.work()
     place.wait("the first job", lambda: any("export" in path for path in project.paths()))
     eager = {"CLICKMASK_TRAIN_AFTER": "1", "CLICKMASK_TRAIN_PAUSE_S": "0"}
@@ -234,7 +234,7 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
             body = {"action": "ANNOTATION_UPDATED", "annotation": annotation, "project": {"id": PROJECT}}
             assert client.post("/webhook", json=body).status_code == 202
         backend_of(app).events.flush()
-        assert [job.id for job in place.trigger.jobs()] == [first.id], "it may be learning them already"
+        assert [job.id for job in place.scheduler.jobs()] == [first.id], "it may be learning them already"
         for _ in range(2):
             body = {"action": "START_TRAINING", "project": {"id": PROJECT}}
             assert client.post("/webhook", json=body).status_code == 202
@@ -242,16 +242,16 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
         backend_of(app).events.flush()
     asked = CliRunner().invoke(main, ["fine-tune", str(PROJECT)])
     assert asked.exit_code == 0, asked.output
-    follow = place.trigger.waiting(PROJECT)
+    follow = place.scheduler.waiting(PROJECT)
     assert follow is not None and follow.id in asked.output
-    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+    assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
     gate.set()
     place.end_of(follow)
     statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
     assert statuses == ["skipped", "skipped"], (
         "the first has none of them at hand, for the second they are gone"
     )
-    assert {job.id for job in place.trigger.jobs()} == {first.id, follow.id}
+    assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from tests.backend.redis_server import RedisServer
 
 
 def test_a_job_that_waits_says_for_what(redis_server: RedisServer):
-    trigger = Scheduler(redis_server.client(), policy(Settings()))
-    assert row(trigger.request(3, "test"))["result"] == NO_WORKER
-    job = trigger.request(4, "test", delay_s=600)
+    scheduler = Scheduler(redis_server.client(), policy(Settings()))
+    assert row(scheduler.request(3, "test"))["result"] == NO_WORKER
+    job = scheduler.request(4, "test", delay_s=600)
     assert row(job)["result"].startswith("begins at 20")
     job.meta["problem"] = "Label Studio cannot be reached"
     assert row(job)["result"].startswith("is tried again at 20")

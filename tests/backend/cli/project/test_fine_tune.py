@@ -62,7 +62,7 @@ def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
 
 def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_server: RedisServer) -> None:
     ledger = Ledger(redis_server.client())
-    trigger = Scheduler(redis_server.client(), Policy(new=1, task=TASK))
+    scheduler = Scheduler(redis_server.client(), Policy(new=1, task=TASK))
     assert run("fine-tune", str(PROJECT), "--sync").exit_code == 0
     ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
     answer = run("fine-tune", str(PROJECT), "--now")
@@ -71,7 +71,7 @@ def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_
     new = {"id": 99, "task": 9, "updated_at": "2026-02", "result_count": 1}
     body = {"annotation": new, "project": {"id": PROJECT}}
     ledger.record("ANNOTATION_CREATED", body)
-    job = trigger.consider("ANNOTATION_CREATED", body)
+    job = scheduler.consider("ANNOTATION_CREATED", body)
     assert job is not None and job.get_status() == "scheduled", "not right after it"
 
 
