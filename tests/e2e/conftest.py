@@ -92,7 +92,7 @@ class Backend:
             self._process = None
 
 
-class Bench:
+class Workplace:
     """What a test works with: the client, the editor and the backend behind them."""
 
     def __init__(self, client: LabelStudio, editor: Editor, backend: Backend, redis_url: str) -> None:
@@ -188,9 +188,9 @@ def editor(studio: LabelStudioServer) -> Iterator[Editor]:
 
 
 @pytest.fixture(scope="session")
-def bench(
+def workplace(
     studio: LabelStudioServer, editor: Editor, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+) -> Iterator[Workplace]:
     """Everything connected."""
     home = tmp_path_factory.mktemp("clickmask")
     with EmbeddedRedis(home) as redis_url:
@@ -202,5 +202,5 @@ def bench(
         }
         backend = Backend(home, environment)
         backend.start()
-        yield Bench(LabelStudio(backend.settings), editor, backend, redis_url)
+        yield Workplace(LabelStudio(backend.settings), editor, backend, redis_url)
         backend.stop()

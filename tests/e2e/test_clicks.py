@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backend.label_studio.mask_regions import accepted
-from tests.e2e.conftest import Bench
+from tests.e2e.conftest import Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
 
 RED, YELLOW = (200 / 640, 250 / 480), (465 / 640, 230 / 480)
@@ -26,25 +26,25 @@ def masks(annotation: dict[str, Any], label: str) -> list[np.ndarray]:
     return [region.mask() for region in accepted(annotation["result"]) if region.labels == (label,)]
 
 
-def test_clicks_make_a_mask_that_is_saved_as_shown(bench: Bench, scene):
+def test_clicks_make_a_mask_that_is_saved_as_shown(workplace: Workplace, scene):
     image, red, yellow = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.editor.click(*NEAR_RED[1])
-    bench.editor.click(*YELLOW, key="Alt")
-    state = bench.editor.state()
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.click(*NEAR_RED[1])
+    workplace.editor.click(*YELLOW, key="Alt")
+    state = workplace.editor.state()
     assert [s["type"] for s in state["suggestions"]] == ["brushregion"]
-    prompts = bench.last_prompts()
+    prompts = workplace.last_prompts()
     assert [p["is_positive"] for p in prompts] == [True, True, False]
-    bench.refine(red, GOOD)
-    clicks = len(bench.last_prompts())
-    bench.editor.accept()
-    assert len(bench.editor.state()["regions"]) == 1  # the points are gone, the mask is left
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    workplace.refine(red, GOOD)
+    clicks = len(workplace.last_prompts())
+    workplace.editor.accept()
+    assert len(workplace.editor.state()["regions"]) == 1  # the points are gone, the mask is left
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
     assert iou(mask, yellow) < 0.05
@@ -54,161 +54,165 @@ def test_clicks_make_a_mask_that_is_saved_as_shown(bench: Bench, scene):
     assert result["meta"]["clicks"] == clicks
 
 
-def test_two_objects_of_two_labels(bench: Bench, scene):
+def test_two_objects_of_two_labels(workplace: Workplace, scene):
     image, red, yellow = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
     for label, place, truth in (("Cat", RED, red), ("Dog", YELLOW, yellow)):
-        bench.editor.label("kp", label)
-        bench.editor.click(*place)
-        bench.refine(truth, GOOD)
-        bench.editor.accept()
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+        workplace.editor.label("kp", label)
+        workplace.editor.click(*place)
+        workplace.refine(truth, GOOD)
+        workplace.editor.accept()
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     assert iou(masks(annotation, "Cat")[0], red) > GOOD
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
 
-def test_a_rectangle_is_a_prompt(bench: Bench, scene):
+def test_a_rectangle_is_a_prompt(workplace: Workplace, scene):
     image, _, yellow = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("rectangle-tool")
-    bench.editor.label("rect", "Dog")
-    bench.editor.drag((375 / 640, 130 / 480), (555 / 640, 330 / 480))
-    bench.editor.accept()
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("rectangle-tool")
+    workplace.editor.label("rect", "Dog")
+    workplace.editor.drag((375 / 640, 130 / 480), (555 / 640, 330 / 480))
+    workplace.editor.accept()
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
 
-def test_polygons_where_the_config_has_polygons(bench: Bench, scene):
+def test_polygons_where_the_config_has_polygons(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = bench.project(jpeg(image), output="polygon")
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.editor.click(*NEAR_RED[0])
-    bench.refine(red, GOOD)
-    bench.editor.accept()
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    project, task = workplace.project(jpeg(image), output="polygon")
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.click(*NEAR_RED[0])
+    workplace.refine(red, GOOD)
+    workplace.editor.accept()
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     polygons = [r for r in annotation["result"] if r["type"] == "polygonlabels"]
     assert polygons
     assert all(len(p["value"]["points"]) < 200 for p in polygons)
     assert iou(masks(annotation, "Cat")[0], red) > GOOD
 
 
-def test_a_photo_with_exif_rotation(bench: Bench, scene):
+def test_a_photo_with_exif_rotation(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = bench.project(jpeg(image, orientation=6))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.editor.click(*NEAR_RED[1])
-    bench.refine(red, GOOD)
-    bench.editor.accept()
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    project, task = workplace.project(jpeg(image, orientation=6))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.click(*NEAR_RED[1])
+    workplace.refine(red, GOOD)
+    workplace.editor.accept()
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     (mask,) = masks(annotation, "Cat")
     assert mask.shape == (480, 640)
     assert iou(mask, red) > GOOD
 
 
-def test_a_click_in_an_accepted_mask_corrects_it(bench: Bench, scene):
+def test_a_click_in_an_accepted_mask_corrects_it(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.editor.accept()
-    bench.editor.save_draft()  # until then nobody but the browser knows that the mask was accepted
-    (before,) = bench.editor.state()["regions"]
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*NEAR_RED[0], key="Control")  # Ctrl places a point where a plain click would select
-    (suggestion,) = bench.editor.state()["suggestions"]
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.accept()
+    workplace.editor.save_draft()  # until then nobody but the browser knows that the mask was accepted
+    (before,) = workplace.editor.state()["regions"]
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(
+        *NEAR_RED[0], key="Control"
+    )  # Ctrl places a point where a plain click would select
+    (suggestion,) = workplace.editor.state()["suggestions"]
     assert suggestion["id"] == before["id"]
-    bench.refine(red, GOOD)
-    bench.editor.accept()
-    assert [r["id"] for r in bench.editor.state()["regions"]] == [before["id"]]
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    workplace.refine(red, GOOD)
+    workplace.editor.accept()
+    assert [r["id"] for r in workplace.editor.state()["regions"]] == [before["id"]]
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
 
 
-def test_after_a_reload_the_points_still_count_as_they_were_placed(bench: Bench, scene):
+def test_after_a_reload_the_points_still_count_as_they_were_placed(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.editor.click(*YELLOW, key="Alt")
-    bench.editor.save_draft()
-    bench.editor.open(project, task)  # the suggestion is lost, the points are restored without their polarity
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*NEAR_RED[1], key="Control")
-    assert len(bench.last_prompts()) == 3
-    (suggestion,) = bench.editor.state()["suggestions"]
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.click(*YELLOW, key="Alt")
+    workplace.editor.save_draft()
+    workplace.editor.open(
+        project, task
+    )  # the suggestion is lost, the points are restored without their polarity
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*NEAR_RED[1], key="Control")
+    assert len(workplace.last_prompts()) == 3
+    (suggestion,) = workplace.editor.state()["suggestions"]
     assert suggestion["type"] == "brushregion"
-    bench.refine(red, GOOD)
-    bench.editor.accept()
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    workplace.refine(red, GOOD)
+    workplace.editor.accept()
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
     assert not mask[230, 465]  # the negative click is still negative
 
 
-def test_a_restart_of_the_backend_between_two_clicks_changes_nothing(bench: Bench, scene):
+def test_a_restart_of_the_backend_between_two_clicks_changes_nothing(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.restart_backend()
-    bench.editor.click(*NEAR_RED[1])
-    bench.refine(red, GOOD)
-    bench.editor.accept()
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.restart_backend()
+    workplace.editor.click(*NEAR_RED[1])
+    workplace.refine(red, GOOD)
+    workplace.editor.accept()
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     assert iou(masks(annotation, "Cat")[0], red) > GOOD
 
 
-def test_with_auto_accept_a_click_nearby_refines_the_same_region(bench: Bench, scene):
+def test_with_auto_accept_a_click_nearby_refines_the_same_region(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task, auto_accept=True)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
-    bench.editor.click(*RED)
-    bench.editor.click(*NEAR_RED[0], key="Control")
-    bench.editor.click(*YELLOW, key="Alt")
-    bench.refine(red, GOOD)
-    regions = [r for r in bench.editor.state()["regions"] if r["type"] == "brushregion"]
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task, auto_accept=True)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.click(*NEAR_RED[0], key="Control")
+    workplace.editor.click(*YELLOW, key="Alt")
+    workplace.refine(red, GOOD)
+    regions = [r for r in workplace.editor.state()["regions"] if r["type"] == "brushregion"]
     assert len(regions) == 1
-    bench.editor.submit()
-    (annotation,) = bench.annotations(task)
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
 
 
-def test_cold_and_warm_processes_answer_the_same_bytes(bench: Bench, scene):
+def test_cold_and_warm_processes_answer_the_same_bytes(workplace: Workplace, scene):
     image, *_ = scene
-    project, task = bench.project(jpeg(image))
-    bench.editor.open(project, task)
-    bench.editor.tool("key-point-tool")
-    bench.editor.label("kp", "Cat")
+    project, task = workplace.project(jpeg(image))
+    workplace.editor.open(project, task)
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
     for place in (RED, *NEAR_RED):
-        bench.editor.click(*place)
-    body = bench.last_body()
-    warm = bench.predict(body)
-    bench.restart_backend(flush=True)
-    assert bench.predict(body) == warm
+        workplace.editor.click(*place)
+    body = workplace.last_body()
+    warm = workplace.predict(body)
+    workplace.restart_backend(flush=True)
+    assert workplace.predict(body) == warm

@@ -21,7 +21,7 @@ from backend.operations.demo_project import PHOTOS, TITLE
 from backend.operations.supervisor import free_port
 from backend.web.auth import SECRET_HEADER
 from fine_tune.project.ledger import Ledger
-from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Bench, new_studio
+from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Workplace, new_studio
 from tests.e2e.photos import jpeg, two_bodies
 from tests.live_processes import alive
 
@@ -37,34 +37,34 @@ def clickmask(environment: dict[str, str], *arguments: str) -> subprocess.Comple
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
 
 
-def test_connecting_twice_changes_nothing_and_a_moved_backend_is_followed(bench: Bench, photo):
-    project, _ = bench.project(photo)
+def test_connecting_twice_changes_nothing_and_a_moved_backend_is_followed(workplace: Workplace, photo):
+    project, _ = workplace.project(photo)
     done = clickmask(
-        bench.backend.environment, "connect", str(project), "--labels", "Cat,Dog", "--output", "both"
+        workplace.backend.environment, "connect", str(project), "--labels", "Cat,Dog", "--output", "both"
     )
     assert done.returncode == 0, done.stderr
-    (row,) = bench.client.ml_backends(project)
+    (row,) = workplace.client.ml_backends(project)
     assert row["is_interactive"]
-    assert not bench.client.project(project)["show_collab_predictions"]
-    moved = bench.backend.url.replace("127.0.0.1", "localhost")
-    again = connect(bench.client, project, moved, bench.backend.settings)
+    assert not workplace.client.project(project)["show_collab_predictions"]
+    moved = workplace.backend.url.replace("127.0.0.1", "localhost")
+    again = connect(workplace.client, project, moved, workplace.backend.settings)
     assert (again.backend, again.created) == (row["id"], False)
-    assert [hook["url"] for hook in bench.client.webhooks(project)] == [f"{moved}/webhook"]
+    assert [hook["url"] for hook in workplace.client.webhooks(project)] == [f"{moved}/webhook"]
 
 
-def test_a_backend_that_is_not_there_is_explained_and_not_connected(bench: Bench):
-    project = bench.client.create_project(title="e2e")["id"]
+def test_a_backend_that_is_not_there_is_explained_and_not_connected(workplace: Workplace):
+    project = workplace.client.create_project(title="e2e")["id"]
     done = clickmask(
-        bench.backend.environment, "connect", str(project), "--url", f"http://127.0.0.1:{free_port()}"
+        workplace.backend.environment, "connect", str(project), "--url", f"http://127.0.0.1:{free_port()}"
     )
     assert done.returncode == 1
     assert "Label Studio cannot reach the backend" in done.stderr
-    assert bench.client.ml_backends(project) == []
+    assert workplace.client.ml_backends(project) == []
 
 
-def test_the_doctor_finds_all_well_and_what_is_not(bench: Bench, photo):
-    project, _ = bench.project(photo)
-    done = clickmask(bench.backend.environment, "doctor", str(project), "--json")
+def test_the_doctor_finds_all_well_and_what_is_not(workplace: Workplace, photo):
+    project, _ = workplace.project(photo)
+    done = clickmask(workplace.backend.environment, "doctor", str(project), "--json")
     findings = json.loads(done.stdout)
     assert {f["subject"]: f["level"] for f in findings if f["subject"] != "worker"} == dict.fromkeys(
         [
@@ -81,41 +81,41 @@ def test_the_doctor_finds_all_well_and_what_is_not(bench: Bench, photo):
         "OK",
     )
     assert done.returncode == 0
-    bench.client.update_project(
+    workplace.client.update_project(
         project,
         label_config='<View><Image name="image" value="$image"/><KeyPointLabels name="kp" toName="image">'
         '<Label value="Cat"/></KeyPointLabels></View>',
         show_collab_predictions=True,
     )
-    (row,) = bench.client.ml_backends(project)
-    bench.client.delete_ml_backend(row["id"])
-    done = clickmask(bench.backend.environment, "doctor", str(project))
+    (row,) = workplace.client.ml_backends(project)
+    workplace.client.delete_ml_backend(row["id"])
+    done = clickmask(workplace.backend.environment, "doctor", str(project))
     assert done.returncode == 1
     assert re.search("FAIL +label config +.*BrushLabels", done.stdout)
     assert re.search("WARN +prelabeling", done.stdout)
     assert re.search("FAIL +connection +.*clickmask connect", done.stdout)
 
 
-def test_with_a_password_events_come_with_the_secret_and_no_others(bench: Bench, photo, tmp_path):
+def test_with_a_password_events_come_with_the_secret_and_no_others(workplace: Workplace, photo, tmp_path):
     protection = {
         "BASIC_AUTH_USER": "studio",
         "BASIC_AUTH_PASS": "open sesame",
         "CLICKMASK_WEBHOOK_SECRET": "hush",
     }
-    backend = Backend(tmp_path, {**bench.backend.environment, **protection})
+    backend = Backend(tmp_path, {**workplace.backend.environment, **protection})
     backend.start()
     try:
-        project = bench.client.create_project(title="protected", label_config="<View></View>")["id"]
+        project = workplace.client.create_project(title="protected", label_config="<View></View>")["id"]
         with pytest.raises(LabelStudioError, match="wants a password"):
-            connect(bench.client, project, backend.url, bench.backend.settings)
-        connect(bench.client, project, backend.url, backend.settings)
-        hook = find_webhook(bench.client, project, backend.url)
+            connect(workplace.client, project, backend.url, workplace.backend.settings)
+        connect(workplace.client, project, backend.url, backend.settings)
+        hook = find_webhook(workplace.client, project, backend.url)
         assert hook is not None
         assert hook["headers"] == {SECRET_HEADER: "hush"}
-        bench.client.import_tasks(project, [{"image": "https://example.com/a.png"}])
-        (task,) = bench.client.tasks(project)
-        annotation = bench.client.create_annotation(task["id"], [])
-        ledger, limit = Ledger(bench.redis), time.monotonic() + 20
+        workplace.client.import_tasks(project, [{"image": "https://example.com/a.png"}])
+        (task,) = workplace.client.tasks(project)
+        annotation = workplace.client.create_annotation(task["id"], [])
+        ledger, limit = Ledger(workplace.redis), time.monotonic() + 20
         while annotation["id"] not in ledger.annotations(project) and time.monotonic() < limit:
             time.sleep(0.1)
         assert annotation["id"] in ledger.annotations(project)
@@ -126,16 +126,16 @@ def test_with_a_password_events_come_with_the_secret_and_no_others(bench: Bench,
         backend.stop()
 
 
-def test_a_half_open_label_studio_refuses_and_keeps_nothing(bench: Bench, tmp_path):
+def test_a_half_open_label_studio_refuses_and_keeps_nothing(workplace: Workplace, tmp_path):
     switches = {"LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "true"}  # half open: the row is made, then refused
     with new_studio(tmp_path / "studio", switches) as studio:
         studio.start()
         environment = {
-            **bench.backend.environment,
+            **workplace.backend.environment,
             "LABEL_STUDIO_URL": studio.url,
             "LABEL_STUDIO_API_KEY": studio.token,
         }
-        client = LabelStudio(type(bench.backend.settings).from_env(environment))
+        client = LabelStudio(type(workplace.backend.settings).from_env(environment))
         project = client.create_project(title="refused")["id"]
         done = clickmask(environment, "connect", str(project))
         assert done.returncode == 1
@@ -144,7 +144,7 @@ def test_a_half_open_label_studio_refuses_and_keeps_nothing(bench: Bench, tmp_pa
         assert client.ml_backends(project) == []
 
 
-def test_the_demo_is_ready_to_click_and_leaves_nothing_running(bench: Bench, tmp_path: Path):
+def test_the_demo_is_ready_to_click_and_leaves_nothing_running(workplace: Workplace, tmp_path: Path):
     new_studio(tmp_path / "demo/label-studio")  # as after a first start
     environment = {
         **os.environ,
@@ -152,7 +152,7 @@ def test_the_demo_is_ready_to_click_and_leaves_nothing_running(bench: Bench, tmp
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT),
     }
-    taken = bench.backend.port  # somebody else's
+    taken = workplace.backend.port  # somebody else's
     command = [
         sys.executable,
         "-m",
@@ -178,7 +178,7 @@ def test_the_demo_is_ready_to_click_and_leaves_nothing_running(bench: Bench, tmp
         found = re.search(r"(http://127\.0\.0\.1:\d+)/projects/(\d+)/data", said)
         assert found is not None
         token = (tmp_path / "demo/label-studio/token").read_text()
-        settings = type(bench.backend.settings)(label_studio_url=found[1], label_studio_api_key=token)
+        settings = type(workplace.backend.settings)(label_studio_url=found[1], label_studio_api_key=token)
         client, project = LabelStudio(settings), int(found[2])
         assert client.project(project)["title"] == TITLE
         assert len(list(client.tasks(project))) == len(PHOTOS) >= 6

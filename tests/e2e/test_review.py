@@ -17,7 +17,7 @@ from backend.review.project_review import COLUMN, TAB
 from fine_tune.quality.network import WEIGHTS
 from model.click import Click
 from model.evaluation.clicker import next_click
-from tests.e2e.conftest import ROOT, Bench
+from tests.e2e.conftest import ROOT, Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
 
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
@@ -28,8 +28,8 @@ CARELESS = [Click(60, 60), Click(330, 250), Click(200, 250, positive=False), Cli
 class Annotator:
     """Clicks in the browser's place: the same calls to Label Studio, which asks the backend."""
 
-    def __init__(self, bench: Bench, project: int, task: int) -> None:
-        self._client, self._task = bench.client, task
+    def __init__(self, workplace: Workplace, project: int, task: int) -> None:
+        self._client, self._task = workplace.client, task
         (backend,) = self._client.ml_backends(project)
         self._path = f"/api/ml/{backend['id']}/interactive-annotating"
         self._prompts: list[dict[str, Any]] = []
@@ -69,62 +69,64 @@ class Annotator:
 
 
 @pytest.fixture(scope="module")
-def project(bench: Bench) -> tuple[int, list[int], list[float]]:
+def project(workplace: Workplace) -> tuple[int, list[int], list[float]]:
     """A project of two tasks, the first annotated with care and the second without; and the true IoUs."""
     image, red, _ = two_bodies()
-    project, first = bench.project(jpeg(image))
+    project, first = workplace.project(jpeg(image))
     files = [("file", ("other.jpg", jpeg(image)))]
-    bench.client.call("POST", f"/api/projects/{project}/import", files=files)
-    second = next(task["id"] for task in bench.client.tasks(project) if task["id"] != first)
-    careful, mask, clicks = Annotator(bench, project, first), np.zeros((480, 640), bool), []
+    workplace.client.call("POST", f"/api/projects/{project}/import", files=files)
+    second = next(task["id"] for task in workplace.client.tasks(project) if task["id"] != first)
+    careful, mask, clicks = Annotator(workplace, project, first), np.zeros((480, 640), bool), []
     while len(clicks) < 6 and iou(mask, red) < 0.95:
         click = next_click(red, mask, clicks)
         assert click is not None
         clicks.append(click)
         mask = careful.click(click)
     careful.submit()
-    careless = Annotator(bench, project, second)
+    careless = Annotator(workplace, project, second)
     for click in CARELESS:
         bad = careless.click(click)
     careless.submit()
     return project, [first, second], [iou(mask, red), iou(bad, red)]
 
 
-def review(bench: Bench, project: int, *options: str) -> list[dict[str, Any]]:
+def review(workplace: Workplace, project: int, *options: str) -> list[dict[str, Any]]:
     """Run the command as an operator does."""
     command = [sys.executable, "-m", "backend.cli", "review", str(project), "--json", *options]
-    done = subprocess.run(command, cwd=ROOT, env=bench.backend.environment, capture_output=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, env=workplace.backend.environment, capture_output=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
 
 
-def numbers(bench: Bench, tasks: list[int]) -> list[float | None]:
-    return [bench.client.task(task)["data"].get(COLUMN) for task in tasks]
+def numbers(workplace: Workplace, tasks: list[int]) -> list[float | None]:
+    return [workplace.client.task(task)["data"].get(COLUMN) for task in tasks]
 
 
-def test_the_careless_annotation_comes_first(bench: Bench, project, tmp_path):
+def test_the_careless_annotation_comes_first(workplace: Workplace, project, tmp_path):
     number, tasks, ious = project
     assert ious[0] > ious[1] + 0.3  # or there is nothing to tell
-    rows = review(bench, number, "--sheet", str(tmp_path / "worst.png"))
+    rows = review(workplace, number, "--sheet", str(tmp_path / "worst.png"))
     assert [row["task"] for row in rows] == tasks[::-1]
     assert rows[0]["iou"] < rows[1]["iou"]
     assert rows[0]["reasons"][0] == "4 clicks"
     assert (tmp_path / "worst.png").stat().st_size > 10_000
-    assert numbers(bench, tasks) == [None, None]  # nothing was written
+    assert numbers(workplace, tasks) == [None, None]  # nothing was written
 
 
-def test_the_order_is_in_the_data_manager_and_follows_changes(bench: Bench, project):
+def test_the_order_is_in_the_data_manager_and_follows_changes(workplace: Workplace, project):
     number, tasks, _ = project
-    before = [bench.annotations(task)[0]["result"] for task in tasks]
-    rows = review(bench, number, "--apply")
-    view = next(view for view in bench.client.views(number) if view["data"]["title"] == TAB)
-    shown = bench.client.call("GET", "/api/tasks", params={"project": number, "view": view["id"]})
+    before = [workplace.annotations(task)[0]["result"] for task in tasks]
+    rows = review(workplace, number, "--apply")
+    view = next(view for view in workplace.client.views(number) if view["data"]["title"] == TAB)
+    shown = workplace.client.call("GET", "/api/tasks", params={"project": number, "view": view["id"]})
     assert [task["id"] for task in shown["tasks"]] == tasks[::-1]
-    assert numbers(bench, tasks) == [rows[1]["iou"], rows[0]["iou"]]
-    assert [bench.annotations(task)[0]["result"] for task in tasks] == before
-    (bad,) = bench.annotations(tasks[1])
-    bench.client.call("DELETE", f"/api/annotations/{bad['id']}/")
+    assert numbers(workplace, tasks) == [rows[1]["iou"], rows[0]["iou"]]
+    assert [workplace.annotations(task)[0]["result"] for task in tasks] == before
+    (bad,) = workplace.annotations(tasks[1])
+    workplace.client.call("DELETE", f"/api/annotations/{bad['id']}/")
     limit = time.monotonic() + 30
-    while numbers(bench, tasks)[1] is not None and time.monotonic() < limit:
+    while numbers(workplace, tasks)[1] is not None and time.monotonic() < limit:
         time.sleep(0.3)
-    assert numbers(bench, tasks) == [rows[1]["iou"], None]
+    assert numbers(workplace, tasks) == [rows[1]["iou"], None]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from urllib.parse import urlsplit
+
 import click
 
 
@@ -9,7 +12,8 @@ import click
 @click.argument("project", type=int)
 @click.option(
     "--url",
-    help="Address of the backend as Label Studio reaches it. Default: http://HOST:PORT of the settings.",
+    help="Address of the backend as Label Studio reaches it. Default: http://HOST:PORT of the settings, which is "
+    "right where both run on one machine.",
 )
 @click.option("--labels", help="Also set the labeling config, with these labels: Cat,Dog.")
 @click.option(
@@ -29,10 +33,12 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
     from backend.label_studio.connect import connect, label_config
     from backend.label_studio.label_config import LabelConfig
     from backend.settings import Settings
+    from backend.settings.masking import without_password
 
     settings = Settings.from_env()
     client = LabelStudio(settings)
-    address = url or settings.own_url
+    address = (url or settings.own_url).rstrip("/")
+    _refuse_wildcard(address)
     if labels is not None:
         names = [name.strip() for name in labels.split(",") if name.strip()]
         if not names:
@@ -41,9 +47,8 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
         client.update_project(project, label_config=label_config(names, outputs))
     made = connect(client, project, address, settings)
     problems = LabelConfig.parse(client.project(project)["label_config"]).problems()
-    click.echo(
-        f"project {project} {'is' if made.created else 'was'} connected to {address} (ML backend {made.backend})"
-    )
+    verb, shown = "is" if made.created else "was", without_password(address)
+    click.echo(f"project {project} {verb} connected to {shown} (ML backend {made.backend})")
     for problem in problems:
         click.echo(f"labeling config: {problem}", err=True)
     if problems:
@@ -51,3 +56,18 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
             f"`clickmask connect {project} --labels A,B` replaces the config by one that works", err=True
         )
     click.echo('In the labeling window: Auto-Annotation on, and in its settings "Keep label selected" on.')
+
+
+def _refuse_wildcard(address: str) -> None:
+    """Refuse an address to listen on where one to call is needed."""
+    try:
+        host = urlsplit(address).hostname or ""
+        wildcard = ipaddress.ip_address(host).is_unspecified
+    except ValueError:  # a name, or no address at all, which Label Studio says itself
+        return
+    if wildcard:
+        raise click.BadParameter(
+            f"{host} is where a server listens, not where it is called: give the name or address that Label Studio "
+            "reaches this machine by",
+            param_hint="--url",
+        )

@@ -1,4 +1,4 @@
-"""`clickmask fine-tune` and `clickmask jobs` with a real Redis."""
+"""`clickmask fine-tune` with a real Redis, and a Label Studio in miniature."""
 
 from __future__ import annotations
 
@@ -46,18 +46,9 @@ def test_sync_finds_what_the_webhooks_missed(project: Web, redis_server: RedisSe
     assert Scheduler(client).jobs() == []
 
 
-def test_a_job_is_queued_listed_and_cancelled(project: Web) -> None:
+def test_asking_again_gives_the_job_that_waits(project: Web) -> None:
     identity = json.loads(run("fine-tune", str(PROJECT), "--json").output)["job"]
-    again = json.loads(run("fine-tune", str(PROJECT), "--json").output)["job"]
-    assert again == identity
-    (row,) = json.loads(run("jobs", "list", "--json").output)
-    assert (row["id"], row["project"], row["status"]) == (identity, PROJECT, "queued")
-    assert run("jobs", "cancel", identity).exit_code == 0
-    (row,) = json.loads(run("jobs", "list", "--json").output)
-    assert row["status"] == "canceled"
-    watched = run("jobs", "watch", identity)
-    assert watched.exit_code == 1
-    assert "canceled" in watched.output
+    assert json.loads(run("fine-tune", str(PROJECT), "--json").output)["job"] == identity
 
 
 def test_the_pause_counts_from_a_training_in_the_foreground(project: Web, redis_server: RedisServer) -> None:
@@ -81,14 +72,6 @@ def test_the_pause_counts_from_a_training_that_failed(project: Web, redis_server
     assert answer.exit_code == 1
     assert "cannot be reached" in answer.output
     assert Scheduler(redis_server.client()).last_end(PROJECT) > 0
-
-
-def test_jobs_that_are_not_there_are_named(project: Web) -> None:
-    for command in ("watch", "cancel"):
-        answer = run("jobs", command, "nothing")
-        assert answer.exit_code == 1
-        assert "job" in answer.output
-        assert "Traceback" not in answer.output
 
 
 def test_label_studio_that_is_away_is_one_sentence(project: Web) -> None:

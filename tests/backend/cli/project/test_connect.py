@@ -1,0 +1,40 @@
+"""`clickmask connect`: what it refuses before Label Studio is asked; tests/e2e/test_operation.py has the rest."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.cli import main
+
+NOBODY = {"LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "a" * 40}
+
+
+def connect(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, ["connect", "3", *arguments], env={**NOBODY, **environment})
+
+
+@pytest.mark.parametrize("address", ["http://0.0.0.0:9090", "http://[::]:9090", "https://0.0.0.0/backend"])
+def test_an_address_to_listen_on_is_not_registered(address: str) -> None:
+    result = connect("--url", address)
+    assert result.exit_code == 2
+    assert "where a server listens" in result.output
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1", "127.0.0.1"])
+def test_the_default_address_is_one_that_can_be_called(host: str) -> None:
+    result = connect(CLICKMASK_HOST=host, CLICKMASK_ALLOW_ANONYMOUS="1")
+    assert result.exit_code == 1
+    assert "Label Studio at http://127.0.0.1:1 cannot be reached" in result.output
+
+
+def test_labels_have_names() -> None:
+    result = connect("--labels", " , ")
+    assert result.exit_code == 2
+    assert "name at least one label" in result.output
+
+
+def test_a_socket_file_needs_an_address() -> None:
+    result = connect(CLICKMASK_HOST="unix:/run/clickmask.sock")
+    assert result.exit_code == 1
+    assert "--url" in result.output
