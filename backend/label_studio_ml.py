@@ -1,4 +1,4 @@
-"""For teams that serve all their models with ``label-studio-ml start``: clickmask as a class of that framework.
+"""Offers clickmask as a class of label-studio-ml, for teams that serve all models with ``label-studio-ml start``.
 
 Put ``from backend.label_studio_ml import ClickMask`` into the framework's ``model.py``. Works with label-studio-ml
 1.0.9 (the newest on PyPI) and with 2.x (GitHub only). The settings are those of `clickmask serve`. The framework
@@ -16,6 +16,8 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
 from backend.jobs.configure import policy
+from backend.label_studio.json_fields import project_number
+from backend.label_studio.predict_request import PredictRequest
 from backend.label_studio.predict_response import prediction
 from backend.redis_store import OptionalRedis
 from backend.settings import Settings
@@ -45,7 +47,7 @@ class ClickMask(LabelStudioMLBase):
 
     def setup(self) -> None:
         """Name the served version to the framework; called by 2.x only."""
-        self.set("model_version", shared_backend().service.version_of(_number(self.project_id)))
+        self.set("model_version", shared_backend().service.version_of(project_number(self.project_id)))
 
     def predict(
         self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **kwargs: Any
@@ -71,12 +73,12 @@ class ClickMask(LabelStudioMLBase):
             "params": {"context": context},
         }
         try:
-            return service.predict(body)
+            return service.predict(PredictRequest.parse(body))
         except Exception:
             logger.exception("no prediction")
             if context is None:
                 return [[] for _ in tasks]
-            return [prediction([], 0.0, service.version_of(_number(project)))]
+            return [prediction([], service.version_of(project_number(project)))]
 
     def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Record what Label Studio reports; training itself is started by the ledger's rules.
@@ -98,8 +100,3 @@ class ClickMask(LabelStudioMLBase):
         except (redis.RedisError, ValueError) as error:
             logger.error("%s is lost: %s", event, error)
             return {}
-
-
-def _number(project: Any) -> int | None:
-    head = str(project).partition(".")[0]
-    return int(head) if head.isdecimal() else None

@@ -1,7 +1,7 @@
-"""Prometheus metrics: of one process, or of all gunicorn workers together.
+"""Counts for Prometheus: in one process, or in all gunicorn workers together.
 
 prometheus_client shares values between processes through files in PROMETHEUS_MULTIPROC_DIR; it looks at that
-variable when it is first imported, so gunicorn_config.py sets it before any worker starts.
+variable when it is first imported, so backend.web.server sets it before any worker starts.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ RECENT_REFUSALS = 50
 
 
 class Metrics:
-    """What this backend counts, and the last requests that got no mask."""
+    """Holds the counters of a process, and the last requests that got no mask.
 
-    def __init__(self) -> None:
+    Args:
+        observer: told of every stage and its seconds, for benchmarks, which histograms are too coarse for.
+    """
+
+    def __init__(self, observer: Callable[[str, float], None] = lambda *_: None) -> None:
         self._registry = registry = CollectorRegistry()
-        # Told of every stage and its seconds: histograms are too coarse for a benchmark.
-        self.on_stage: Callable[[str, float], None] | None = None
+        self._observer = observer
         seconds = partial(Histogram, registry=registry, buckets=BUCKETS)
         count = partial(Counter, registry=registry)
         total = partial(Gauge, registry=registry, multiprocess_mode="livesum")
@@ -76,8 +79,7 @@ class Metrics:
         finally:
             took = time.perf_counter() - begin
             self.stages.labels(name).observe(took)
-            if self.on_stage is not None:
-                self.on_stage(name, took)
+            self._observer(name, took)
 
     def refuse(self, reason: str, task: int | None, text: str) -> None:
         """Count a click that got no mask and remember why; ``reason`` is one of few words, ``text`` a sentence."""

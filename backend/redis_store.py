@@ -1,4 +1,4 @@
-"""The way to Redis: optional, connected on first use, and never in the way of a click.
+"""Reaches Redis: optional, connected on first use, and never in the way of a click.
 
 Every call has a short timeout, and after a failure Redis is left alone for some seconds, so that a dead or slow
 server costs one short wait now and then instead of one per request.
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class OptionalRedis:
-    """A Redis that may be missing.
+    """Talks to a Redis that may be missing.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://`` address; None for no Redis at all.

@@ -1,4 +1,4 @@
-"""Bounded work with a deadline: so many predictions at once, so many waiting, and no annotator waits for ever."""
+"""Bounds the work: so many predictions at once, so many waiting, and no annotator waits for ever."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 
 class Overloaded(ClickmaskError, RuntimeError):
-    """All slots and all places in the queue are taken."""
+    """Refuses a prediction: all slots and all places in the queue are taken."""
 
 
 class DeadlineExceeded(ClickmaskError, RuntimeError):
-    """The deadline has passed; the work goes on in the background, so that its result is cached next time."""
+    """Tells that the deadline has passed; the work goes on, so that its result is cached next time."""
 
 
 class AdmissionControl:
-    """A thread pool that refuses what it cannot do soon.
+    """Runs calls in a thread pool, and refuses what it cannot do soon.
 
     Args:
         count: calls that run at once.

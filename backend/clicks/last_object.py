@@ -1,4 +1,4 @@
-"""The object an annotator worked on last, so that a following click can continue it.
+"""Remembers the object an annotator worked on last, so that a following click can continue it.
 
 Label Studio tells of an accepted mask only some seconds later, with the next autosave of the draft. Until then
 this memory is all there is.
@@ -15,20 +15,19 @@ from typing import Any
 
 from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import Prompt, Task
-from backend.redis_store import OptionalRedis
+from backend.redis_store import LAST_OBJECTS, OptionalRedis
 from model.click import Click
 
-PREFIX = "clickmask:recent:"
 KEPT = 1000
 
 
 @dataclass(frozen=True)
 class LastObject:
-    """An object as it was last answered.
+    """Describes an object as it was last answered.
 
     Attributes:
         region_id: id of the region in the answer.
-        chain, clicks: name of its map, see `backend.clicks.map_cache`.
+        key, clicks: they name its map, see `backend.clicks.map_cache`.
         prompts: region ids of all clicks that made it, also those of an accepted mask it goes on from.
         together: how many clicks were in the request; more than one means that Auto-Accept is off.
         size: height and width of the image.
@@ -36,7 +35,7 @@ class LastObject:
     """
 
     region_id: str
-    chain: CacheKey
+    key: CacheKey
     clicks: tuple[Click, ...]
     prompts: tuple[str, ...]
     together: int
@@ -44,22 +43,23 @@ class LastObject:
     at: float
 
     def dump(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(dataclasses.asdict(self))
+        """Return it as JSON; the field `key` is called ``chain`` there."""
+        values = dataclasses.asdict(self)
+        return json.dumps({"chain": values.pop("key"), **values})
 
     @staticmethod
     def parse(text: str | bytes) -> LastObject:
-        """The inverse of `dump`; ValueError, KeyError or TypeError for anything else."""
+        """Undo `dump`; ValueError, KeyError or TypeError for anything else."""
         value: dict[str, Any] = json.loads(text)
-        chain = value["chain"]
+        key = value["chain"]
         return LastObject(
             region_id=value["region_id"],
-            chain=CacheKey(
-                chain["version"],
-                chain["image"],
-                tuple(chain["labels"]),
-                chain["start"],
-                tuple(Click(**click) for click in chain["base"]),
+            key=CacheKey(
+                key["version"],
+                key["image"],
+                tuple(key["labels"]),
+                key["start"],
+                tuple(Click(**click) for click in key["base"]),
             ),
             clicks=tuple(Click(**click) for click in value["clicks"]),
             prompts=tuple(value["prompts"]),
@@ -70,7 +70,7 @@ class LastObject:
 
 
 class LastObjects:
-    """The last object by task, annotator and label: in this process, and in Redis for the other ones."""
+    """Keeps the last object by task, annotator and label: in this process, and in Redis for the other ones."""
 
     def __init__(self, store: OptionalRedis, ttl_s: int) -> None:
         self._store, self._ttl_s = store, ttl_s
@@ -83,35 +83,31 @@ class LastObjects:
         Before the first autosave Label Studio does not say who asks: then it is whoever else it did not name.
         """
         found = [
-            self._look(_key(project, task, prompt, user)) for user in dict.fromkeys((annotator(task), ""))
+            self._look(_key(project, task, prompt, user))
+            for user in dict.fromkeys((task.saved.annotator, ""))
         ]
-        return max((recent for recent in found if recent), key=lambda recent: recent.at, default=None)
+        return max((last for last in found if last), key=lambda last: last.at, default=None)
 
-    def remember(self, project: int | None, task: Task, prompt: Prompt, recent: LastObject) -> None:
+    def remember(self, project: int | None, task: Task, prompt: Prompt, last: LastObject) -> None:
         """Note what was answered to ``prompt``."""
-        key = _key(project, task, prompt, annotator(task))
+        key = _key(project, task, prompt, task.saved.annotator)
         with self._lock:
-            self._known[key] = recent
+            self._known[key] = last
             self._known.move_to_end(key)
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
-        text = recent.dump()
-        self._store.write_behind(lambda client: client.set(PREFIX + key, text, ex=self._ttl_s))
+        text = last.dump()
+        self._store.write_behind(lambda client: client.set(LAST_OBJECTS + key, text, ex=self._ttl_s))
 
     def _look(self, key: str) -> LastObject | None:
         own = self._known.get(key)
-        text = self._store.attempt(lambda client: client.get(PREFIX + key), None)
+        text = self._store.attempt(lambda client: client.get(LAST_OBJECTS + key), None)
         try:
             shared = None if text is None else LastObject.parse(text)
         except (ValueError, KeyError, TypeError):
             shared = None
-        both = [recent for recent in (own, shared) if recent is not None]
-        return max(both, key=lambda recent: recent.at, default=None)
-
-
-def annotator(task: Task) -> str:
-    """Return the e-mail of who asks, "" where nothing tells: only drafts, which are the asker's own, have it."""
-    return next((str(draft["user"]) for draft in reversed(task.drafts) if draft.get("user")), "")
+        both = [last for last in (own, shared) if last is not None]
+        return max(both, key=lambda last: last.at, default=None)
 
 
 def _key(project: int | None, task: Task, prompt: Prompt, user: str) -> str:

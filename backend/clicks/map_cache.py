@@ -1,4 +1,4 @@
-"""What the model answered to earlier clicks: a cache of probability maps, in this process and in Redis.
+"""Caches what the model answered to earlier clicks, as probability maps, in this process and in Redis.
 
 The map for clicks 1..k needs the map for clicks 1..k-1. It is kept under a key that names everything it depends
 on, so an entry is never wrong, only absent: then the clicks are replayed. Two annotators cannot share a state
@@ -18,24 +18,23 @@ from typing import Any
 
 import numpy as np
 
-from backend.redis_store import OptionalRedis
+from backend.redis_store import MAPS, OptionalRedis
 from model.click import Click
 
-PREFIX = "clickmask:session:"
 MAX_REDIS_BYTES = 1 << 20
 _HEADER = struct.Struct("<HHIIII")
 
 
 @dataclass(frozen=True)
 class CacheKey:
-    """The part of a session's key that stays the same from click to click.
+    """Names the maps of one object: the part of their keys that stays the same from click to click.
 
     Attributes:
         version: name of the model version.
         image: digest of the image's pixels.
         labels: label names of the object.
         start: what the first click builds on: "" for nothing, or a name for a box or an accepted mask.
-        base: clicks that were in force before the first click of this chain.
+        base: clicks that were in force before the first click of the object.
     """
 
     version: str
@@ -44,7 +43,7 @@ class CacheKey:
     start: str = ""
     base: tuple[Click, ...] = ()
 
-    def key(self, clicks: Iterable[Click]) -> str:
+    def name(self, clicks: Iterable[Click]) -> str:
         """Return the name of the map after ``clicks``: 32 hexadecimal digits."""
         digest = hashlib.blake2b(digest_size=16)
         for text in (self.version, self.image, self.start, *self.labels):
@@ -57,7 +56,7 @@ class CacheKey:
 
 
 class MapCache:
-    """HxW uint8 maps by key: the most recently used in memory, all of them in Redis for a while.
+    """Keeps HxW uint8 maps by key: the most recently used in memory, all of them in Redis for a while.
 
     Args:
         store: the Redis, if there is one.
@@ -68,7 +67,7 @@ class MapCache:
 
     def __init__(self, store: OptionalRedis, capacity: int, ttl_s: int, computed: str = "") -> None:
         self._store, self._capacity, self._ttl_s = store, capacity, ttl_s
-        self._prefix = PREFIX + computed
+        self._prefix = MAPS + computed
         self._maps: OrderedDict[str, np.ndarray] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -110,7 +109,7 @@ class MapCache:
 
 
 def pack(values: np.ndarray) -> bytes:
-    """HxW uint8 -> bytes: the box around what is not zero, deflated fast, with a checksum."""
+    """Pack an HxW uint8 map as bytes: the box around what is not zero, deflated fast, with a checksum."""
     rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
     height, width = values.shape
     top, bottom = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
@@ -121,7 +120,7 @@ def pack(values: np.ndarray) -> bytes:
 
 
 def unpack(packed: bytes) -> np.ndarray | None:
-    """The inverse of `pack`, read-only; None for bytes that are not a whole packed map."""
+    """Undo `pack`: a read-only HxW uint8 map; None for bytes that are not a whole packed map."""
     try:
         height, width, rows, columns, size, checksum = _HEADER.unpack_from(packed)
         body = zlib.decompress(packed[_HEADER.size :])

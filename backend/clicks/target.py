@@ -1,4 +1,4 @@
-"""Which object a click belongs to: a new one, an accepted mask to correct, or the one that was just answered.
+"""Decides which object a click belongs to: a new one, an accepted mask to correct, or the one just answered.
 
 Normally Label Studio repeats all clicks of an object with each request, and an object that starts with a click
 outside all accepted masks is a new one. Two things make it more than that:
@@ -34,10 +34,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.clicks.last_object import LastObject
-from backend.label_studio.label_config import KEYPOINT
 from backend.label_studio.mask_regions import AcceptedObject, candidates, under
 from backend.label_studio.predict_request import Prompt, Task
-from backend.label_studio.prompt_regions import elements
 from model.click import Click
 from model.inference.clean import remove_small_regions
 
@@ -49,7 +47,7 @@ MIN_BESIDE = 3.0
 
 @dataclass(frozen=True)
 class Target:
-    """What the clicks of a prompt are added to; all None and empty for a new object.
+    """Names what the clicks of a prompt are added to; all None and empty for a new object.
 
     Attributes:
         region_id: of the region to replace.
@@ -67,10 +65,10 @@ class Target:
 NEW = Target()
 
 
-def beginning(
+def choose_target(
     prompt: Prompt,
     task: Task,
-    recent: LastObject | None,
+    last: LastObject | None,
     map_of: Callable[[LastObject], np.ndarray | None],
     now: float,
 ) -> Target:
@@ -79,7 +77,7 @@ def beginning(
     Args:
         prompt: the clicks of this request.
         task: with the drafts and annotations that show what was accepted.
-        recent: the object that was answered last for this annotator, task and label.
+        last: the object that was answered last for this annotator, task and label.
         map_of: gives its map (HxW uint8); None where that is gone.
         now: seconds since the epoch.
     """
@@ -88,10 +86,10 @@ def beginning(
     first, lone = prompt.clicks[0], len(prompt.clicks) == 1
     accepted = candidates(prompt, task)
     hit = under(first, accepted)
-    if lone and recent is not None and (hit is None or hit.id == recent.region_id):
-        values = map_of(recent) if _may_continue(prompt, task, recent, accepted, now) else None
-        if values is not None and _continues(first, recent, values):
-            return Target(recent.region_id, values, recent.chain.base + recent.clicks, recent.prompts)
+    if lone and last is not None and (hit is None or hit.id == last.region_id):
+        values = map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
+        if values is not None and _continues(first, last, values):
+            return Target(last.region_id, values, last.key.base + last.clicks, last.prompts)
     if hit is not None:
         return _correct(hit)
     if not first.positive:
@@ -107,7 +105,7 @@ def beginning(
 
 
 def distance(mask: np.ndarray, click: Click) -> float:
-    """Pixels from a click to the nearest pixel of an HxW bool mask, 0 inside; infinite for an empty mask."""
+    """Return the pixels from a click to the nearest of an HxW bool mask, 0 inside; infinite for an empty mask."""
     if mask[click.pixel(*mask.shape)]:
         return 0.0
     rows, columns = np.nonzero(mask)
@@ -119,39 +117,29 @@ def distance(mask: np.ndarray, click: Click) -> float:
 
 
 def reach(mask: np.ndarray) -> float:
-    """How far from the edge of a mask, in pixels, a click still belongs to it."""
+    """Return how far from the edge of a mask, in pixels, a click still belongs to it."""
     return max(MIN_BESIDE, BESIDE * math.sqrt(np.count_nonzero(mask)))
 
 
 def _may_continue(
-    prompt: Prompt, task: Task, recent: LastObject, accepted: list[AcceptedObject], now: float
+    prompt: Prompt, task: Task, last: LastObject, accepted: list[AcceptedObject], now: float
 ) -> bool:
-    if not 0 <= now - recent.at <= FRESH_S or recent.size != (prompt.height, prompt.width):
+    if not 0 <= now - last.at <= FRESH_S or last.size != (prompt.height, prompt.width):
         return False
-    if set(prompt.ids) & set(recent.prompts):
+    if set(prompt.ids) & set(last.prompts):
         return False  # the same request again, or a point that was moved
-    if _pending(task) & set(recent.prompts):
+    if task.saved.pending_clicks & set(last.prompts):
         return False  # a draft that still holds the click: Auto-Accept would have removed it
     # Once the draft shows this very state, it knows better: the annotator may have painted on it.
-    saved = next((entry for entry in accepted if entry.id == recent.region_id), None)
-    return saved is None or not set(recent.prompts) <= set(saved.prompts)
+    saved = next((entry for entry in accepted if entry.id == last.region_id), None)
+    return saved is None or not set(last.prompts) <= set(saved.prompts)
 
 
-def _pending(task: Task) -> set[str]:
-    """Region ids of the keypoints in the drafts."""
-    return {
-        str(entry.get("id"))
-        for draft in task.drafts
-        for entry in elements(draft.get("result"))
-        if isinstance(entry, dict) and entry.get("type") == KEYPOINT
-    }
-
-
-def _continues(click: Click, recent: LastObject, values: np.ndarray) -> bool:
-    mask = remove_small_regions(values, recent.chain.base + recent.clicks)
+def _continues(click: Click, last: LastObject, values: np.ndarray) -> bool:
+    mask = remove_small_regions(values, last.key.base + last.clicks)
     if not click.positive:
         return bool(mask.any())
-    return recent.together == 1 and distance(mask, click) <= reach(mask)
+    return last.together == 1 and distance(mask, click) <= reach(mask)
 
 
 def _nearest(accepted: list[AcceptedObject], click: Click) -> AcceptedObject | None:
@@ -179,24 +167,11 @@ def _box_reach(entry: AcceptedObject) -> float:
 
 def _single_clicks(candidate: AcceptedObject) -> bool:
     """Tell whether this backend made it, with one click a request."""
-    return candidate.regions[0].meta.get("clicks") == 1
+    return candidate.regions[0].meta.clicks == 1
 
 
 def _correct(accepted: AcceptedObject) -> Target:
     """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it."""
     region = accepted.regions[0]
-    clicks = points(region.meta.get("points")) if region.origin == "prediction" else ()
+    clicks = region.meta.points if region.origin == "prediction" else ()
     return Target(accepted.id, accepted.mask().astype(np.uint8) * 255, clicks, accepted.prompts)
-
-
-def points(value: object) -> tuple[Click, ...]:
-    """Read clicks from a region's ``meta.points``: triples of x, y in pixels and 1 or 0; () for anything else."""
-    try:
-        return tuple(Click(float(x), float(y), bool(flag)) for x, y, flag in value)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        return ()
-
-
-def to_points(clicks: tuple[Click, ...]) -> list[list[float]]:
-    """Write clicks for a region's ``meta.points``."""
-    return [[click.x, click.y, int(click.positive)] for click in clicks]

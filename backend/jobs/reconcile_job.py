@@ -17,6 +17,7 @@ from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.logs import configure
+from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
 from fine_tune.data.project_samples import SourceError
 from fine_tune.project.ledger import Ledger
@@ -24,9 +25,8 @@ from fine_tune.project.scheduler import QUEUE, Scheduler
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "clickmask:reconciliation:"
-DONE = f"{PREFIX}done"  # there for as long as no comparison is due
-STATES = f"{PREFIX}states"  # hash: project -> `LabelStudio.state` that it was last compared at
+DONE = f"{RECONCILIATION}done"  # there for as long as no comparison is due
+STATES = f"{RECONCILIATION}states"  # hash: project -> `LabelStudio.state` that it was last compared at
 TASK = "backend.jobs.reconcile_job.run"  # by name: it is imported where it runs
 TIMEOUT_S = 3600
 

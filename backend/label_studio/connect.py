@@ -10,9 +10,9 @@ from xml.sax.saxutils import quoteattr
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
-from backend.web.auth import SECRET_HEADER
 
 TITLE = "clickmask"
+SECRET_HEADER = "X-Clickmask-Secret"  # of webhooks, to which Label Studio adds no password
 OUTPUTS = {"brush": "BrushLabels", "polygon": "PolygonLabels"}
 # What Label Studio says of an address that it will not call.
 _REFUSED = "reserved network address"

@@ -83,3 +83,19 @@ class Field:
         if self.absent:
             return ()
         return tuple(field.value for field in self.items() if isinstance(field.value, dict))
+
+
+def elements(value: Any) -> list[Any]:
+    """Return a list's elements, none for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def project_number(value: Any) -> int | None:
+    """Return the number of a project in any form that Label Studio or a person sends; None for anything else.
+
+    Known forms: ``"12.1700000000"`` (number and time of creation, in /setup and /predict), ``{"id": 12}`` (in
+    webhooks), ``12`` and ``"12"``.
+    """
+    value = value.get("id") if isinstance(value, dict) else value
+    head = str(value).partition(".")[0]
+    return int(head) if head.isdecimal() else None

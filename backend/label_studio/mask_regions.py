@@ -1,4 +1,4 @@
-"""Masks that annotators have accepted, read from Label Studio's results: for corrections and for training."""
+"""Reads masks that annotators have accepted out of Label Studio's results: for corrections and for training."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from backend.label_studio.label_config import BRUSH, POLYGON
 from backend.label_studio.mask_formats import polygon, rle
 from backend.label_studio.predict_request import Prompt, Task
 from backend.label_studio.prompt_regions import MAX_SIDE
+from backend.label_studio.region_meta import RegionMeta
 from model.click import Click
 
 logger = logging.getLogger(__name__)
 
 # Codes of so many bytes are hand-painted or noise: not worth the memory to keep them decoded.
 _LARGE = 1 << 16
-# Ids that result.py gives the further regions of an object; Label Studio's own have another form.
+# Ids that predict_response.py gives the further regions of an object; Label Studio's own have another form.
 _PART = re.compile(r"(cm[0-9a-f]{12})-\d+")
 
 
 @dataclass(frozen=True)
-class Region:
+class MaskRegion:
     """One result that holds a mask: type ``brushlabels`` with an RLE, or ``polygonlabels``.
 
     Attributes:
@@ -37,7 +38,7 @@ class Region:
         item_index: position in a multi-image tag, or None.
         height, width: size of the image, pixels.
         value: the result's ``value``.
-        meta: the result's ``meta``, as the backend sent it with the suggestion.
+        meta: how this backend made it, where it did.
         origin: ``manual``, ``prediction`` (accepted untouched) or ``prediction-changed``.
     """
 
@@ -49,7 +50,7 @@ class Region:
     height: int
     width: int
     value: Mapping[str, Any] = field(repr=False)
-    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    meta: RegionMeta = field(default=RegionMeta(), repr=False)
     origin: str = "manual"
 
     @property
@@ -57,12 +58,6 @@ class Region:
         """Id shared by the regions that one answer was made of: the id of the first."""
         part = _PART.fullmatch(self.id)
         return part[1] if part else self.id
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """Region ids of the prompts that made this mask, where this backend made it."""
-        ids = self.meta.get("prompts")
-        return tuple(entry for entry in ids if isinstance(entry, str)) if isinstance(ids, list) else ()
 
     def mask(self) -> np.ndarray:
         """Return the mask, HxW bool; soft edges are cut at one half. ValueError when it cannot be decoded."""
@@ -149,12 +144,12 @@ class AcceptedObject:
     """All regions of one object: more than one where an answer had brush and polygon."""
 
     id: str
-    regions: tuple[Region, ...]
+    regions: tuple[MaskRegion, ...]
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """Region ids of the prompts that made it."""
-        return tuple(dict.fromkeys(prompt for region in self.regions for prompt in region.prompts))
+        return tuple(dict.fromkeys(prompt for region in self.regions for prompt in region.meta.prompts))
 
     def mask(self) -> np.ndarray:
         """Return the mask, HxW bool: of the brush regions where there are any, they are more exact than polygons."""
@@ -174,12 +169,12 @@ class AcceptedObject:
         return any(region.contains(x, y) for region in self._best)
 
     @property
-    def _best(self) -> list[Region]:
+    def _best(self) -> list[MaskRegion]:
         brushes = [region for region in self.regions if region.kind == BRUSH]
         return brushes or list(self.regions)
 
 
-def accepted(results: Iterable[Any]) -> list[Region]:
+def accepted(results: Iterable[Any]) -> list[MaskRegion]:
     """Return the masks among the results of an annotation or draft, in order.
 
     Left out: keypoints and rectangles (also the keypoint result with an RLE that Label Studio adds to a mask which
@@ -189,26 +184,19 @@ def accepted(results: Iterable[Any]) -> list[Region]:
     return [region for region in regions if region is not None]
 
 
-def objects(regions: Iterable[Region]) -> list[AcceptedObject]:
+def objects(regions: Iterable[MaskRegion]) -> list[AcceptedObject]:
     """Group regions by object, in order of the first region of each."""
-    groups: dict[str, list[Region]] = {}
+    groups: dict[str, list[MaskRegion]] = {}
     for region in regions:
         groups.setdefault(region.object_id, []).append(region)
     return [AcceptedObject(object_id, tuple(group)) for object_id, group in groups.items()]
 
 
-def shown(task: Task) -> list[Region]:
-    """Return the accepted masks that the annotator who asks can see, the most recent last.
-
-    Drafts in the request are those of this annotator and hold what the editor shows. Submitted annotations count
-    only where there is no draft: those that a draft changes are outdated, and others may be somebody else's. Skipped
-    ones show nothing.
-    """
-    submitted = [annotation for annotation in task.annotations if not annotation.get("was_cancelled")]
-    holders = sorted(task.drafts or submitted, key=_age)
-    regions: dict[str, Region] = {}
-    for holder in holders:
-        for region in accepted(holder.get("result") or ()):
+def shown(task: Task) -> list[MaskRegion]:
+    """Return the accepted masks that the annotator who asks can see, the most recent last."""
+    regions: dict[str, MaskRegion] = {}
+    for saved in task.saved.shown:
+        for region in accepted(saved.results):
             # Keyed with the kind: a brush and a polygon result may share a region.
             regions.pop(f"{region.kind}/{region.id}", None)
             regions[f"{region.kind}/{region.id}"] = region
@@ -237,13 +225,8 @@ def under(click: Click, candidates: Iterable[AcceptedObject]) -> AcceptedObject 
     return next((candidate for candidate in candidates if candidate.contains(click.x, click.y)), None)
 
 
-def _age(holder: Mapping[str, Any]) -> tuple[str, int]:
-    number = holder.get("id")
-    return str(holder.get("updated_at") or ""), number if isinstance(number, int) else 0
-
-
-def _region(entry: dict[str, Any]) -> Region | None:
-    kind, value, meta = entry.get("type"), entry.get("value"), entry.get("meta")
+def _region(entry: dict[str, Any]) -> MaskRegion | None:
+    kind, value = entry.get("type"), entry.get("value")
     if kind not in (BRUSH, POLYGON) or not isinstance(value, dict) or not value.get(_CONTENT[kind]):
         return None
     sides = entry.get("original_height"), entry.get("original_width")
@@ -251,7 +234,7 @@ def _region(entry: dict[str, Any]) -> Region | None:
     if not height or not width:
         return None
     labels = value.get(kind)
-    return Region(
+    return MaskRegion(
         id=str(entry.get("id", "")),
         kind=kind,
         labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
@@ -260,7 +243,7 @@ def _region(entry: dict[str, Any]) -> Region | None:
         height=height,
         width=width,
         value=value,
-        meta=meta if isinstance(meta, dict) else {},
+        meta=RegionMeta.read(entry.get("meta")),
         origin=str(entry.get("origin") or "manual"),
     )
 

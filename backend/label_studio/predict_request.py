@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.label_studio.json_fields import Field, RequestError
+from backend.label_studio.drafts import SavedWork
+from backend.label_studio.json_fields import Field, RequestError, project_number
 from backend.label_studio.label_config import KEYPOINT, RECTANGLE, ImageTag, LabelConfig, LabelConfigError
-from backend.label_studio.prompt_regions import Box, Item, elements, polarity
+from backend.label_studio.prompt_regions import Box, PromptRegion
 from model.click import Click
-
-__all__ = ["Box", "PredictRequest", "Prompt", "RequestError", "Task"]
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the request: its data, and the results that Label Studio holds for it."""
+    """A task of the request: its data, and the annotations and drafts that Label Studio holds for it."""
 
     id: int | None
     data: dict[str, Any]
-    annotations: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-    drafts: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    saved: SavedWork = field(default=SavedWork(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,9 @@ class PredictRequest:
             prompts = tuple(_prompts(context["result"], tasks[0], config))
         return PredictRequest(tasks, _project(root["project"]), config, prompts)
 
-    def image_url(self, task: Task, to_name: str, item_index: int | None = None) -> str:
-        """Return the address of the image that ``to_name`` shows; RequestError when there is none."""
-        try:
-            return self.config.image(to_name).url(task.data, item_index)
-        except LabelConfigError as error:
-            raise RequestError(f"tasks[{self.tasks.index(task)}].data", str(error)) from None
+    def image_url(self, prompt: Prompt) -> str:
+        """Return the address of the image that was clicked; LabelConfigError when the task has none."""
+        return self.config.image(prompt.to_name).url(self.tasks[0].data, prompt.item_index)
 
     def image_urls(self, task: Task) -> list[str]:
         """Return the addresses of all images of a task that have one, for prefetching."""
@@ -135,19 +130,15 @@ def _task(task: Field) -> Task:
     return Task(
         id=None if number.absent else number.integer(0, 2**63 - 1),
         data=task["data"].mapping(),
-        annotations=task["annotations"].records(),
-        drafts=task["drafts"].records(),
+        saved=SavedWork.read(task["annotations"].records(), task["drafts"].records()),
     )
 
 
 def _project(project: Field) -> int | None:
-    # Label Studio sends "<id>.<unix time of creation>".
-    if project.absent:
-        return None
-    head = str(project.value).split(".")[0]
-    if isinstance(project.value, bool) or not head.isdecimal():
+    number = project_number(project.value)
+    if number is None and not project.absent:
         raise project.fail('the project as "<id>.<created>"')
-    return int(head)
+    return number
 
 
 def _config(config: Field) -> LabelConfig:
@@ -167,65 +158,43 @@ def _urls(tag: ImageTag, task: Task) -> Iterator[str]:
 
 
 def _prompts(result: Field, task: Task, config: LabelConfig) -> Iterator[Prompt]:
-    groups: dict[tuple[Any, ...], list[Item]] = {}
+    groups: dict[tuple[Any, ...], list[PromptRegion]] = {}
     for entry in result.items():
         if entry["type"].value in (KEYPOINT, RECTANGLE):
-            item = Item.read(entry)
-            if all(tag.name != item.to_name for tag in config.images):
+            region = PromptRegion.read(entry)
+            if all(tag.name != region.to_name for tag in config.images):
                 raise entry["to_name"].fail("the name of an <Image> tag of label_config")
-            groups.setdefault(item.group, []).append(item)
-    memory = _Memory(task)
+            groups.setdefault(region.group, []).append(region)
     for group in groups.values():
-        yield _prompt(group, memory)
+        yield _prompt(group, task.saved)
 
 
-class _Memory:
-    """What the task's drafts and annotations say about prompts: lost polarities, and which ones are used up."""
-
-    def __init__(self, task: Task) -> None:
-        self.polarity: dict[str, bool] = {}
-        self.spent: set[str] = set()
-        # Drafts last: they are newer than the annotation they change.
-        for holder in (*task.annotations, *task.drafts):
-            for entry in elements(holder.get("result")):
-                if isinstance(entry, dict):
-                    self._remember(entry)
-
-    def _remember(self, entry: dict[str, Any]) -> None:
-        positive = polarity(entry)
-        if positive is not None:
-            self.polarity[str(entry.get("id"))] = positive
-        meta = entry.get("meta")
-        if isinstance(meta, dict):
-            self.spent.update(map(str, elements(meta.get("prompts"))))
-
-
-def _prompt(group: list[Item], memory: _Memory) -> Prompt:
+def _prompt(group: list[PromptRegion], saved: SavedWork) -> Prompt:
     # When every prompt already belongs to an accepted mask, the annotator moved one of them: all are meant.
-    live = [item for item in group if item.id not in memory.spent] or group
-    points = _polarised([item for item in live if item.kind == KEYPOINT], memory)
+    live = [region for region in group if region.id not in saved.used_prompts] or group
+    points = _polarised([region for region in live if region.kind == KEYPOINT], saved)
     # Nothing marks the rectangle that was just drawn, but it is the last.
-    boxes = [item for item in live if item.kind == RECTANGLE][-1:]
-    used = [item for item, _ in points] + boxes
+    boxes = [region for region in live if region.kind == RECTANGLE][-1:]
+    used = [region for region, _ in points] + boxes
     return Prompt(
         labels=used[-1].labels,
         to_name=used[-1].to_name,
         from_name=used[-1].from_name,
         width=used[-1].width,
         height=used[-1].height,
-        clicks=tuple(item.click(positive) for item, positive in points),
-        click_ids=tuple(item.id for item, _ in points),
+        clicks=tuple(region.click(positive) for region, positive in points),
+        click_ids=tuple(region.id for region, _ in points),
         box=boxes[0].box() if boxes else None,
         box_id=boxes[0].id if boxes else "",
         rotation=used[-1].rotation,
         item_index=used[-1].item_index,
-        ignored=tuple(item.id for item in group if all(item is not other for other in used)),
+        ignored=tuple(region.id for region in group if all(region is not other for other in used)),
     )
 
 
-def _polarised(points: list[Item], memory: _Memory) -> list[tuple[Item, bool]]:
+def _polarised(points: list[PromptRegion], saved: SavedWork) -> list[tuple[PromptRegion, bool]]:
     """Pair keypoints with their polarity; those without one are drawn by hand, unless none has one."""
-    flags = [memory.polarity.get(item.id) if item.positive is None else item.positive for item in points]
+    flags = [saved.polarities.get(p.id) if p.positive is None else p.positive for p in points]
     if all(flag is None for flag in flags):
-        return [(item, True) for item in points]
-    return [(item, flag) for item, flag in zip(points, flags, strict=True) if flag is not None]
+        return [(point, True) for point in points]
+    return [(point, flag) for point, flag in zip(points, flags, strict=True) if flag is not None]

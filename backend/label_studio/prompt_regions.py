@@ -1,4 +1,4 @@
-"""One keypoint or rectangle as Label Studio sends it, and what it means in pixels."""
+"""Reads one keypoint or rectangle as Label Studio sends it, and tells what it means in pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from backend.label_studio.json_fields import Field
+from backend.label_studio.json_fields import Field, elements
 from model.click import Click
 
 MAX_SIDE = 65_535
@@ -25,8 +25,8 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Item:
-    """A checked element of ``context.result``.
+class PromptRegion:
+    """A keypoint or rectangle of ``context.result``, checked.
 
     Attributes:
         id: Label Studio's region id, "" where there is none.
@@ -51,11 +51,11 @@ class Item:
     value: Field
 
     @staticmethod
-    def read(entry: Field) -> Item:
+    def read(entry: Field) -> PromptRegion:
         """Check one element; RequestError names what is wrong with it."""
         value, kind = entry["value"], entry["type"].text()
         number, index, rotation = entry["id"], entry["item_index"], entry["image_rotation"]
-        return Item(
+        return PromptRegion(
             id="" if number.absent else number.text(),
             kind=kind,
             labels=_labels(value["labels"] if value[kind].absent else value[kind]),
@@ -71,7 +71,7 @@ class Item:
 
     @property
     def group(self) -> tuple[Any, ...]:
-        """What the prompts of one object have in common."""
+        """Return what the prompts of one object have in common."""
         return self.labels, self.to_name, self.item_index, self.width, self.height
 
     def click(self, positive: bool) -> Click:
@@ -109,11 +109,6 @@ def polarity(entry: dict[str, Any]) -> bool | None:
         if flag is not None:
             return str(flag).lower() not in ("false", "0")
     return None
-
-
-def elements(value: Any) -> list[Any]:
-    """Return a list's elements, none for anything else."""
-    return value if isinstance(value, list) else []
 
 
 def _labels(labels: Field) -> tuple[str, ...]:

@@ -82,12 +82,13 @@ def measure(
         NotReady: the model cannot be loaded.
     """
     with _Images() as images:
-        app = create_app(dataclasses.replace(settings, label_studio_url=images.url))
+        stages = Stages()
+        app = create_app(dataclasses.replace(settings, label_studio_url=images.url), stages.add)
         backend: Backend = app.extensions["clickmask"]
         try:
             tell("loading the model")
-            served = backend.serving.take(None, 300)
-            bench = _Bench(backend, app.test_client().post, images)
+            served = backend.models.take(None, 300)
+            bench = _Bench(stages, app.test_client().post, images)
             results = []
             for width, height in sizes:
                 tell(f"{width}x{height}")
@@ -97,14 +98,20 @@ def measure(
             backend.close()
 
 
-class _Bench:
-    def __init__(self, backend: Backend, post: Callable[..., Any], images: _Images) -> None:
-        self._post, self._images = post, images
-        self._stages: dict[str, float] = defaultdict(float)
-        backend.metrics.on_stage = self._add
+class Stages(defaultdict[str, float]):
+    """Adds up the seconds of each stage."""
 
-    def _add(self, stage: str, seconds: float) -> None:
-        self._stages[stage] += seconds
+    def __init__(self) -> None:
+        super().__init__(float)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Take a measurement."""
+        self[stage] += seconds
+
+
+class _Bench:
+    def __init__(self, stages: Stages, post: Callable[..., Any], images: _Images) -> None:
+        self._post, self._images, self._stages = post, images, stages
 
     def size(self, width: int, height: int, rounds: int) -> Sizes:
         """Measure one image size; one round before does not count."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.predict_request import Prompt
-from backend.redis_store import OptionalRedis
+from backend.redis_store import CLICKS, OptionalRedis
 from fine_tune.quality.footprint import Footprint
 from fine_tune.quality.steps import Effect, measure, shrunk
 from model.click import Click
@@ -25,7 +25,6 @@ from model.inference.clean import remove_small_regions
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "clickmask:trace:"
 MAX_EVENTS = 100_000
 PAGE = 2_000  # events read at once
 FIELD = b"e"
@@ -203,7 +202,7 @@ class ClickLog:
 
 
 def _key(project: int | None) -> str:
-    return f"{PREFIX}{project}"
+    return f"{CLICKS}{project}"
 
 
 def _known(kind: Any, values: dict[str, Any]) -> dict[str, Any]:

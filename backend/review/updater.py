@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from backend.label_studio.prompt_regions import elements
+from backend.label_studio.json_fields import elements
 from backend.redis_store import OptionalRedis
 from backend.review.project_review import ProjectReview, published, tasks_of
 from model.errors import ClickmaskError

@@ -1,4 +1,4 @@
-"""The HTTP side: routes, limits, authentication and errors; `backend.clicks.service` decides what is answered."""
+"""Serves HTTP: routes, limits, authentication and errors; `backend.clicks.service` decides what is answered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
@@ -13,19 +14,33 @@ from werkzeug.exceptions import HTTPException
 
 from backend.assembly import Backend
 from backend.clicks.admission import Overloaded
-from backend.label_studio.json_fields import Field, RequestError
+from backend.label_studio.connect import SECRET_HEADER
+from backend.label_studio.json_fields import Field, RequestError, project_number
+from backend.label_studio.predict_request import PredictRequest
 from backend.logs import request_id
 from backend.serving.model_pool import NotReady
 from backend.settings import Settings
-from backend.web import status_page
-from backend.web.auth import SECRET_HEADER, Gate
+from backend.web import monitoring, status_page
+from backend.web.auth import Gate
 from fine_tune.project.ledger import Ledger
+from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+# What the status of an answer is; errors that are not named here are ours.
+STATUS: dict[type[ClickmaskError], int] = {RequestError: 400, Overloaded: 503, NotReady: 503}
+RETRY_S = 1  # after a 503
+
+
+def create_app(
+    settings: Settings | None = None, observer: Callable[[str, float], None] = lambda *_: None
+) -> Flask:
     """Build the application; models begin to load in the background.
+
+    Args:
+        settings: of the process; None reads the environment.
+        observer: told of every stage of a click, see `backend.metrics.Metrics`.
 
     Raises:
         SettingsError: with ``settings`` None, if the environment cannot be used.
@@ -40,7 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb << 20
-    backend = app.extensions["clickmask"] = Backend(settings)
+    backend = app.extensions["clickmask"] = Backend(settings, observer)
     gate = Gate(settings)
     _around(app, backend, gate)
     _label_studio_routes(app, backend, gate)
@@ -80,16 +95,16 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
 
     @app.post("/predict")
     def predict() -> Response:
-        results = service.predict(_json())
-        backend.measure()
+        results = service.predict(PredictRequest.parse(_json()))
+        monitoring.measure(backend)
         return jsonify(results=results)
 
     @app.post("/setup")
     def setup() -> Response:
         # Label Studio waits 3 s at most, and asks with every page: nothing here may wait.
-        project = _project(_json().get("project"))
+        project = project_number(_json().get("project"))
         if project is not None:  # it is compared with Label Studio even if no webhook ever arrives
-            backend.store.write_behind(lambda client: Ledger(client).meet(project))
+            backend.redis.write_behind(lambda client: Ledger(client).meet(project))
         return jsonify(model_version=service.version_of(project))
 
     @app.get("/versions")
@@ -104,15 +119,15 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
         secrets = (request.headers.get(SECRET_HEADER), request.args.get("secret"))
         if not gate.admits_event(action, tuple(s for s in secrets if s), _account()):
             return _unauthorized(), 401
-        backend.refresh.put(action, body)
-        return jsonify(taken=backend.events.put(action, body)), 202
+        backend.review_updater.put(action, body)
+        return jsonify(taken=backend.webhooks.put(action, body)), 202
 
     @app.post("/train")
     def train() -> tuple[Response, int]:
-        project = _project(_json().get("project"))
+        project = project_number(_json().get("project"))
         if project is None:
             raise RequestError("project", 'missing; send {"id": 3} or "3"')
-        taken = backend.events.put("START_TRAINING", {"project": {"id": project}})
+        taken = backend.webhooks.put("START_TRAINING", {"project": {"id": project}})
         # Who asks here waits for an answer, unlike a webhook.
         return jsonify(taken=taken), 202 if taken else 503
 
@@ -132,28 +147,28 @@ def _operator_routes(app: Flask, backend: Backend) -> None:
 
     @app.get("/ready")
     def ready() -> tuple[Response, int]:
-        status = backend.status()
+        status = monitoring.status(backend)
         return jsonify(status), 200 if status["ready"] else 503
 
     @app.get("/metrics")
     def metrics() -> Response:
-        backend.measure()
+        monitoring.measure(backend)
         return Response(backend.metrics.exposition(), mimetype="text/plain; version=0.0.4")
 
 
 def _errors(app: Flask) -> None:
     """Every error leaves as JSON, and none with a traceback."""
 
-    @app.errorhandler(RequestError)
-    def malformed(error: RequestError) -> tuple[Response, int]:
-        logger.warning("request refused: %s", error)
-        return jsonify(error=str(error), field=error.path), 400
-
-    @app.errorhandler(Overloaded)
-    @app.errorhandler(NotReady)
-    def later(error: Exception) -> tuple[Response, int, dict[str, str]]:
-        logger.warning("no prediction: %s", error)
-        return jsonify(error=str(error)), 503, {"Retry-After": "1"}
+    @app.errorhandler(ClickmaskError)
+    def foreseen(error: ClickmaskError) -> tuple[Response, int]:
+        status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
+        logger.log(logging.WARNING if status < 500 or status == 503 else logging.ERROR, "%s", error)
+        answer = jsonify(error=str(error))
+        if isinstance(error, RequestError):
+            answer = jsonify(error=str(error), field=error.path)
+        if status == 503:
+            answer.headers["Retry-After"] = str(RETRY_S)
+        return answer, status
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> tuple[Response, int]:
@@ -172,13 +187,6 @@ def _json() -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RequestError("body", f"not JSON: {error}") from None
     return Field(body).mapping()
-
-
-def _project(value: Any) -> int | None:
-    """The number in Label Studio's ``"<id>.<created>"`` or ``{"id": <id>}``; None for anything else."""
-    value = value.get("id") if isinstance(value, dict) else value
-    head = str(value).partition(".")[0]
-    return int(head) if head.isdecimal() else None
 
 
 def _account() -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Who may call: HTTP basic authentication, and a secret for webhooks.
+"""Decides who may call: HTTP basic authentication, and a secret for webhooks.
 
 What Label Studio does decides the rules (observed with 1.23). It sends the backend's user and password with
 /health, /setup, /predict, /versions and START_TRAINING, but nothing with the webhooks it registers itself; for
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 from backend.settings import Settings
 
-SECRET_HEADER = "X-Clickmask-Secret"
 _LABEL_STUDIO_AGENT = "heartex/"
 # Load balancers and containers ask these, and have no password.
 _PROBES = ("/health", "/ready")

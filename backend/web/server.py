@@ -1,4 +1,4 @@
-"""The web server: gunicorn with threads, configured from the settings.
+"""Runs the web server: gunicorn with threads, configured from the settings.
 
 No preload: the model, and CUDA with it, belongs to the worker process that uses it. The timeout finds dead workers;
 slow requests are ended by the service's own deadline.

@@ -1,22 +1,21 @@
-"""The page at `/` for people: what is served, what is being learned, and why clicks were refused."""
+"""Shows people at `/` how things are: what is served, what is being learned, and why clicks were refused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import render_template
 
+from backend.assembly import Backend
 from backend.jobs.status import row
 from backend.review.project_review import distribution
+from backend.web import monitoring
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, outcomes
 from fine_tune.project.scheduler import Scheduler
 from model.versions.registry import Registry
-
-if TYPE_CHECKING:
-    from backend.assembly import Backend
 
 JOBS = 12
 Learning = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -25,7 +24,7 @@ WIDTH, HEIGHT = 320, 120  # of a plot, in units of its own
 
 @dataclass(frozen=True)
 class Line:
-    """One served line of models: `loaded` names what this process answers with, `device` what it runs on."""
+    """Describes a served line of models: `loaded` names what this process answers with, `device` what it runs on."""
 
     name: str
     current: str
@@ -36,10 +35,10 @@ class Line:
 
 
 def render(backend: Backend) -> str:
-    """The page as HTML; without Redis it shows what is left."""
-    status = backend.status()
+    """Return the page as HTML; without Redis it shows what is left."""
+    status = monitoring.status(backend)
     nothing: Learning = ([], [])
-    projects, jobs = backend.store.attempt(lambda client: _learning(client, backend), nothing)
+    projects, jobs = backend.redis.attempt(lambda client: _learning(client, backend), nothing)
     return render_template(
         "overview.html",
         status=status,
@@ -116,6 +115,6 @@ def _quality(ious: dict[str, list[float]]) -> list[dict[str, Any]]:
 
 
 def polyline(curve: list[float]) -> str:
-    """Points of an SVG polyline for IoU values (0..1) after click 1, 2, ..., in a box of WIDTH x HEIGHT."""
+    """Return an SVG polyline's points for IoU values (0..1) after click 1, 2, ..., in a box of WIDTH x HEIGHT."""
     last = max(len(curve) - 1, 1)
     return " ".join(f"{i * WIDTH / last:.1f},{(1 - value) * HEIGHT:.1f}" for i, value in enumerate(curve))

@@ -90,7 +90,7 @@ def running(settings: Settings, wait: bool = True) -> Iterator[Flask]:
     app = create_app(settings)
     try:
         if wait:
-            backend_of(app).serving.take(None, 60)
+            backend_of(app).models.take(None, 60)
         yield app
     finally:
         backend_of(app).close()

@@ -36,7 +36,7 @@ from label_studio_ml.api import init_app
 from backend.label_studio_ml import ClickMask, shared_backend
 
 client = init_app(ClickMask, model_dir=sys.argv[1], redis_host="127.0.0.1", redis_port=1).test_client()
-shared_backend().serving.take(None, 60)
+shared_backend().models.take(None, 60)
 for line in sys.stdin:
     route, body = json.loads(line)
     if route == "2.x predict":

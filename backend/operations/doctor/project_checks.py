@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 
 from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.connect import SWITCHES, find_webhook, url_of
+from backend.label_studio.connect import SECRET_HEADER, SWITCHES, find_webhook, url_of
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.settings import Settings
-from backend.web.auth import SECRET_HEADER
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from backend.clicks.map_cache import PREFIX, CacheKey, MapCache, pack, unpack
-from backend.redis_store import OptionalRedis
+from backend.clicks.map_cache import CacheKey, MapCache, pack, unpack
+from backend.redis_store import MAPS, OptionalRedis
 from model.click import Click
 from tests.backend.redis_server import RedisServer
 
@@ -27,33 +27,33 @@ def blob(height: int = 60, width: int = 80, value: int = 200) -> np.ndarray:
     ],
 )
 def test_a_key_names_everything_the_map_depends_on(other: CacheKey) -> None:
-    chain = CacheKey("base-1-a", "image", ("Cat",))
-    assert chain.key(CLICKS) == CacheKey("base-1-a", "image", ("Cat",)).key(CLICKS)
-    assert other.key(CLICKS) != chain.key(CLICKS)
+    key = CacheKey("base-1-a", "image", ("Cat",))
+    assert key.name(CLICKS) == CacheKey("base-1-a", "image", ("Cat",)).name(CLICKS)
+    assert other.name(CLICKS) != key.name(CLICKS)
 
 
 def test_a_key_names_every_click_and_its_sign() -> None:
-    chain = CacheKey("v", "i", ("Cat",))
+    key = CacheKey("v", "i", ("Cat",))
     turned = (CLICKS[0], Click(30.25, 40.0, positive=True))
-    keys = {chain.key(c) for c in ((), CLICKS[:1], CLICKS, CLICKS[::-1], turned)}
+    keys = {key.name(c) for c in ((), CLICKS[:1], CLICKS, CLICKS[::-1], turned)}
     assert len(keys) == 5
-    assert CacheKey("v", "i", ("Cat",), base=CLICKS[:1]).key(CLICKS[1:]) != chain.key(CLICKS)
+    assert CacheKey("v", "i", ("Cat",), base=CLICKS[:1]).name(CLICKS[1:]) != key.name(CLICKS)
 
 
 def test_memory_forgets_the_least_recently_used_by_bytes() -> None:
-    sessions = MapCache(OptionalRedis(None), capacity=2 * 60 * 80, ttl_s=60)
+    maps = MapCache(OptionalRedis(None), capacity=2 * 60 * 80, ttl_s=60)
     for name in "abc":
-        sessions.put(name, blob())
-        sessions.get("a")
-    assert [sessions.get(name) is not None for name in "abc"] == [True, False, True]
+        maps.put(name, blob())
+        maps.get("a")
+    assert [maps.get(name) is not None for name in "abc"] == [True, False, True]
 
 
 def test_a_map_larger_than_the_memory_is_kept_for_the_next_click() -> None:
-    sessions = MapCache(OptionalRedis(None), capacity=10, ttl_s=60)
-    sessions.put("a", blob())
-    assert sessions.get("a") is not None
-    sessions.put("b", blob())
-    assert sessions.get("a") is None
+    maps = MapCache(OptionalRedis(None), capacity=10, ttl_s=60)
+    maps.put("a", blob())
+    assert maps.get("a") is not None
+    maps.put("b", blob())
+    assert maps.get("a") is None
 
 
 def test_another_process_finds_the_map_in_redis(redis_server: RedisServer) -> None:
@@ -64,7 +64,7 @@ def test_another_process_finds_the_map_in_redis(redis_server: RedisServer) -> No
     assert found is not None
     assert found[1] == "redis"
     np.testing.assert_array_equal(found[0], blob())
-    assert 0 < redis_server.client().ttl(PREFIX + "key") <= 60
+    assert 0 < redis_server.client().ttl(MAPS + "key") <= 60
 
 
 def test_a_process_that_computes_otherwise_does_not_find_it(redis_server: RedisServer) -> None:
@@ -77,25 +77,25 @@ def test_a_process_that_computes_otherwise_does_not_find_it(redis_server: RedisS
 
 
 def test_redis_gone_is_a_miss(redis_server: RedisServer) -> None:
-    sessions = MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60)
+    maps = MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60)
     redis_server.stop()
-    assert sessions.get("key") is None
-    sessions.put("key", blob())
-    assert sessions.get("key") is not None
+    assert maps.get("key") is None
+    maps.put("key", blob())
+    assert maps.get("key") is not None
 
 
 def test_a_spoilt_entry_is_a_miss(redis_server: RedisServer) -> None:
-    redis_server.client().set(PREFIX + "key", pack(blob())[:-3] + b"xyz")
+    redis_server.client().set(MAPS + "key", pack(blob())[:-3] + b"xyz")
     assert MapCache(OptionalRedis(redis_server.url), 1 << 20, ttl_s=60).get("key") is None
 
 
 def test_an_entry_too_large_for_redis_stays_in_memory(redis_server: RedisServer) -> None:
     store = OptionalRedis(redis_server.url)
-    sessions = MapCache(store, 1 << 30, ttl_s=60)
-    sessions.put("key", np.random.default_rng(0).integers(0, 256, (1100, 1100), np.uint8))
+    maps = MapCache(store, 1 << 30, ttl_s=60)
+    maps.put("key", np.random.default_rng(0).integers(0, 256, (1100, 1100), np.uint8))
     store.flush()
-    assert redis_server.client().exists(PREFIX + "key") == 0
-    assert sessions.get("key") is not None
+    assert redis_server.client().exists(MAPS + "key") == 0
+    assert maps.get("key") is not None
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_bytes_that_are_no_map_unpack_to_none() -> None:
 
 
 def test_maps_cannot_be_changed_by_their_readers() -> None:
-    sessions = MapCache(OptionalRedis(None), 1 << 20, ttl_s=60)
-    sessions.put("a", blob())
-    found = sessions.get("a")
+    maps = MapCache(OptionalRedis(None), 1 << 20, ttl_s=60)
+    maps.put("a", blob())
+    found = maps.get("a")
     assert found is not None
     with pytest.raises(ValueError, match="read-only"):
         found[0][0, 0] = 1

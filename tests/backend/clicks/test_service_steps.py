@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backend.review.click_log import ClickLog
-from backend.review.object_history import traced
+from backend.review.object_history import group_by_object
 from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.features import step_rows, whole_row
 from fine_tune.quality.simulated_annotation import Subject, annotate
@@ -40,7 +40,7 @@ def test_the_service_records_the_steps_of_the_simulation(
     made: list[list[Step]] = []
     with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
         service = backend_of(app)
-        predictor = service.serving.take(None, 60).predictor
+        predictor = service.models.take(None, 60).predictor
         for seed in range(12):
             if seed >= 3 and _tells(made):
                 break
@@ -52,8 +52,8 @@ def test_the_service_records_the_steps_of_the_simulation(
             images.answers[name] = (200, png(image))
             for shown in _shown(made[-1], width, height):
                 assert regions(app.test_client(), predict(*shown, id=seed, data={"image": name}))
-        service.store.flush()
-        recorded = [trace.steps() for trace in traced(ClickLog(service.store, 90).read(3))]
+        service.redis.flush()
+        recorded = [history.steps() for history in group_by_object(ClickLog(service.redis, 90).read(3))]
     assert _tells(made)
     assert len(recorded) == len(made)
     for simulated, seen in zip(made, recorded, strict=True):

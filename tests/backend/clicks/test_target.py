@@ -10,8 +10,7 @@ import pytest
 
 from backend.clicks.last_object import LastObject
 from backend.clicks.map_cache import CacheKey
-from backend.clicks.target import FRESH_S, distance, points, reach, to_points
-from backend.clicks.target import beginning as decide
+from backend.clicks.target import FRESH_S, Target, choose_target, distance, reach
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
 from model.click import Click
@@ -51,11 +50,11 @@ def draft(*results: dict) -> dict[str, Any]:
     return {"drafts": [{"id": 1, "user": "a@example.com", "result": list(results)}]}
 
 
-def recent(**changes: Any) -> LastObject:
+def answered(**changes: Any) -> LastObject:
     """An object answered a moment ago: one click in the middle of ONE."""
     values: dict[str, Any] = {
         "region_id": "cm000000000001",
-        "chain": CacheKey("v", "i", ("Cat",)),
+        "key": CacheKey("v", "i", ("Cat",)),
         "clicks": (Click(40, 40),),
         "prompts": ("k1",),
         "together": 1,
@@ -80,7 +79,7 @@ CASES = [
     # Nothing else there: a new object.
     ("first click", [INSIDE], {}, None, NEW),
     ("several clicks", [INSIDE, FAR], {}, None, NEW),
-    ("box in an accepted mask", [rectangle("r", 12, 25, 5, 5)], draft(region(X, ONE)), recent(), NEW),
+    ("box in an accepted mask", [rectangle("r", 12, 25, 5, 5)], draft(region(X, ONE)), answered(), NEW),
     # Correction.
     ("inside an accepted mask", [INSIDE], draft(region(X, ONE)), None, X),
     ("minus inside an accepted mask", [INSIDE_MINUS], draft(region(X, ONE)), None, X),
@@ -91,7 +90,7 @@ CASES = [
     ("inside a submitted mask", [INSIDE], {"annotations": [{"id": 1, "result": [region(X, ONE)]}]}, None, X),
     # A second object after the first was accepted.
     ("far from the accepted mask", [FAR], draft(region(X, ONE)), None, NEW),
-    ("far, while the answer is fresh", [FAR], {}, recent(), NEW),
+    ("far, while the answer is fresh", [FAR], {}, answered(), NEW),
     ("in the middle of a neighbour", [keypoint("k2", 40, 40)], draft(region(X, ONE)), None, NEW),
     ("beside a mask of several clicks", [BESIDE], draft(region(X, ONE, clicks=2)), None, NEW),
     ("beside a hand-made mask", [BESIDE], draft(region("hand", ONE, clicks=None)), None, NEW),
@@ -102,24 +101,24 @@ CASES = [
     ("minus: the nearest", [FAR_MINUS], draft(region("near", ONE), region("away", TWO)), None, "near"),
     ("minus, other label only", [FAR_MINUS], draft(region(X, ONE, "Dog")), None, NEW),
     # Auto-Accept, the draft does not show the mask yet.
-    ("inside what was just answered", [INSIDE], {}, recent(), X),
-    ("beside what was just answered", [BESIDE], {}, recent(), X),
-    ("minus after an answer", [BESIDE_MINUS], {}, recent(), X),
-    ("minus far after an answer", [FAR_MINUS], {}, recent(), X),
-    ("inside another accepted mask", [IN_TWO], draft(region("other", TWO)), recent(), "other"),
-    ("the draft lags behind", [INSIDE], draft(region(X, TWO)), recent(), X),
+    ("inside what was just answered", [INSIDE], {}, answered(), X),
+    ("beside what was just answered", [BESIDE], {}, answered(), X),
+    ("minus after an answer", [BESIDE_MINUS], {}, answered(), X),
+    ("minus far after an answer", [FAR_MINUS], {}, answered(), X),
+    ("inside another accepted mask", [IN_TWO], draft(region("other", TWO)), answered(), "other"),
+    ("the draft lags behind", [INSIDE], draft(region(X, TWO)), answered(), X),
     # Signs that Auto-Accept is off.
-    ("rejected: the object had several clicks", [INSIDE], {}, recent(together=2), NEW),
-    ("rejected: the draft holds the click", [INSIDE], draft(PENDING), recent(), NEW),
-    ("several clicks in this request", [INSIDE, BESIDE], {}, recent(), NEW),
-    ("minus still continues", [BESIDE_MINUS], {}, recent(together=2), X),
+    ("rejected: the object had several clicks", [INSIDE], {}, answered(together=2), NEW),
+    ("rejected: the draft holds the click", [INSIDE], draft(PENDING), answered(), NEW),
+    ("several clicks in this request", [INSIDE, BESIDE], {}, answered(), NEW),
+    ("minus still continues", [BESIDE_MINUS], {}, answered(together=2), X),
     # The ordinary next click, a moved point, a repeated request.
-    ("second click of the object", [PENDING, INSIDE], {}, recent(), NEW),
-    ("the point was moved", [keypoint("k1", 16, 31)], {}, recent(), NEW),
+    ("second click of the object", [PENDING, INSIDE], {}, answered(), NEW),
+    ("the point was moved", [keypoint("k1", 16, 31)], {}, answered(), NEW),
     # Too old, or another image.
-    ("rejected: never seen in a draft", [INSIDE], {}, recent(at=NOW - FRESH_S - 1), NEW),
-    ("answered in the future", [INSIDE], {}, recent(at=NOW + 60), NEW),
-    ("another image size", [INSIDE], {}, recent(size=(50, 50)), NEW),
+    ("rejected: never seen in a draft", [INSIDE], {}, answered(at=NOW - FRESH_S - 1), NEW),
+    ("answered in the future", [INSIDE], {}, answered(at=NOW + 60), NEW),
+    ("another image size", [INSIDE], {}, answered(size=(50, 50)), NEW),
 ]  # fmt: skip
 
 
@@ -129,46 +128,52 @@ CASES = [
 def test_which_object(clicks: list, task: dict, last: LastObject | None, expected: str | None) -> None:
     request = PredictRequest.parse(predict(*clicks, **task))
     assert request.context is not None
-    begin = decide(request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW)
-    assert begin.region_id == expected
-    assert (begin.start is None) == (expected is None)
+    target = choose_target(
+        request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW
+    )
+    assert target.region_id == expected
+    assert (target.start is None) == (expected is None)
 
 
-def decide_on(last: LastObject | None, *clicks: dict, **task: Any) -> Any:
+def decide_on(last: LastObject | None, *clicks: dict, **task: Any) -> Target:
     request = PredictRequest.parse(predict(*clicks, **task))
     assert request.context is not None
-    return decide(request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW)
+    return choose_target(
+        request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW
+    )
 
 
 def test_a_correction_starts_from_the_accepted_mask_and_its_clicks() -> None:
-    begin = decide_on(None, INSIDE, **draft(region(X, ONE)))
-    np.testing.assert_array_equal(begin.start, ONE * 255)
-    assert begin.clicks == (Click(30.0, 30.0),)
-    assert begin.prompts == ("old",)
+    target = decide_on(None, INSIDE, **draft(region(X, ONE)))
+    np.testing.assert_array_equal(target.start, ONE * 255)
+    assert target.clicks == (Click(30.0, 30.0),)
+    assert target.prompts == ("old",)
 
 
 def test_clicks_are_forgotten_once_the_annotator_has_painted() -> None:
-    begin = decide_on(None, INSIDE, **draft(region(X, ONE, origin="prediction-changed")))
-    assert begin.clicks == ()
+    target = decide_on(None, INSIDE, **draft(region(X, ONE, origin="prediction-changed")))
+    assert target.clicks == ()
 
 
 def test_what_was_just_answered_goes_on_with_its_map_and_clicks() -> None:
-    begin = decide_on(recent(), INSIDE)
-    np.testing.assert_array_equal(begin.start, ONE * 200)
-    assert begin.clicks == (Click(40, 40),)
-    assert begin.prompts == ("k1",)
+    target = decide_on(answered(), INSIDE)
+    np.testing.assert_array_equal(target.start, ONE * 200)
+    assert target.clicks == (Click(40, 40),)
+    assert target.prompts == ("k1",)
 
 
 def test_the_draft_is_believed_once_it_shows_the_last_answer() -> None:
     saved = region(X, ONE, prompts=["k1"], points=[[40.0, 40.0, 1]])
-    begin = decide_on(recent(), INSIDE, **draft(saved))
-    np.testing.assert_array_equal(begin.start, ONE * 255)
+    target = decide_on(answered(), INSIDE, **draft(saved))
+    np.testing.assert_array_equal(target.start, ONE * 255)
 
 
 def test_without_the_map_a_fresh_answer_cannot_go_on() -> None:
     request = PredictRequest.parse(predict(INSIDE))
     assert request.context is not None
-    assert decide(request.context[0], request.tasks[0], recent(), lambda _: None, NOW).region_id is None
+    assert (
+        choose_target(request.context[0], request.tasks[0], answered(), lambda _: None, NOW).region_id is None
+    )
 
 
 def test_an_unreadable_mask_is_passed_over() -> None:
@@ -189,10 +194,3 @@ def test_reach_grows_with_the_mask_and_stays_inside_a_neighbour() -> None:
     assert reach(ONE) == pytest.approx(6.0)
     assert reach(np.zeros((5, 5), bool)) == 3.0
     assert reach(ONE) < 40 / 2
-
-
-def test_points_survive_meta_and_nonsense_does_not() -> None:
-    clicks = (Click(1.5, 2.25), Click(3, 4, positive=False))
-    assert points(to_points(clicks)) == clicks
-    for nonsense in (None, 3, "abc", [1, 2], [[1, 2]], [["x", 2, 1]]):
-        assert points(nonsense) == ()

@@ -233,13 +233,13 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
             annotation = {"id": number, "task": number, "updated_at": "2026-02-01", "result_count": 1}
             body = {"action": "ANNOTATION_UPDATED", "annotation": annotation, "project": {"id": PROJECT}}
             assert client.post("/webhook", json=body).status_code == 202
-        backend_of(app).events.flush()
+        backend_of(app).webhooks.flush()
         assert [job.id for job in place.scheduler.jobs()] == [first.id], "it may be learning them already"
         for _ in range(2):
             body = {"action": "START_TRAINING", "project": {"id": PROJECT}}
             assert client.post("/webhook", json=body).status_code == 202
             assert client.post("/train", json={"project": str(PROJECT)}).status_code == 202
-        backend_of(app).events.flush()
+        backend_of(app).webhooks.flush()
     asked = CliRunner().invoke(main, ["fine-tune", str(PROJECT)])
     assert asked.exit_code == 0, asked.output
     follow = place.scheduler.waiting(PROJECT)

@@ -205,9 +205,9 @@ def test_prompts_of_the_corrected_object_are_known() -> None:
     (entry,) = mask_regions.accepted(
         [brush("a", box(0, 0, 9, 9), meta={"prompts": ["p", "q", 5], "clicks": 2})]
     )
-    assert entry.prompts == ("p", "q")
+    assert entry.meta.prompts == ("p", "q")
     assert mask_regions.objects([entry])[0].prompts == ("p", "q")
-    assert mask_regions.accepted([brush("a", box(0, 0, 9, 9), meta="x")])[0].prompts == ()
+    assert mask_regions.accepted([brush("a", box(0, 0, 9, 9), meta="x")])[0].meta.prompts == ()
 
 
 def test_unreadable_mask_is_skipped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from backend.label_studio.predict_request import PredictRequest, Prompt, RequestError
+from backend.label_studio.json_fields import RequestError
+from backend.label_studio.label_config import LabelConfigError
+from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.prompt_regions import Box
 from model.click import Click
 from tests.backend import recordings
@@ -190,7 +192,7 @@ def test_labels_images_and_items_are_objects_of_their_own() -> None:
         (("Cat",), 1, ("b",)),
         (("Dog",), None, ("c",)),
     ]
-    urls = [request.image_url(request.tasks[0], p.to_name, p.item_index) for p in request.context]
+    urls = [request.image_url(prompt) for prompt in request.context]
     assert urls == ["/0", "/1", "/0"]
 
 
@@ -199,7 +201,7 @@ def test_to_name_decides_which_image_is_meant() -> None:
     entry = {**keypoint("k", 1, 1), "to_name": "right"}
     request = PredictRequest.parse(predict(entry, config=config, data={"a": "/a", "b": "/b"}))
     assert request.context is not None
-    assert request.image_url(request.tasks[0], request.context[0].to_name) == "/b"
+    assert request.image_url(request.context[0]) == "/b"
     assert request.image_urls(request.tasks[0]) == ["/a", "/b"]
 
 
@@ -282,6 +284,7 @@ def test_missing_field_is_called_missing() -> None:
 
 def test_task_without_the_image_names_the_key() -> None:
     request = PredictRequest.parse(predict(keypoint("a", 1, 1), data={"photo": "/x"}))
-    with pytest.raises(RequestError, match=r'tasks\[0\]\.data.*value="\$image".*photo'):
-        request.image_url(request.tasks[0], "image")
+    assert request.context is not None
+    with pytest.raises(LabelConfigError, match=r'value="\$image".*photo'):
+        request.image_url(request.context[0])
     assert request.image_urls(request.tasks[0]) == []

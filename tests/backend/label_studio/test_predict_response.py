@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from backend.label_studio import mask_regions, predict_response
-from backend.label_studio.label_config import LabelConfig, LabelConfigError
+from backend.label_studio import mask_regions
+from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import PredictRequest, Prompt
+from backend.label_studio.predict_response import Answer, Suggestion, fresh_id, prediction
+from model.click import Click
 from tests.backend import recordings
 from tests.backend.predict_bodies import CONFIG, keypoint, predict, rectangle
 
@@ -30,15 +34,21 @@ def prompt_of(*items: dict[str, object], config: str = CONFIG) -> tuple[Prompt, 
     return request.context[0], request.config
 
 
-def answer(**more: object) -> predict_response.Answer:
-    return predict_response.Answer(
-        **{"mask": two_parts(), "score": 0.9, "model_version": "base-1-00000000", **more}
-    )  # type: ignore[arg-type]
+def answer(**more: Any) -> Answer:
+    usual = Answer(two_parts(), 0.9, "base-1-00000000", "cm000000000001", ("a",), (Click(50, 30),))
+    return replace(usual, **more)
+
+
+def to_regions(
+    prompt: Prompt, config: LabelConfig, made: Answer, tolerance: float = 1.0
+) -> list[dict[str, Any]]:
+    controls = config.outputs(prompt.to_name, prompt.labels)
+    return list(Suggestion.of(prompt, controls, made, tolerance).regions)
 
 
 def test_brush_region_is_what_label_studio_keeps() -> None:
-    (region,) = predict_response.to_regions(
-        *prompt_of(keypoint("a", 25, 30), keypoint("b", 5, 5, False)), answer()
+    (region,) = to_regions(
+        *prompt_of(keypoint("a", 25, 30), keypoint("b", 5, 5, False)), answer(prompts=("a", "b"))
     )
     assert json.loads(json.dumps(region)) == region
     code = region["value"].pop("rle")
@@ -53,7 +63,12 @@ def test_brush_region_is_what_label_studio_keeps() -> None:
         "value": {"format": "rle", "brushlabels": ["Cat"]},
         "origin": "prediction",
         "score": 0.9,
-        "meta": {"model_version": "base-1-00000000", "clicks": 2, "prompts": ["a", "b"]},
+        "meta": {
+            "model_version": "base-1-00000000",
+            "clicks": 2,
+            "prompts": ["a", "b"],
+            "points": [[50, 30, 1]],
+        },
     }
     assert code[:6] == [0, 1, 56, 128, 57, 27]
 
@@ -61,63 +76,49 @@ def test_brush_region_is_what_label_studio_keeps() -> None:
 @pytest.mark.parametrize("config", [CONFIG, POLYGONS, BOTH])
 def test_regions_read_back_are_the_mask(config: str) -> None:
     prompt, parsed = prompt_of(config=config)
-    (found,) = mask_regions.objects(
-        mask_regions.accepted(predict_response.to_regions(prompt, parsed, answer(), tolerance=0))
-    )
+    (found,) = mask_regions.objects(mask_regions.accepted(to_regions(prompt, parsed, answer(), tolerance=0)))
     assert np.array_equal(found.mask(), two_parts())
     assert found.prompts == ("a",)
 
 
 def test_controls_of_the_config_decide_the_kinds() -> None:
     def kinds(config: str) -> list[tuple[str, str]]:
-        return [
-            (r["type"], r["from_name"])
-            for r in predict_response.to_regions(*prompt_of(config=config), answer())
-        ]
+        return [(r["type"], r["from_name"]) for r in to_regions(*prompt_of(config=config), answer())]
 
     assert kinds(CONFIG) == [("brushlabels", "brush")]
     assert kinds(POLYGONS) == [("polygonlabels", "poly")]
     assert kinds(BOTH) == [("brushlabels", "brush"), ("polygonlabels", "poly")]
 
 
-def test_ids_repeat_with_the_request_and_differ_from_any_other() -> None:
-    def ids(*items: dict[str, object], **more: object) -> tuple[str, ...]:
-        return tuple(
-            region["id"]
-            for region in predict_response.to_regions(*prompt_of(*items, config=BOTH), answer(**more))
-        )
+def test_a_fresh_id_repeats_with_the_prompt_and_differs_from_any_other() -> None:
+    def fresh(*items: dict[str, object], version: str = "base-1-00000000") -> str:
+        return fresh_id(prompt_of(*items)[0], version)
 
-    first = ids(keypoint("a", 25, 30))
-    assert first == ids(keypoint("a", 25, 30))
-    assert first[1] == f"{first[0]}-2"
-    others = [
-        ids(keypoint("b", 25, 30)),
-        ids(keypoint("a", 26, 30)),
-        ids(keypoint("a", 25, 30, False)),
-        ids(keypoint("a", 25, 30), keypoint("b", 25, 30)),
-        ids(keypoint("a", 25, 30, label="Dog")),
-        ids(rectangle("a", 25, 30, 10, 10)),
-        ids(keypoint("a", 25, 30), model_version="base-2-00000000"),
+    ids = [
+        fresh(keypoint("a", 25, 30)),
+        fresh(keypoint("b", 25, 30)),
+        fresh(keypoint("a", 26, 30)),
+        fresh(keypoint("a", 25, 30, False)),
+        fresh(keypoint("a", 25, 30), keypoint("b", 25, 30)),
+        fresh(keypoint("a", 25, 30, label="Dog")),
+        fresh(rectangle("a", 25, 30, 10, 10)),
+        fresh(keypoint("a", 25, 30), version="base-2-00000000"),
     ]
-    assert len({each[0] for each in (first, *others)}) == len(others) + 1
+    assert fresh(keypoint("a", 25, 30)) == ids[0]
+    assert len(set(ids)) == len(ids)
 
 
-def test_correction_carries_id_and_prompts_of_the_region() -> None:
-    first, second = predict_response.to_regions(
-        *prompt_of(keypoint("c", 25, 30), config=BOTH),
-        answer(region_id="old", earlier_prompts=("a", "b"), meta={"corrects": True, "clicks": 99}),
+def test_all_regions_of_an_answer_carry_its_id_and_prompts() -> None:
+    first, second = to_regions(
+        *prompt_of(keypoint("c", 25, 30), config=BOTH), answer(region_id="old", prompts=("a", "b", "a", "c"))
     )
     assert (first["id"], second["id"]) == ("old", "old-2")
-    assert first["meta"] == {
-        "corrects": True,
-        "clicks": 1,
-        "model_version": "base-1-00000000",
-        "prompts": ["a", "b", "c"],
-    }
+    assert first["meta"] == second["meta"]
+    assert first["meta"]["prompts"] == ["a", "b", "c"]
 
 
 def test_corrected_suggestion_is_found_again_after_it_was_accepted() -> None:
-    made = predict_response.to_regions(*prompt_of(config=POLYGONS), answer())
+    made = to_regions(*prompt_of(config=POLYGONS), answer())
     body = predict(keypoint("next", 65, 20), config=POLYGONS, drafts=[{"id": 1, "result": made}])
     request = PredictRequest.parse(body)
     assert request.context is not None
@@ -128,11 +129,9 @@ def test_corrected_suggestion_is_found_again_after_it_was_accepted() -> None:
 
 def test_correction_that_takes_a_part_away_leaves_nothing_of_it() -> None:
     """Label Studio replaces regions by id and deletes none, so an answer may have no more regions than the next."""
-    made = predict_response.to_regions(*prompt_of(config=POLYGONS), answer())
+    made = to_regions(*prompt_of(config=POLYGONS), answer())
     less = two_parts() & (np.arange(200) < 100)
-    again = predict_response.to_regions(
-        *prompt_of(config=POLYGONS), answer(mask=less, region_id=made[0]["id"])
-    )
+    again = to_regions(*prompt_of(config=POLYGONS), answer(mask=less, region_id=made[0]["id"]))
     shown = {region["id"]: region for region in (*made, *again)}
     (found,) = mask_regions.objects(mask_regions.accepted(list(shown.values())))
     assert np.count_nonzero(found.mask() ^ less) < 40
@@ -140,29 +139,29 @@ def test_correction_that_takes_a_part_away_leaves_nothing_of_it() -> None:
 
 def test_rotation_and_item_index_are_echoed() -> None:
     item = {**keypoint("a", 25, 30), "image_rotation": 90, "item_index": 2}
-    (region,) = predict_response.to_regions(*prompt_of(item), answer())
+    (region,) = to_regions(*prompt_of(item), answer())
     assert region["image_rotation"] == 90
     assert region["item_index"] == 2
 
 
 def test_empty_mask_gives_no_region() -> None:
-    assert predict_response.to_regions(*prompt_of(), answer(mask=np.zeros((100, 200), bool))) == []
-
-
-def test_label_that_no_control_has_is_told_not_dropped() -> None:
-    with pytest.raises(LabelConfigError, match="label 'Cow' is not in"):
-        predict_response.to_regions(*prompt_of(keypoint("a", 25, 30, label="Cow")), answer())
+    assert to_regions(*prompt_of(), answer(mask=np.zeros((100, 200), bool))) == []
 
 
 def test_mask_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="the mask is 100x200 but the image is 200x100"):
-        predict_response.to_regions(*prompt_of(), answer(mask=two_parts().T))
+        to_regions(*prompt_of(), answer(mask=two_parts().T))
 
 
-def test_prediction_has_a_numeric_score() -> None:
-    entry = predict_response.prediction([], np.float32(0.5), "base-1-00000000")  # type: ignore[arg-type]
-    assert entry == {"result": [], "score": 0.5, "model_version": "base-1-00000000"}
+def test_a_prediction_holds_all_suggestions_and_the_version_that_made_them() -> None:
+    made, empty = Suggestion(({"id": "1"},), 0.9, "base-2-0"), Suggestion((), np.float32(0.5), "base-3-0")  # type: ignore[arg-type]
+    entry = prediction([made, empty], "base-1-0")
+    assert entry == {"result": [{"id": "1"}], "score": 0.5, "model_version": "base-2-0"}
     assert type(entry["score"]) is float
+
+
+def test_a_prediction_without_regions_names_the_served_version() -> None:
+    assert prediction([], "base-1-0") == {"result": [], "score": 0.0, "model_version": "base-1-0"}
 
 
 @pytest.mark.parametrize("name", recordings.names())
@@ -171,7 +170,7 @@ def test_recorded_prompts_get_a_region_that_fits(name: str) -> None:
     for prompt in request.context or ():
         mask = np.zeros((prompt.height, prompt.width), bool)
         mask[: prompt.height // 2, : prompt.width // 3] = True
-        (region,) = predict_response.to_regions(prompt, request.config, answer(mask=mask))
+        (region,) = to_regions(prompt, request.config, answer(mask=mask))
         assert region["value"][region["type"]] == list(prompt.labels)
         assert f'name="{region["from_name"]}"' in recordings.body(name)["label_config"]
         (read,) = mask_regions.accepted([region])

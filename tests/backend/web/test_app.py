@@ -33,7 +33,7 @@ def test_a_projects_own_model_is_named_by_setup(images: ImageServer, tmp_path: P
     with running(settings) as app:
         client = app.test_client()
         assert client.post("/setup", json={"project": "3.1"}).json == {"model_version": own.name}
-        backend_of(app).serving.take(3, 60)
+        backend_of(app).models.take(3, 60)
         assert regions(client, click(ONE))[0]["meta"]["model_version"] == own.name
 
 
@@ -142,7 +142,7 @@ def test_webhooks_are_taken_and_recorded(
         assert (answer.status_code, answer.json) == (202, {"taken": True})
         assert client.post("/train", json={"project": {"id": 3}}).status_code == 202
         assert client.post("/webhook", json={"project": {"id": 3}}).status_code == 400
-        backend_of(app).events.flush()
+        backend_of(app).webhooks.flush()
         assert list(Ledger(redis_server.client()).annotations(3)) == [5]
         assert client.get("/ready").json["redis"] == "up"
 
@@ -152,7 +152,7 @@ def test_a_project_is_known_from_its_setup_on(
 ) -> None:
     with running(settings_for(tmp_path, images, redis_url=redis_server.url), wait=False) as app:
         assert app.test_client().post("/setup", json={"project": "3.1"}).status_code == 200
-        backend_of(app).store.flush()
+        backend_of(app).redis.flush()
     assert Ledger(redis_server.client()).projects() == [3]
 
 

@@ -122,7 +122,7 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
         thread.start()
         try:
             deadline = time.monotonic() + 30
-            while backend_of(app).service.slots.load() != (1, 0):
+            while backend_of(app).service.admission.load() != (1, 0):
                 assert time.monotonic() < deadline
             answer = client.post("/predict", json=click(ONE))
             assert answer.status_code == 503
@@ -132,7 +132,7 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
             images.gate.set()
         refusal = backend_of(app).metrics.recent_refusals()[0]
         assert refusal["reason"] == "deadline"
-        while backend_of(app).service.slots.load() != (0, 0):
+        while backend_of(app).service.admission.load() != (0, 0):
             assert time.monotonic() < deadline
         assert regions(client, click(ONE)) == first
         assert regions(client, slow)  # what came too late is in the cache now
@@ -144,7 +144,7 @@ def test_past_the_deadline_the_last_mask_stays(
     settings = settings_for(tmp_path, images, deadline_s=0.3)
     with running(settings) as app:
         first = regions(app.test_client(), click(ONE))
-        predictor = backend_of(app).serving.take(None, 1).predictor
+        predictor = backend_of(app).models.take(None, 1).predictor
         release = threading.Event()
         real = predictor.engine.run
 
@@ -163,7 +163,7 @@ def test_an_unexpected_error_shows_the_last_mask_or_a_number_to_look_up(
 ) -> None:
     client = app.test_client()
     first = regions(client, click(ONE, id=950))
-    engine = backend_of(app).serving.take(None, 1).predictor.engine
+    engine = backend_of(app).models.take(None, 1).predictor.engine
     monkeypatch.setattr(engine, "run", lambda *_: 1 / 0)
     assert regions(client, click(ONE, keypoint("k2", 60, 70), id=950))[0]["value"] == first[0]["value"]
     answer = client.post("/predict", json=click(keypoint("k7", 77, 77), id=951))

@@ -99,7 +99,7 @@ def test_recorded_webhooks_reach_the_ledger(
     with running(settings_for(home, images, redis_url=redis_server.url), wait=False) as app:
         for name in recordings.names("/webhook"):
             app.test_client().post("/webhook", json=recordings.body(name))
-        backend_of(app).events.flush()
+        backend_of(app).webhooks.flush()
     created = recordings.body("27")["annotation"]
     deleted = recordings.body("60")["annotations"][0]["id"]
     ledger = Ledger(redis_server.client())

@@ -120,7 +120,7 @@ def test_a_fresh_process_that_finds_the_sessions_in_redis_answers_the_same(
     bodies = STORIES["a", 1]
     with running(settings_for(home, images, redis_url=redis_server.url)) as app:
         warm = [app.test_client().post("/predict", json=body).text for body in bodies]
-        backend_of(app).store.flush()
+        backend_of(app).redis.flush()
     assert len(redis_server.client().keys("clickmask:session:*")) == len(bodies)
     assert fresh_process(home, images, bodies[-1:], redis_server.url) == warm[-1:]
 
@@ -132,7 +132,7 @@ def test_every_prefix_is_a_hit_and_a_moved_click_is_another_story(
     with running(settings_for(home, images)) as app:
         client = app.test_client()
         warm = [client.post("/predict", json=body).text for body in bodies]
-        engine = backend_of(app).serving.take(None, 1).predictor.engine
+        engine = backend_of(app).models.take(None, 1).predictor.engine
         passes, real = [], engine.run
         monkeypatch.setattr(engine, "run", lambda *args: passes.append(1) or real(*args))
         assert [client.post("/predict", json=body).text for body in reversed(bodies)] == warm[::-1]

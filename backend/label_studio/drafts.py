@@ -1,0 +1,100 @@
+"""Annotations and drafts that a request carries of its task, read once and asked by everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from backend.label_studio.json_fields import elements
+from backend.label_studio.label_config import KEYPOINT
+from backend.label_studio.prompt_regions import polarity
+from backend.label_studio.region_meta import RegionMeta
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One annotation or draft.
+
+    Attributes:
+        number: Label Studio's id; 0 where it has none.
+        user: e-mail of whom it belongs to; Label Studio tells it of drafts alone, "" for an annotation.
+        updated: when it was saved last, ISO 8601; "" where nothing tells.
+        cancelled: whether the annotator skipped the task.
+        results: its results, those that are objects.
+    """
+
+    number: int = 0
+    user: str = ""
+    updated: str = ""
+    cancelled: bool = False
+    results: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+    @staticmethod
+    def read(entry: dict[str, Any]) -> Saved:
+        """Read an annotation or a draft as Label Studio sends it; nothing in it is an error."""
+        number = entry.get("id")
+        return Saved(
+            number=number if isinstance(number, int) else 0,
+            user=str(entry.get("user") or ""),
+            updated=str(entry.get("updated_at") or ""),
+            cancelled=bool(entry.get("was_cancelled")),
+            results=tuple(result for result in elements(entry.get("result")) if isinstance(result, dict)),
+        )
+
+
+@dataclass(frozen=True)
+class SavedWork:
+    """Everything that Label Studio holds for a task.
+
+    Attributes:
+        annotations: submitted, by anybody.
+        drafts: of the annotator who asks; they hold what the editor shows.
+    """
+
+    annotations: tuple[Saved, ...] = ()
+    drafts: tuple[Saved, ...] = ()
+
+    @staticmethod
+    def read(annotations: Iterable[dict[str, Any]], drafts: Iterable[dict[str, Any]]) -> SavedWork:
+        """Read a task's lists of annotations and drafts."""
+        return SavedWork(tuple(map(Saved.read, annotations)), tuple(map(Saved.read, drafts)))
+
+    @property
+    def annotator(self) -> str:
+        """E-mail of who asks, "" where nothing tells: only drafts have it."""
+        return next((draft.user for draft in reversed(self.drafts) if draft.user), "")
+
+    @property
+    def shown(self) -> list[Saved]:
+        """What the annotator who asks can see, the most recent last.
+
+        Submitted annotations count only where there is no draft: those that a draft changes are outdated, and others
+        may be somebody else's. Skipped ones show nothing.
+        """
+        submitted = [annotation for annotation in self.annotations if not annotation.cancelled]
+        return sorted(self.drafts or submitted, key=lambda saved: (saved.updated, saved.number))
+
+    @cached_property
+    def polarities(self) -> dict[str, bool]:
+        """Polarity of every keypoint that has one, by its region id."""
+        found = ((str(result.get("id")), polarity(result)) for result in self._results())
+        return {number: positive for number, positive in found if positive is not None}
+
+    @cached_property
+    def used_prompts(self) -> set[str]:
+        """Region ids of the prompts that accepted masks were made from, by the masks' ``meta.prompts``."""
+        return {
+            prompt for result in self._results() for prompt in RegionMeta.read(result.get("meta")).prompts
+        }
+
+    @property
+    def pending_clicks(self) -> set[str]:
+        """Region ids of the keypoints in the drafts: clicks whose answer was not accepted yet."""
+        results = (result for draft in self.drafts for result in draft.results)
+        return {str(result.get("id")) for result in results if result.get("type") == KEYPOINT}
+
+    def _results(self) -> Iterator[dict[str, Any]]:
+        # Drafts last: they are newer than the annotation they change.
+        return (result for saved in (*self.annotations, *self.drafts) for result in saved.results)

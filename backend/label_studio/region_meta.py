@@ -1,0 +1,55 @@
+"""What this backend writes into the ``meta`` of its regions, which Label Studio keeps, and reads back from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backend.label_studio.json_fields import elements
+from model.click import Click
+
+
+@dataclass(frozen=True)
+class RegionMeta:
+    """How a region was made.
+
+    Attributes:
+        points: all clicks that the mask obeys, in pixels, the earliest first.
+        version: name of the model version.
+        clicks: how many clicks were in the request; None for a region that this backend did not make.
+        prompts: region ids of all prompts that made the mask.
+    """
+
+    points: tuple[Click, ...] = ()
+    version: str = ""
+    clicks: int | None = None
+    prompts: tuple[str, ...] = ()
+
+    @staticmethod
+    def read(meta: Any) -> RegionMeta:
+        """Read a region's ``meta``, whoever wrote it; what is not ours counts as missing."""
+        if not isinstance(meta, dict):
+            return RegionMeta()
+        clicks = meta.get("clicks")
+        return RegionMeta(
+            points=_clicks(meta.get("points")),
+            version=str(meta.get("model_version") or ""),
+            clicks=clicks if isinstance(clicks, int) else None,
+            prompts=tuple(entry for entry in elements(meta.get("prompts")) if isinstance(entry, str)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values; points are triples of x, y and 1 (positive) or 0."""
+        return {
+            "points": [[click.x, click.y, int(click.positive)] for click in self.points],
+            "model_version": self.version,
+            "clicks": self.clicks,
+            "prompts": list(self.prompts),
+        }
+
+
+def _clicks(value: Any) -> tuple[Click, ...]:
+    try:
+        return tuple(Click(float(x), float(y), bool(flag)) for x, y, flag in elements(value))
+    except (TypeError, ValueError):
+        return ()

@@ -1,0 +1,44 @@
+from typing import Any
+
+from backend.label_studio.drafts import Saved, SavedWork
+from tests.backend.predict_bodies import keypoint
+
+
+def saved(number: int, *results: Any, **fields: Any) -> dict[str, Any]:
+    return {"id": number, "result": list(results), **fields}
+
+
+def test_nonsense_counts_as_missing() -> None:
+    read = Saved.read({"id": "x", "result": [None, 3, {"id": "a"}], "user": None, "updated_at": None})
+    assert read == Saved(results=({"id": "a"},))
+    assert Saved.read({"result": "x"}) == Saved()
+
+
+def test_the_annotator_is_named_by_drafts_only() -> None:
+    assert SavedWork.read([saved(1, user="a@example.com")], []).annotator == ""
+    work = SavedWork.read([], [saved(1, user="a@example.com"), saved(2)])
+    assert work.annotator == "a@example.com"
+
+
+def test_drafts_are_shown_instead_of_submitted_annotations() -> None:
+    annotations = [saved(1), saved(2, was_cancelled=True)]
+    assert [entry.number for entry in SavedWork.read(annotations, []).shown] == [1]
+    assert [entry.number for entry in SavedWork.read(annotations, [saved(3)]).shown] == [3]
+
+
+def test_the_most_recent_is_shown_last() -> None:
+    drafts = [saved(5, updated_at="2026-02"), saved(4, updated_at="2026-01"), saved(3, updated_at="2026-02")]
+    assert [entry.number for entry in SavedWork.read([], drafts).shown] == [4, 3, 5]
+
+
+def test_a_draft_knows_polarities_better_than_the_annotation_it_changes() -> None:
+    old, new = keypoint("k1", 1, 1, positive=True), keypoint("k1", 1, 1, positive=False)
+    work = SavedWork.read([saved(1, old, keypoint("k2", 1, 1))], [saved(2, new)])
+    assert work.polarities == {"k1": False, "k2": True}
+
+
+def test_prompts_of_accepted_masks_are_used_up_and_those_in_a_draft_are_pending() -> None:
+    mask = {"id": "m", "type": "brushlabels", "meta": {"prompts": ["k1", 3]}}
+    work = SavedWork.read([saved(1, mask)], [saved(2, keypoint("k2", 1, 1), mask)])
+    assert work.used_prompts == {"k1"}
+    assert work.pending_clicks == {"k2"}

@@ -1,0 +1,25 @@
+from typing import Any
+
+import pytest
+
+from backend.label_studio.region_meta import RegionMeta
+from model.click import Click
+
+META = RegionMeta((Click(1.5, 2.25), Click(3, 4, positive=False)), "base-1-0a1b2c3d", 2, ("k1", "k2"))
+
+
+def test_what_is_written_is_read() -> None:
+    assert RegionMeta.read(META.to_json()) == META
+
+
+@pytest.mark.parametrize(
+    "nonsense", [None, 3, "abc", [1, 2], {"points": 3}, {"points": [[1, 2]]}, {"prompts": "k"}]
+)
+def test_what_others_wrote_is_nothing(nonsense: Any) -> None:
+    assert RegionMeta.read(nonsense) == RegionMeta()
+
+
+def test_what_is_left_of_a_damaged_one_counts() -> None:
+    assert RegionMeta.read({**META.to_json(), "points": [["x", 2, 1]], "clicks": "2"}) == RegionMeta(
+        (), "base-1-0a1b2c3d", None, ("k1", "k2")
+    )
