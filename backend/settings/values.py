@@ -88,6 +88,18 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.lower() for name in text.replace(",", " ").split())
 
 
+def account(text: str) -> str:
+    """Read a user name or password for HTTP basic authentication, which Label Studio sends in Latin-1."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        odd = text[error.start]
+        raise ValueError(
+            f"Label Studio cannot send the character U+{ord(odd):04X}: use Latin letters, digits and signs"
+        ) from None
+    return text
+
+
 def host(text: str) -> str:
     """Read a host name, an address (an IPv6 one with or without brackets) or unix:PATH."""
     if text.startswith("unix:"):

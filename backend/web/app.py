@@ -21,7 +21,7 @@ from backend.logs import request_id
 from backend.serving.model_pool import NotReady
 from backend.settings import Settings
 from backend.web import monitoring, status_page
-from backend.web.auth import Gate
+from backend.web.auth import Gate, account
 from fine_tune.project.ledger import Ledger
 from model.errors import ClickmaskError
 
@@ -190,10 +190,7 @@ def _json() -> dict[str, Any]:
 
 
 def _account() -> tuple[str, str] | None:
-    given = request.authorization
-    if given is None or given.type != "basic":
-        return None
-    return given.username or "", given.password or ""
+    return account(request.headers.get("Authorization"))
 
 
 def _unauthorized() -> Response:

@@ -8,8 +8,10 @@ missing or wrong credentials, any other 401 into one that does not.
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 
 from backend.settings import Settings
 
@@ -63,6 +65,28 @@ class Gate:
         return self._secret is None or action == "START_TRAINING"
 
 
+def account(header: str | None) -> tuple[str, str] | None:
+    """Read user and password out of an Authorization header (RFC 7617); None where it holds none.
+
+    Label Studio sends Latin-1, browsers UTF-8. What is no UTF-8 is read as Latin-1; `_same` sees to what could be both.
+    """
+    kind, _, value = (header or "").partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        given = base64.b64decode(value.strip())
+    except ValueError:
+        return None
+    try:
+        user, _, password = given.decode().partition(":")
+    except UnicodeDecodeError:
+        user, _, password = given.decode("latin-1").partition(":")
+    return user, password
+
+
 def _same(given: str, expected: str) -> bool:
-    """Compare in a time that does not tell how much of it was right."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+    """Compare in a time that does not tell how much of it was right; Latin-1 that looks like UTF-8 is right, too."""
+    forms = [expected.encode()]
+    with suppress(UnicodeEncodeError):
+        forms.append(expected.encode("latin-1"))
+    return any(hmac.compare_digest(given.encode(), form) for form in forms)

@@ -17,6 +17,12 @@ def test_flags_and_names() -> None:
     assert values.names("A.example.com, b") == ("a.example.com", "b")
 
 
+def test_an_account_is_what_label_studio_can_send() -> None:
+    assert values.account("Straße 7") == "Straße 7"
+    with pytest.raises(ValueError, match=r"cannot send the character U\+5BC6"):
+        values.account("pass密码")
+
+
 def test_addresses_keep_what_they_say() -> None:
     parse = values.url("redis", "unix")
     assert parse("redis://me:p%23@host:6379/0") == "redis://me:p%23@host:6379/0"

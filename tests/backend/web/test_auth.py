@@ -1,9 +1,10 @@
+import base64
 import dataclasses
 
 import pytest
 
 from backend.settings import Settings
-from backend.web.auth import Gate
+from backend.web.auth import Gate, account
 
 OPEN = Settings()
 LOGIN = dataclasses.replace(OPEN, basic_auth_user="user", basic_auth_pass="right")
@@ -38,6 +39,21 @@ def test_password(
 def test_without_a_password_everybody_may_call() -> None:
     assert Gate(OPEN).admits("/predict", {}, None)
     assert Gate(OPEN).admits("/predict", SENT, WRONG)
+
+
+@pytest.mark.parametrize("password", ["Straße", "pass:word", "Ã¤", "", "ÿ"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_the_password_may_come_in_either_encoding(password: str, encoding: str) -> None:
+    login = dataclasses.replace(LOGIN, basic_auth_pass=password)
+    sent = base64.b64encode(f"user:{password}".encode(encoding)).decode()
+    assert Gate(login).admits("/predict", SENT, account(f"Basic {sent}"))
+    other = base64.b64encode(f"user:{password}x".encode(encoding)).decode()
+    assert not Gate(login).admits("/predict", SENT, account(f"Basic {other}"))
+
+
+@pytest.mark.parametrize("header", [None, "", "Basic", "Bearer abc", "Basic a", "Basic \xe4"])
+def test_a_header_that_holds_no_account(header: str | None) -> None:
+    assert account(header) in (None, ("", ""))
 
 
 @pytest.mark.parametrize(
