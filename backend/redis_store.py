@@ -53,7 +53,7 @@ class OptionalRedis:
                 retry=Retry(NoBackoff(), 0),  # newer clients would try again for seconds
             )
         self._pause_s = pause_s
-        self._silent_until = 0.0
+        self._silent_until = self._complained_until = 0.0
         self._lock = threading.Lock()
         self._backlog: queue.Queue[Callable[[Any], Any] | None] = queue.Queue(BACKLOG)
         self._writer: threading.Thread | None = None
@@ -64,6 +64,10 @@ class OptionalRedis:
             return default
         try:
             return command(self._client)
+        except redis.ResponseError as error:
+            # It answers: full, read-only, or a key of another kind. The next command may well succeed.
+            self._complain(error)
+            return default
         except redis.RedisError as error:
             self._rest(error)
             return default
@@ -124,6 +128,13 @@ class OptionalRedis:
                 logger.exception("an entry for Redis cannot be written")
             finally:
                 self._backlog.task_done()
+
+    def _complain(self, error: Exception) -> None:
+        with self._lock:
+            first = time.monotonic() >= self._complained_until
+            self._complained_until = time.monotonic() + self._pause_s
+        if first:
+            logger.warning("Redis refuses a command, which is left out: %s", error)
 
     def _rest(self, error: Exception) -> None:
         with self._lock:

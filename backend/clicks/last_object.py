@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import Prompt, Task
 from backend.redis_store import LAST_OBJECTS, OptionalRedis
 from model.click import Click
+
+logger = logging.getLogger(__name__)
 
 KEPT = 1000
 
@@ -49,23 +52,23 @@ class LastObject:
 
     @staticmethod
     def parse(text: str | bytes) -> LastObject:
-        """Undo `dump`; ValueError, KeyError or TypeError for anything else."""
+        """Undo `dump`, also of a version that adds fields; ValueError, KeyError or TypeError for anything else."""
         value: dict[str, Any] = json.loads(text)
         key = value["chain"]
         return LastObject(
-            region_id=value["region_id"],
+            region_id=str(value["region_id"]),
             key=CacheKey(
-                key["version"],
-                key["image"],
-                tuple(key["labels"]),
-                key["start"],
-                tuple(Click(**click) for click in key["base"]),
+                str(key["version"]),
+                str(key["image"]),
+                tuple(map(str, key["labels"])),
+                str(key["start"]),
+                _clicks(key["base"]),
             ),
-            clicks=tuple(Click(**click) for click in value["clicks"]),
-            prompts=tuple(value["prompts"]),
-            together=value["together"],
-            size=(value["size"][0], value["size"][1]),
-            at=value["at"],
+            clicks=_clicks(value["clicks"]),
+            prompts=tuple(map(str, value["prompts"])),
+            together=int(value["together"]),
+            size=(int(value["size"][0]), int(value["size"][1])),
+            at=float(value["at"]),
         )
 
 
@@ -82,11 +85,11 @@ class LastObjects:
 
         Before the first autosave Label Studio does not say who asks: then it is whoever else it did not name.
         """
-        found = [
-            self._look(_key(project, task, prompt, user))
-            for user in dict.fromkeys((task.saved.annotator, ""))
-        ]
-        return max((last for last in found if last), key=lambda last: last.at, default=None)
+        users = dict.fromkeys((task.saved.annotator, ""))
+        keys = [_key(project, task, prompt, user) for user in users]
+        found = [self._known[key] for key in keys if key in self._known]
+        found += self._shared(keys)
+        return max(found, key=lambda last: last.at, default=None)
 
     def remember(self, project: int | None, task: Task, prompt: Prompt, last: LastObject) -> None:
         """Note what was answered to ``prompt``."""
@@ -99,15 +102,21 @@ class LastObjects:
         text = last.dump()
         self._store.write_behind(lambda client: client.set(LAST_OBJECTS + key, text, ex=self._ttl_s))
 
-    def _look(self, key: str) -> LastObject | None:
-        own = self._known.get(key)
-        text = self._store.attempt(lambda client: client.get(LAST_OBJECTS + key), None)
-        try:
-            shared = None if text is None else LastObject.parse(text)
-        except (ValueError, KeyError, TypeError):
-            shared = None
-        both = [last for last in (own, shared) if last is not None]
-        return max(both, key=lambda last: last.at, default=None)
+    def _shared(self, keys: list[str]) -> list[LastObject]:
+        """Return what other processes remember under some keys."""
+        nothing: list[bytes | None] = []
+        texts = self._store.attempt(lambda client: client.mget([LAST_OBJECTS + key for key in keys]), nothing)
+        found = []
+        for text in filter(None, texts):
+            try:
+                found.append(LastObject.parse(text))
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                logger.warning("a last object in Redis is left out: it cannot be read (%r)", error)
+        return found
+
+
+def _clicks(values: list[dict[str, Any]]) -> tuple[Click, ...]:
+    return tuple(Click(float(v["x"]), float(v["y"]), bool(v["positive"])) for v in values)
 
 
 def _key(project: int | None, task: Task, prompt: Prompt, user: str) -> str:

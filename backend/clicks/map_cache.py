@@ -129,6 +129,8 @@ def unpack(packed: bytes) -> np.ndarray | None:
     if len(body) != size or zlib.crc32(body) != checksum:
         return None
     top, bottom, left, right = rows & 0xFFFF, rows >> 16, columns & 0xFFFF, columns >> 16
+    if bottom > height or right > width or (bottom - top) * (right - left) != size:
+        return None
     values = np.zeros((height, width), np.uint8)
     values[top:bottom, left:right] = np.frombuffer(body, np.uint8).reshape(bottom - top, right - left)
     values.flags.writeable = False

@@ -72,7 +72,11 @@ class ClickPipeline:
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids))
         with self.metrics.stage("encode"):
             suggestion = Suggestion.of(prompt, controls, answer, self.settings.polygon_tolerance)
-        self._keep(request, prompt, _Done(target, sequence, values, answer, time.perf_counter() - started))
+        done = _Done(target, sequence, values, answer, time.perf_counter() - started)
+        try:
+            self._keep(request, prompt, done)
+        except Exception:  # the mask is there: no bookkeeping may lose it
+            logger.exception("task %s, %s: answered, but not taken note of", task.id, prompt.summary())
         return suggestion
 
     def last_good(self, request: PredictRequest, prompt: Prompt) -> Suggestion:

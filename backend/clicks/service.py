@@ -38,7 +38,8 @@ class ClickService:
         if request.context is None:
             return self._opened(request)
         suggestions = [self._suggest(request, prompt) for prompt in request.context]
-        return [prediction(suggestions, self._models.version_of(request.project_id))]
+        empty = not any(suggestion.regions for suggestion in suggestions)
+        return [prediction(suggestions, self._models.version_of(request.project_id) if empty else "")]
 
     def version_of(self, project: int | None) -> str:
         """Return the version that answers for a project, and have it loaded soon; "" where there is none."""

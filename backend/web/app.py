@@ -22,6 +22,7 @@ from backend.serving.model_pool import NotReady
 from backend.settings import Settings
 from backend.web import monitoring, status_page
 from backend.web.auth import Gate, account
+from backend.web.learning import LearningFigures
 from fine_tune.project.ledger import Ledger
 from model.errors import ClickmaskError
 
@@ -59,7 +60,7 @@ def create_app(
     gate = Gate(settings)
     _around(app, backend, gate)
     _label_studio_routes(app, backend, gate)
-    _operator_routes(app, backend)
+    _operator_routes(app, backend, LearningFigures(settings))
     _errors(app)
     return app
 
@@ -96,7 +97,6 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
     @app.post("/predict")
     def predict() -> Response:
         results = service.predict(PredictRequest.parse(_json()))
-        monitoring.measure(backend)
         return jsonify(results=results)
 
     @app.post("/setup")
@@ -132,7 +132,7 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
         return jsonify(taken=taken), 202 if taken else 503
 
 
-def _operator_routes(app: Flask, backend: Backend) -> None:
+def _operator_routes(app: Flask, backend: Backend, figures: LearningFigures) -> None:
     @app.get("/health")
     def health() -> Response:
         # Label Studio waits 1 s at most, also while models load or train: nothing here may wait.
@@ -142,7 +142,7 @@ def _operator_routes(app: Flask, backend: Backend) -> None:
     def index() -> Response:
         # Label Studio asks without saying what it accepts; browsers name HTML.
         if "text/html" in request.headers.get("Accept", ""):
-            return Response(status_page.render(backend), mimetype="text/html")
+            return Response(status_page.render(backend, figures.latest()), mimetype="text/html")
         return health()
 
     @app.get("/ready")
@@ -152,7 +152,7 @@ def _operator_routes(app: Flask, backend: Backend) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        monitoring.measure(backend)
+        monitoring.measure(backend, figures.latest())
         return Response(backend.metrics.exposition(), mimetype="text/plain; version=0.0.4")
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from backend.assembly import Backend
-from fine_tune.project.ledger import Ledger
-from fine_tune.project.outcome import outcomes
-from fine_tune.project.scheduler import Scheduler
+from backend.web.learning import Learning
 
 STATES = ("queued", "scheduled", "started", "finished", "failed", "canceled")  # of jobs, in RQ's words
 
@@ -27,26 +24,19 @@ def status(backend: Backend) -> dict[str, Any]:
     }
 
 
-def measure(backend: Backend) -> None:
+def measure(backend: Backend, learning: Learning) -> None:
     """Bring the gauges of a process up to date."""
+    metrics = backend.metrics
     running, waiting = backend.service.admission.load()
-    backend.metrics.running.set(running)
-    backend.metrics.waiting.set(waiting)
+    metrics.running.set(running)
+    metrics.waiting.set(waiting)
     for name, value in backend.images.stats().items():
-        backend.metrics.images.labels(name).set(value)
-    backend.redis.attempt(lambda client: _measure_jobs(backend, client), None)
-
-
-def _measure_jobs(backend: Backend, client: Any) -> None:
-    states, metrics = (
-        Counter(job.get_status(refresh=False).value for job in Scheduler(client).jobs()),
-        backend.metrics,
-    )
-    for state in STATES:
-        metrics.jobs.labels(state).set(states[state])
-    for project in Ledger(client).projects():
-        ended = outcomes(client, project)
-        for outcome in ended[:1]:
-            metrics.job_seconds.labels(str(project)).set(outcome.seconds)
-        for outcome in [o for o in ended if o.status == "promoted"][:1]:
-            metrics.promoted.labels(str(project)).set(outcome.at)
+        metrics.images.labels(name).set(value)
+    if backend.settings.redis_url is not None:
+        for state in STATES:
+            metrics.jobs.labels(state).set(learning.states.get(state, 0))
+    for project in learning.projects:
+        for outcome in project.outcomes[:1]:
+            metrics.job_seconds.labels(str(project.id)).set(outcome.seconds)
+        for outcome in [o for o in project.outcomes if o.status == "promoted"][:1]:
+            metrics.promoted.labels(str(project.id)).set(outcome.at)

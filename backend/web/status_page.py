@@ -9,16 +9,11 @@ from typing import Any
 from flask import render_template
 
 from backend.assembly import Backend
-from backend.jobs.status import row
-from backend.review.project_review import distribution
 from backend.web import monitoring
-from fine_tune.project.ledger import Ledger
-from fine_tune.project.outcome import Outcome, outcomes
-from fine_tune.project.scheduler import Scheduler
+from backend.web.learning import Learning, ProjectFigures
+from fine_tune.project.outcome import Outcome
 from model.versions.registry import Registry
 
-JOBS = 12
-Learning = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 WIDTH, HEIGHT = 320, 120  # of a plot, in units of its own
 
 
@@ -34,17 +29,15 @@ class Line:
     problem: str
 
 
-def render(backend: Backend) -> str:
+def render(backend: Backend, learning: Learning) -> str:
     """Return the page as HTML; without Redis it shows what is left."""
     status = monitoring.status(backend)
-    nothing: Learning = ([], [])
-    projects, jobs = backend.redis.attempt(lambda client: _learning(client, backend), nothing)
     return render_template(
         "overview.html",
         status=status,
         lines=_lines(backend.registry, status),
-        projects=projects,
-        jobs=jobs,
+        projects=[_project(figures) for figures in learning.projects],
+        jobs=learning.jobs,
         refused=backend.metrics.recent_refusals(),
         train_after=backend.settings.train_after,
         width=WIDTH,
@@ -70,36 +63,36 @@ def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
     return found
 
 
-def _learning(client: Any, backend: Backend) -> Learning:
-    """Projects with their counts and last gates, and the last jobs."""
-    ledger, accept = Ledger(client), backend.settings.accept
-    projects = []
-    for number in ledger.projects():
-        last = outcomes(client, number)
-        projects.append(
-            {
-                "id": number,
-                "known": len(ledger.annotations(number)),
-                "accepted": len(ledger.accepted(number, accept)),
-                "fresh": len(ledger.fresh(number, accept)),
-                "outcomes": [_shown(outcome) for outcome in last[:3]],
-                "quality": _quality(distribution(client, number)),
-            }
-        )
-    return projects, [row(job) for job in Scheduler(client).jobs()[:JOBS]]
+def _project(figures: ProjectFigures) -> dict[str, Any]:
+    """Return what the page shows of a project."""
+    return {
+        "id": figures.id,
+        "known": figures.known,
+        "accepted": figures.accepted,
+        "fresh": figures.fresh,
+        "outcomes": [_shown(outcome) for outcome in figures.outcomes[:3]],
+        "quality": _quality(figures.quality),
+    }
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:
-    before, after = (outcome.metrics.get(key) for key in ("before", "after"))
     return {
         "status": outcome.status,
         "version": outcome.version,
         "reason": outcome.reason,
         "problems": outcome.problems[:5],
         "at": datetime.fromtimestamp(outcome.at, UTC).isoformat(timespec="seconds"),
-        "before": polyline(before["clickers"]["classic"]["curve"]) if before else "",
-        "after": polyline(after["clickers"]["classic"]["curve"]) if after else "",
+        "before": _curve(outcome, "before"),
+        "after": _curve(outcome, "after"),
     }
+
+
+def _curve(outcome: Outcome, when: str) -> str:
+    """Return the polyline of a gate's IoU over clicks; "" where it was not measured."""
+    try:
+        return polyline([float(iou) for iou in outcome.metrics[when]["clickers"]["classic"]["curve"]])
+    except (KeyError, TypeError, ValueError):  # also of a version that measures otherwise
+        return ""
 
 
 def _quality(ious: dict[str, list[float]]) -> list[dict[str, Any]]:

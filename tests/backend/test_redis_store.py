@@ -1,6 +1,8 @@
 import threading
 import time
 
+import pytest
+
 from backend.redis_store import OptionalRedis
 from tests.backend.redis_server import RedisServer
 
@@ -37,6 +39,17 @@ def test_closing_writes_what_waits_and_ends_the_writer(redis_server: RedisServer
     store.close()
     assert len(redis_server.client().keys("n*")) == 20
     assert not set(threading.enumerate()) - before
+
+
+def test_a_refused_command_does_not_close_the_way_for_others(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = OptionalRedis(redis_server.url)
+    redis_server.client().lpush("list", 1)
+    for _ in range(3):
+        assert store.attempt(lambda client: client.get("list"), "default") == "default"
+    assert store.attempt(lambda client: client.llen("list"), None) == 1
+    assert caplog.text.count("refuses") == 1
 
 
 def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:

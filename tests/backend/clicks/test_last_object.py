@@ -76,6 +76,17 @@ def test_nonsense_in_redis_is_nothing(redis_server: RedisServer) -> None:
     LastObjects(store, ttl_s=60).remember(3, *asked(), LAST)
     store.flush()
     client = redis_server.client()
-    for key in client.keys(LAST_OBJECTS + "*"):
-        client.set(key, b"[1]")
-    assert LastObjects(OptionalRedis(redis_server.url), ttl_s=60).recall(3, *asked()) is None
+    (key,) = client.keys(LAST_OBJECTS + "*")
+    for nonsense in (b"[1]", b"{", b"\xff", LAST.dump().replace("10, 20", "").encode()):
+        client.set(key, nonsense)
+        assert LastObjects(OptionalRedis(redis_server.url), ttl_s=60).recall(3, *asked()) is None
+
+
+def test_fields_of_a_later_version_are_left_out(redis_server: RedisServer) -> None:
+    store = OptionalRedis(redis_server.url)
+    LastObjects(store, ttl_s=60).remember(3, *asked(), LAST)
+    store.flush()
+    client = redis_server.client()
+    (key,) = client.keys(LAST_OBJECTS + "*")
+    client.set(key, LAST.dump().replace('"x"', '"z": 5, "x"').replace('"at"', '"more": [1], "at"'))
+    assert LastObjects(OptionalRedis(redis_server.url), ttl_s=60).recall(3, *asked()) == LAST

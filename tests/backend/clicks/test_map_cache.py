@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 
@@ -114,7 +116,8 @@ def test_packing_keeps_every_value(values: np.ndarray) -> None:
 
 
 def test_bytes_that_are_no_map_unpack_to_none() -> None:
-    for packed in (b"", b"short", pack(blob())[:30], pack(blob())[:-1]):
+    other_size = struct.pack("<HH", 10, 10) + pack(blob())[4:]
+    for packed in (b"", b"short", pack(blob())[:30], pack(blob())[:-1], other_size):
         assert unpack(packed) is None
 
 

@@ -1,0 +1,111 @@
+"""Gathers what projects have learned, in the background: no request waits for what Redis holds of them.
+
+The figures are read with a connection of its own, since a ledger of many annotations takes longer than a click may
+wait for Redis, and never more often than a small share of the time, since reading it keeps the interpreter busy.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.jobs.status import row
+from backend.redis_store import OptionalRedis
+from backend.review.project_review import distribution
+from backend.settings import Settings
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import Outcome, outcomes
+from fine_tune.project.scheduler import Scheduler
+
+logger = logging.getLogger(__name__)
+
+JOBS = 12  # shown, of all that Redis knows
+TIMEOUT_S = 10.0  # of one command
+FIRST_S = 1.0  # that a request waits where nothing was gathered yet
+AGE_S = 5.0  # of figures that are shown as they are
+SHARE = 0.02  # of the time, at most, goes into gathering
+
+
+@dataclass(frozen=True)
+class ProjectFigures:
+    """What is known of a project: annotations in the ledger, last outcomes (newest first), predicted IoUs."""
+
+    id: int
+    known: int = 0
+    accepted: int = 0
+    fresh: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+    quality: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What is known of all projects: jobs as `backend.jobs.status.row` gives them, and how many are in each state."""
+
+    projects: tuple[ProjectFigures, ...] = ()
+    jobs: tuple[dict[str, Any], ...] = ()
+    states: dict[str, int] = field(default_factory=dict)
+
+
+class LearningFigures:
+    """Keeps the last figures of a process, and gathers new ones when somebody asks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis, self._accept = OptionalRedis(settings.redis_url, timeout_s=TIMEOUT_S), settings.accept
+        self._latest, self._due = Learning(), 0.0
+        self._lock, self._there = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def latest(self) -> Learning:
+        """Return the last figures; the first call waits for them, though not for long."""
+        with self._lock:
+            idle = self._thread is None or not self._thread.is_alive()
+            if idle and time.monotonic() >= self._due:
+                self._thread = threading.Thread(target=self._refresh, name="learning-figures", daemon=True)
+                self._thread.start()
+        self._there.wait(FIRST_S)
+        return self._latest
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Wait for the thread, if it runs: daemon threads that meet the end of the interpreter may abort it."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _refresh(self) -> None:
+        begin = time.monotonic()
+        try:
+            self._latest = self._redis.attempt(self._gather, self._latest)
+        except Exception:  # figures are never worth an answer
+            logger.exception("the figures of fine-tuning cannot be gathered")
+        end = time.monotonic()
+        self._due = end + max(AGE_S, (end - begin) / SHARE)
+        self._there.set()
+
+    def _gather(self, client: Any) -> Learning:
+        jobs = Scheduler(client).jobs()
+        projects = (self._project(client, number) for number in Ledger(client).projects())
+        return Learning(
+            projects=tuple(project for project in projects if project is not None),
+            jobs=tuple(row(job) for job in jobs[:JOBS]),
+            states=dict(Counter(job.get_status(refresh=False).value for job in jobs)),
+        )
+
+    def _project(self, client: Any, number: int) -> ProjectFigures | None:
+        """Return the figures of one project; None, with a line in the log, where a record cannot be understood."""
+        ledger = Ledger(client)
+        try:
+            return ProjectFigures(
+                id=number,
+                known=len(ledger.annotations(number)),
+                accepted=len(ledger.accepted(number, self._accept)),
+                fresh=len(ledger.fresh(number, self._accept)),
+                outcomes=tuple(outcomes(client, number)),
+                quality=distribution(client, number),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.warning("project %s: figures left out, a record cannot be read: %s", number, error)
+            return None

@@ -1,0 +1,94 @@
+"""Figures of what is learned: gathered beside the requests, whatever Redis holds."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from backend.jobs.configure import policy
+from backend.redis_store import QUALITY
+from backend.settings import Settings
+from backend.web.learning import Learning, LearningFigures
+from fine_tune.project import keys
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import Outcome, remember
+from fine_tune.project.scheduler import Scheduler
+from tests.backend.redis_server import RedisServer
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_server: RedisServer) -> Settings:
+    return Settings(home=tmp_path, redis_url=redis_server.url)
+
+
+def annotate(redis_server: RedisServer, project: int, count: int) -> None:
+    for number in range(count):
+        annotation = {"id": number, "task": 2, "updated_at": "2026", "result_count": 1}
+        body = {"annotation": annotation, "project": {"id": project}}
+        Ledger(redis_server.client()).record("ANNOTATION_CREATED", body)
+
+
+def gathered(figures: LearningFigures) -> Learning:
+    """The figures once they are there: on a busy machine the first answer may come without."""
+    end = time.monotonic() + 30
+    while not (latest := figures.latest()).projects:
+        assert time.monotonic() < end
+    figures.close()
+    return latest
+
+
+def test_projects_and_jobs_are_counted(settings: Settings, redis_server: RedisServer) -> None:
+    annotate(redis_server, 3, 2)
+    client = redis_server.client()
+    job = Scheduler(client, policy(settings)).request(3, "asked for")
+    remember(client, 3, Outcome("promoted", "better"))
+    learning = gathered(LearningFigures(settings))
+    (project,) = learning.projects
+    assert (project.id, project.known, project.accepted, project.fresh) == (3, 2, 2, 2)
+    assert [outcome.status for outcome in project.outcomes] == ["promoted"]
+    assert learning.states == {"queued": 1}
+    assert [row["id"] for row in learning.jobs] == [job.id]
+
+
+def test_a_record_that_cannot_be_read_costs_its_project_alone(
+    settings: Settings, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = redis_server.client()
+    for project in (3, 4, 5):
+        annotate(redis_server, project, 1)
+    client.lpush(keys.outcomes(4), json.dumps({"status": "promoted"}))
+    client.hset(f"{QUALITY}5", "1/cm", b"[")
+    learning = gathered(LearningFigures(settings))
+    assert 3 in [project.id for project in learning.projects]
+    assert len(learning.projects) + caplog.text.count("figures left out") == 3
+
+
+def test_figures_are_not_gathered_for_every_request(settings: Settings, redis_server: RedisServer) -> None:
+    figures = LearningFigures(settings)
+    annotate(redis_server, 3, 1)
+    first = gathered(figures)
+    annotate(redis_server, 4, 1)
+    assert figures.latest() is first
+
+
+def test_without_redis_there_is_nothing(tmp_path: Path) -> None:
+    figures = LearningFigures(Settings(home=tmp_path))
+    assert figures.latest() == Learning()
+    figures.close()
+
+
+def test_while_redis_is_down_the_last_figures_stay(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.web.learning.AGE_S", 0.0)
+    annotate(redis_server, 3, 1)
+    figures = LearningFigures(settings)
+    first = gathered(figures)
+    redis_server.stop()
+    time.sleep(1)  # until they may be gathered again
+    figures.latest()
+    figures.close()
+    assert figures.latest() is first

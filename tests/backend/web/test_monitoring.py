@@ -1,0 +1,62 @@
+"""What a whole process measures of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.jobs.configure import policy
+from backend.settings import Settings
+from fine_tune.project import keys
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import Outcome, remember
+from fine_tune.project.scheduler import Scheduler
+from tests.backend.predict_bodies import click, keypoint
+from tests.backend.redis_server import RedisServer
+from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
+
+
+@pytest.fixture
+def images() -> Iterator[ImageServer]:
+    server = ImageServer()
+    yield server
+    server.close()
+
+
+def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer, images: ImageServer) -> None:
+    client = redis_server.client()
+    Ledger(client).meet(3)
+    Scheduler(client, policy(Settings())).request(3, "test")
+    for status, at in (("promoted", 1000.0), ("kept back", 2000.0)):
+        remember(client, 3, Outcome(status, "", at=at, seconds=at / 10))
+    with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
+        text = app.test_client().get("/metrics").text
+    assert 'clickmask_training_jobs{state="queued"} 1.0' in text
+    assert 'clickmask_training_jobs{state="failed"} 0.0' in text
+    assert 'clickmask_training_seconds{project="3"} 200.0' in text
+    assert 'clickmask_training_last_success_timestamp_seconds{project="3"} 1000.0' in text
+
+
+def test_a_click_costs_the_same_whatever_redis_holds(
+    tmp_path: Path, redis_server: RedisServer, images: ImageServer
+) -> None:
+    """A click and Label Studio's other calls around it: which commands reach Redis is all that counts here."""
+    client = redis_server.client()
+    client.mset({f"clickmask:session:{number}": "x" for number in range(5000)})
+    Ledger(client).meet(3)
+    for _ in range(3):
+        client.lpush(keys.outcomes(3), '{"a field": "of a later version"}')
+    with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
+        web, calls = app.test_client(), []
+        for number in range(2):
+            client.config_resetstat()
+            assert web.get("/health").status_code == 200
+            assert web.post("/setup", json={"project": "3.1"}).status_code == 200
+            assert regions(web, click(keypoint(f"k{number}", 30, 40 + number)))
+            backend_of(app).redis.flush()
+            calls.append({name: stats["calls"] for name, stats in client.info("commandstats").items()})
+    for seen in calls:
+        assert sum(seen.values()) < 20
+        assert not [name for name in seen if name in ("cmdstat_scan", "cmdstat_keys", "cmdstat_hgetall")]
