@@ -68,7 +68,7 @@ class Gate:
 def account(header: str | None) -> tuple[str, str] | None:
     """Read user and password out of an Authorization header (RFC 7617); None where it holds none.
 
-    Label Studio sends Latin-1, browsers UTF-8. What is no UTF-8 is read as Latin-1; `_same` sees to what could be both.
+    Label Studio sends Latin-1, browsers UTF-8. What is no UTF-8 is read as Latin-1; `_same` knows what may be both.
     """
     kind, _, value = (header or "").partition(" ")
     if kind.lower() != "basic":
