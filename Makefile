@@ -43,10 +43,11 @@ up: $(STAMP) ## Redis, web server and worker for a Label Studio of yours
 test: setup ## the whole suite, end to end in a real Label Studio and browser
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## lint, format, types
+check: $(STAMP) ## lint, format, types, who imports whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(STAMP) ## bring code into shape
 	$(BIN)/ruff check --fix
