@@ -15,8 +15,12 @@ _ENCODE = (
 )
 
 
-def url(*schemes: str) -> Callable[[str], str]:
-    """Make a parser of addresses with one of these schemes; user name and password must be percent-encoded."""
+def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
+    """Make a parser of addresses with one of these schemes.
+
+    Args:
+        account: may there be a user name and a password in them? They must be percent-encoded.
+    """
 
     def parse(text: str) -> str:
         try:
@@ -28,6 +32,10 @@ def url(*schemes: str) -> Callable[[str], str]:
             raise ValueError(f"write a full address starting with {' or '.join(s + '://' for s in schemes)}")
         if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
             raise ValueError(_ENCODE)
+        if "@" in parts.netloc and not account:
+            raise ValueError(
+                "leave out user name and password: LABEL_STUDIO_API_KEY is what opens Label Studio"
+            )
         if parts.fragment:
             raise ValueError("write # as %23, or leave out what comes after it")
         return text.rstrip("/")

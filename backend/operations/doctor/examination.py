@@ -6,10 +6,13 @@ first FAIL is the one to mend.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backend.label_studio.client import LabelStudio
 from backend.operations.doctor import installation_checks, project_checks, studio_checks
 from backend.operations.doctor.finding import FAIL, Finding, Findings
 from backend.settings import Settings
+from backend.settings.masking import mask
 from model.errors import ClickmaskError
 
 
@@ -20,7 +23,12 @@ def examine(settings: Settings, project: int | None = None, url: str | None = No
         project: also look at this Label Studio project.
         url: the backend's address; by default the one in the settings.
     """
-    url = (url or settings.own_url).rstrip("/")
+    secrets = settings.secrets()
+    for finding in _findings(settings, project, (url or settings.own_url).rstrip("/")):
+        yield replace(finding, text=mask(finding.text, secrets))
+
+
+def _findings(settings: Settings, project: int | None, url: str) -> Findings:
     yield from _guarded("model", installation_checks.model(settings))
     yield from _guarded("redis", installation_checks.redis(settings))
     yield from _guarded("backend", installation_checks.backend(settings, url))

@@ -24,7 +24,13 @@ def test_an_account_is_what_label_studio_can_send() -> None:
 
 
 def test_addresses_keep_what_they_say() -> None:
-    parse = values.url("redis", "unix")
+    parse = values.url("redis", "unix", account=True)
     assert parse("redis://me:p%23@host:6379/0") == "redis://me:p%23@host:6379/0"
     assert parse("unix:///run/redis.sock") == "unix:///run/redis.sock"
     assert parse("redis://[::1]:6379/") == "redis://[::1]:6379"
+
+
+def test_an_account_is_refused_where_it_opens_nothing() -> None:
+    with pytest.raises(ValueError, match="LABEL_STUDIO_API_KEY") as caught:
+        values.url("http")("http://me:hidden@host")
+    assert "hidden" not in str(caught.value)
