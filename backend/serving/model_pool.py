@@ -98,6 +98,7 @@ class ModelPool:
         self._problems: dict[str, str] = {}
         self._broken: set[str] = set()
         self._by_base: set[str] = set()  # lines without a promoted version when last looked at
+        self._evicted: set[str] = set()  # lines whose own model had to make room for others
         self._pointers: dict[str, tuple[float, Version | None]] = {}
         self._news = threading.Condition()
         self._stopped = False
@@ -179,13 +180,13 @@ class ModelPool:
     def _answering(self, line: str) -> str:
         """The line that answers in place of one, itself included; the lock is held.
 
-        Where ``base`` answered for a project, it goes on until the project's own model is loaded, and where that
-        cannot be loaded. A model that only had to make room for others is waited for.
+        ``base`` answers until the project's own model is loaded, and where that cannot be loaded. A model that had
+        to make room for others is waited for: it has answered before, in the middle of an object perhaps.
         """
         if line in self._loaded:
             return line
-        stays = line in self._by_base and BASE in self._loaded
-        return BASE if stays or line in self._problems else line
+        stands_in = BASE in self._loaded and line not in self._evicted
+        return BASE if stands_in or line in self._problems else line
 
     def _pointer(self, line: str) -> Version | None:
         """The line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
@@ -260,11 +261,13 @@ class ModelPool:
             self._loaded[line] = served
             self._wanted.discard(line)
             self._by_base.discard(line)
+            self._evicted.discard(line)
             while len(self._loaded) > self._limit:
                 oldest = next((name for name in self._loaded if name not in (BASE, line)), None)
                 if oldest is None:
                     break
                 gone = self._loaded.pop(oldest)
+                self._evicted.add(oldest)
                 self._changed(gone.version, gone.device, False)
             self._news.notify_all()
         if before is not None:
@@ -276,6 +279,7 @@ class ModelPool:
         with self._news:
             self._wanted.discard(line)
             self._by_base.add(line)
+            self._evicted.discard(line)
             gone = self._loaded.pop(line, None)
             self._news.notify_all()  # who waits for it is answered by base
         if gone is not None:
