@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -87,6 +88,20 @@ def connect(client: LabelStudio, project: int, url: str, settings: Settings) -> 
     return Connection(backend["id"], webhook, ours is None)
 
 
+def undotted(url: str) -> str:
+    """Return what to do about a host name that Label Studio takes for no address, "" for any other.
+
+    Webhooks need a dot in it, or localhost, or a number.
+    """
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or "." in host or ":" in host:
+        return ""
+    return (
+        f"Label Studio takes no webhook to {url}, since the host name {host!r} has no dot: give the backend a name "
+        "with one, such as a network alias clickmask.internal, and set CLICKMASK_URL or --url to it"
+    )
+
+
 def url_of(backend: dict[str, Any]) -> str:
     """Address of an ML backend as Label Studio lists it, without a slash at its end."""
     return str(backend["url"]).rstrip("/")
@@ -139,6 +154,8 @@ def _explained(client: LabelStudio, project: int, url: str, before: set[int]) ->
 
 def _reason(url: str, error: LabelStudioError) -> str:
     said = str(error)
+    if undotted(url):
+        return undotted(url)
     if _REFUSED in said:
         return f"{SWITCHES}; it refused {url}"
     if "authentication parameters" in said:

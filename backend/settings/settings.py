@@ -68,6 +68,8 @@ class Settings:
     )
     host: str = _variable("CLICKMASK_HOST", values.host, "127.0.0.1")
     port: int = _variable("CLICKMASK_PORT", values.number(int, 0, 65535), 9090)
+    # Where Label Studio reaches the backend, if that is not where it listens.
+    url: str | None = _variable("CLICKMASK_URL", values.url("http", "https"), None)
     log_level: str = _variable(
         "CLICKMASK_LOG_LEVEL", values.choice("debug", "info", "warning", "error"), "info"
     )
@@ -177,10 +179,20 @@ class Settings:
         """
         if self.host.startswith("unix:"):
             raise SettingsError(
-                f"CLICKMASK_HOST is {self.host!r}, a socket file: give --url with the address of the proxy before it"
+                f"CLICKMASK_HOST is {self.host!r}, a socket file: set CLICKMASK_URL or --url to the address of the "
+                "proxy before it"
             )
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{_bracketed(host)}:{self.port}"
+
+    @property
+    def public_url(self) -> str:
+        """Return the backend's address as Label Studio reaches it.
+
+        Raises:
+            SettingsError: see `own_url`.
+        """
+        return self.url or self.own_url
 
     def secrets(self) -> tuple[str, ...]:
         """Return every password and token, for `masking.mask`."""

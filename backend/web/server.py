@@ -29,6 +29,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "keepalive": 5,
         # Worker heartbeats go through a file: a slow disk must not look like a dead worker.
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+        # Nobody asks through it, and it would want a home folder that can be written.
+        "control_socket_disable": True,
         "proc_name": "clickmask",
         "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
         "child_exit": _child_exit,

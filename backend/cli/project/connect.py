@@ -12,8 +12,8 @@ import click
 @click.argument("project", type=int)
 @click.option(
     "--url",
-    help="Address of the backend as Label Studio reaches it. Default: http://HOST:PORT of the settings, which is "
-    "right where both run on one machine.",
+    help="Address of the backend as Label Studio reaches it. Default: CLICKMASK_URL, else http://HOST:PORT of the "
+    "settings, which is right where both run on one machine.",
 )
 @click.option("--labels", help="Also set the labeling config, with these labels: Cat,Dog.")
 @click.option(
@@ -37,7 +37,7 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
 
     settings = Settings.from_env()
     client = LabelStudio(settings)
-    address = (url or settings.own_url).rstrip("/")
+    address = (url or settings.public_url).rstrip("/")
     _refuse_wildcard(address)
     if labels is not None:
         names = [name.strip() for name in labels.split(",") if name.strip()]

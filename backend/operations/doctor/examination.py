@@ -24,7 +24,7 @@ def examine(settings: Settings, project: int | None = None, url: str | None = No
         url: the backend's address; by default the one in the settings.
     """
     secrets = settings.secrets()
-    for finding in _findings(settings, project, (url or settings.own_url).rstrip("/")):
+    for finding in _findings(settings, project, (url or settings.public_url).rstrip("/")):
         yield replace(finding, text=mask(finding.text, secrets))
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.connect import SECRET_HEADER, SWITCHES, find_webhook, url_of
+from backend.label_studio.connect import SECRET_HEADER, SWITCHES, find_webhook, undotted, url_of
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.settings import Settings
@@ -47,7 +47,7 @@ def _connection(rows: list[dict[str, Any]], project: int, url: str) -> Findings:
     interactive = [row for row in rows if row["is_interactive"]]
     if not interactive:
         hint = f"run `clickmask connect {project}`"
-        text = f"no backend is connected for clicks: {hint}. {SWITCHES}"
+        text = f"no backend is connected for clicks: {hint}. {undotted(url) or SWITCHES}"
         yield Finding(FAIL, "connection", text)
         return
     first = interactive[0]  # Label Studio sends clicks to this one only

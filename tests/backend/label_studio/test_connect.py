@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.label_studio.connect import label_config
+from backend.label_studio.connect import label_config, undotted
 from backend.label_studio.label_config import BRUSH, KEYPOINT, POLYGON, RECTANGLE, LabelConfig
 
 
@@ -19,3 +19,18 @@ def test_a_written_config_has_no_problems(outputs, kinds):
     assert {control.kind for control in config.controls} == {KEYPOINT, RECTANGLE} | kinds
     assert all(control.labels == labels for control in config.controls)
     assert {control.kind for control in config.outputs("image", labels[:1])} == kinds
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://backend:9090", True),
+        ("http://clickmask.internal:9090", False),
+        ("http://localhost:9090", False),
+        ("http://127.0.0.1:9090", False),
+        ("http://[::1]:9090", False),
+    ],
+)
+def test_a_host_name_without_a_dot_is_told_from_addresses(url, refused):
+    assert bool(undotted(url)) == refused
+    assert not refused or "'backend' has no dot" in undotted(url)

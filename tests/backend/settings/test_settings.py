@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,10 @@ def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.Mo
     with pytest.raises(SettingsError, match="CLICKMASK_HOME is '~/x': .*an absolute path"):
         Settings.from_env({"CLICKMASK_HOME": "~/x"})
     assert Settings.from_env({"CLICKMASK_HOME": "/data"}).home.as_posix() == "/data"
+
+
+def test_label_studio_may_reach_the_backend_elsewhere_than_where_it_listens() -> None:
+    here = Settings.from_env({"CLICKMASK_HOST": "::", "CLICKMASK_ALLOW_ANONYMOUS": "1"})
+    assert here.public_url == here.own_url == "http://[::1]:9090"
+    there = dataclasses.replace(here, url="https://clicks.example.com")
+    assert (there.own_url, there.public_url) == ("http://[::1]:9090", "https://clicks.example.com")
