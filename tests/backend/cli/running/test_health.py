@@ -1,0 +1,102 @@
+"""`clickmask health`: what a container's health check sees of a real worker, and of a web server at its port."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+
+from backend.cli import main
+from backend.cli.running import health
+from backend.jobs.worker import Worker
+from backend.operations.embedded_redis import EmbeddedRedis
+from backend.settings import Settings
+from tests.backend.redis_server import RedisServer
+
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    """Answers /ready as the web server does, with the status that `status` names."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        body = b'{"ready": false, "reason": "the default model cannot be installed"}'
+        self.send_response(self.status if self.path == "/ready" else 404)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ready]]:
+    monkeypatch.setattr(Ready, "status", 200)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("CLICKMASK_PORT", str(server.server_port))
+        monkeypatch.setenv("CLICKMASK_HOST", "0.0.0.0")
+        monkeypatch.setenv("CLICKMASK_ALLOW_ANONYMOUS", "1")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        yield Ready
+        server.shutdown()
+
+
+def ask(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["health", *arguments])
+
+
+def test_a_ready_web_server_is_well(web: type[Ready]) -> None:
+    assert ask().exit_code == 0
+
+
+def test_one_that_is_not_ready_says_why(web: type[Ready]) -> None:
+    web.status = 503
+    answer = ask()
+    assert answer.exit_code == 1
+    assert "cannot be installed" in answer.output
+
+
+def test_one_that_is_not_there_is_not_well(web: type[Ready], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKMASK_PORT", "9")
+    answer = ask()
+    assert answer.exit_code == 1
+    assert "http://127.0.0.1:9 does not answer" in answer.output
+
+
+def test_a_worker_is_well_while_it_reports(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    assert "no worker of" in ask("worker").output
+    worker = Worker.of(Settings(redis_url=redis_server.url), redis_server.client())
+    worker.register_birth()
+    assert ask("worker").exit_code == 0
+    monkeypatch.setattr(health, "SILENT_S", -1.0)
+    assert "is silent for" in ask("worker").output
+    worker.register_death()
+    assert ask("worker").exit_code == 1
+
+
+def test_the_worker_of_up_is_found_at_its_embedded_redis(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CLICKMASK_REDIS_URL", raising=False)
+    monkeypatch.setenv("CLICKMASK_HOME", str(tmp_path))
+    with EmbeddedRedis(tmp_path) as url:
+        Worker.of(Settings(redis_url=url), redis.Redis.from_url(url)).register_birth()
+        assert ask("worker").exit_code == 0
+
+
+def test_without_redis_the_workers_check_says_so(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url + ".gone")
+    answer = ask("worker")
+    assert answer.exit_code == 1
+    assert "does not answer" in answer.output
