@@ -52,6 +52,7 @@ check: $(STAMP) ## lint, format, types, who imports whom
 format: $(STAMP) ## bring code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python -m backend.settings.reference
 
 bench: $(STAMP) ## latency of clicks on this machine
 	$(BIN)/clickmask bench

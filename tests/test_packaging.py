@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from backend.cli import main
-from backend.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -71,9 +69,3 @@ def test_the_readme_names_every_command():
     text = README.read_text()
     for name in main.list_commands(None):
         assert f"`{name}" in text, f"the README does not tell of {name}"
-
-
-def test_the_readme_lists_every_setting():
-    text = README.read_text()
-    for field in dataclasses.fields(Settings):
-        assert f"`{field.metadata['variable']}`" in text
