@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -33,9 +34,7 @@ class OpenVINOEngine:
         threads: int = 0,
         precision: str = "float32",
     ) -> None:
-        import openvino
-
-        core = openvino.Core()
+        core = _openvino().Core()
         converted = _converted(core, network, size, cache_dir)
         # pinned threads of several processes would all sit on the first cores, however many there are
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
@@ -61,11 +60,21 @@ class OpenVINOEngine:
         return np.concatenate(outputs)
 
 
-def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None) -> Any:
-    """Convert the network, or read it from the cache where the same weights were converted before."""
+def _openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    That would post to an analytics host at every start and leave a folder `intel` in the home folder. It has no
+    switch; without its package, OpenVINO takes a stub of its own.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    path = None
+    return openvino
+
+
+def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None) -> Any:
+    """Convert the network, or read it from the cache where the same weights were converted before."""
+    openvino, path = _openvino(), None
     if cache_dir is not None:
         path = cache_dir / f"{_digest(network)}-{size}-{openvino.__version__.split('-')[0]}.xml"
         if path.exists():

@@ -12,6 +12,7 @@ from model.engines.base import PRECISIONS
 from model.engines.factory import create_engine
 from model.engines.torch_cpu import TorchEngine
 from tests.model.engines.tolerances import HALF_TOLERANCE, SIZE, TOLERANCE
+from tests.outgoing_calls import outgoing_calls
 
 
 def test_openvino_agrees_with_torch(network, batch):
@@ -66,3 +67,26 @@ def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path)
     with torch.no_grad():
         network.head.bias.sub_(1.0)
     assert (second > first).mean() > 0.99
+
+
+CONVERSION = """
+import numpy as np
+from model.engines.factory import create_engine
+from tests.model.tiny_network import network
+engine = create_engine(network(), 96, "openvino")
+engine.run(np.zeros((1, 96, 96, 3), np.uint8), np.zeros((1, 3, 96, 96), np.float32))
+"""
+
+
+def test_a_conversion_calls_nobody_and_leaves_nothing_at_home(tmp_path):
+    pytest.importorskip("openvino")
+    assert outgoing_calls(CONVERSION, tmp_path / "home") == []
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_telemetry_that_is_let_in_is_seen(tmp_path):
+    """Or else the test above could not fail."""
+    pytest.importorskip("openvino_telemetry")
+    wait = "for _ in range(50):\n    time.sleep(0.1)\n    os.fstat(audit).st_size and exit()"
+    calls = outgoing_calls(f"import openvino, os, time\n{wait}", tmp_path / "home")
+    assert any("google" in call for call in calls)

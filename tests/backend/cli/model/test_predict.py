@@ -13,6 +13,7 @@ from backend.cli import main
 from model.evaluation.clicker import next_click
 from model.versions.registry import PACKAGED
 from tests.e2e.photos import iou, jpeg, two_bodies
+from tests.outgoing_calls import outgoing_calls
 
 GOOD = 0.85
 
@@ -83,3 +84,13 @@ def test_a_file_that_is_no_image_is_refused(environment):
     answer = CliRunner().invoke(main, ["predict", str(text), "--click", "1,1"])
     assert answer.exit_code == 1
     assert "Traceback" not in answer.output
+
+
+def test_nobody_is_called_and_nothing_is_left_at_home(environment):
+    """Whatever an operator has not configured stays on the machine."""
+    image, _, _ = two_bodies()
+    (environment / "photo.jpg").write_bytes(jpeg(image))
+    command = ["predict", str(environment / "photo.jpg"), "--click", "200,250"]
+    code = f"from backend.cli import main; main({command!r}, standalone_mode=False)"
+    assert outgoing_calls(code, environment / "empty", CLICKMASK_DEVICE="auto") == []
+    assert list((environment / "empty").iterdir()) == []
