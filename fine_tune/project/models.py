@@ -79,7 +79,7 @@ class Lineage:
 
     def card(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Describe a version that is trained from the parent; `facts` are added to what it takes over."""
-        keys = ("architecture", "encoding", "size", *LOOKS)
+        keys = ("architecture", "encoding", "size", "inference", "terms", *LOOKS)
         taken_over = {key: self.parent.card[key] for key in keys if key in self.parent.card}
         return {**taken_over, "parent": self.parent.name, "general": self.base.name, **facts}
 

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None)
         if path.exists():
             return core.read_model(path)
     example = (torch.zeros(1, size, size, 3, dtype=torch.uint8), torch.zeros(1, 3, size, size))
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        # what tracing takes for fixed is fixed: the input's size
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         model = openvino.convert_model(Probability(network).eval(), example_input=example)
     model.reshape({0: [1, size, size, 3], 1: [1, 3, size, size]})
     if path is None:

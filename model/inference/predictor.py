@@ -6,7 +6,7 @@ process that replays the clicks answers byte for byte what a warm one answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,10 @@ from model.inference.click_maps import encode
 from model.inference.merge import progressive
 
 BOX_LEVEL = 128  # of a map inside a box: undecided
+MERGE_FROM = 3  # see `Predictor`
+
+# Previous map, clicks and input side -> what the network is shown; `zoom.target_crop` is one.
+ZoomIn = Callable[[np.ndarray, Sequence[Click], int], zoom.Window]
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,12 @@ class Request:
 
 @dataclass(eq=False)
 class _Look:
-    """A request on its way: its map so far, HxW uint8 and its own, and the window that is looked into."""
+    """A request on its way: its map so far, HxW uint8 and its own, the window that is looked into, and by whom."""
 
     request: Request
     map: np.ndarray
     window: zoom.Window
+    engine: Engine
 
 
 def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
@@ -85,10 +90,14 @@ class Predictor:
             IoU after one click is 0.02 to 0.03 higher for it (docs/training.md).
         merge_from: from this click on, and for every click on an initial mask, a click changes only the part it
             points at (`model.inference.merge`), so that a late click cannot spoil a finished part.
+            None never does so.
         later: runs the same network for clicks on a mask, at a smaller input, as they are looked at closer, too; None
             for `engine`.
         closer: runs it once more for such a click, at a still smaller input: closer, at what the click changed
             (Focus Crop of FocalClick, arXiv 2204.02574). None does without.
+        large, large_from: runs the same network, first click or later, at a larger input for images whose longer side
+            is at least so many pixels. None does without.
+        zoom_in: chooses the window.
     """
 
     def __init__(
@@ -97,13 +106,17 @@ class Predictor:
         encoding: str = "disk",
         radius: float = 5.0,
         refine: bool = True,
-        merge_from: int = 3,
+        merge_from: int | None = MERGE_FROM,
         later: Engine | None = None,
         closer: Engine | None = None,
+        large: Engine | None = None,
+        large_from: int = 0,
+        zoom_in: ZoomIn = zoom.target_crop,
     ) -> None:
         self.engine, self.encoding, self.radius = engine, encoding, radius
         self.refine, self.merge_from = refine, merge_from
         self.later, self.closer = later or engine, closer
+        self.large, self.large_from, self.zoom_in = large, large_from, zoom_in
 
     def predict(
         self, image: np.ndarray, clicks: Sequence[Click], previous: np.ndarray | None = None
@@ -114,8 +127,7 @@ class Predictor:
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
         """Answer several independent requests, those that are looked at alike in one pass of the network."""
         looks = [self._look(request) for request in requests]
-        self._run(self.engine, [look for look in looks if not look.request.corrects])
-        self._run(self.later, [look for look in looks if look.request.corrects])
+        self._run(looks)
         if self.refine:
             self._look_again([look for look in looks if look.request.previous is None])
         for look in looks:
@@ -128,17 +140,19 @@ class Predictor:
         shape, previous = request.image.shape[:2], request.previous
         own = np.zeros(shape, np.uint8) if previous is None else previous.copy()
         engine = self.later if request.corrects else self.engine
-        return _Look(request, own, zoom.target_crop(own, request.clicks, engine.size))
+        if self.large is not None and max(shape) >= self.large_from:
+            engine = self.large
+        return _Look(request, own, self.zoom_in(own, request.clicks, engine.size), engine)
 
     def _look_again(self, looks: list[_Look]) -> None:
         """Let the network mend its answer to a first click, in a closer window."""
         for look in looks:
-            look.window = zoom.target_crop(look.map, look.request.clicks, self.engine.size)
-        self._run(self.engine, looks)
+            look.window = self.zoom_in(look.map, look.request.clicks, look.engine.size)
+        self._run(looks)
 
     def _merge(self, look: _Look) -> None:
         previous, clicks = look.request.previous, look.request.clicks
-        if previous is None or not clicks:
+        if previous is None or not clicks or self.merge_from is None:
             return
         on_mask = len(clicks) == 1 and previous.max() > BOX_LEVEL
         if len(clicks) >= self.merge_from or on_mask:
@@ -152,27 +166,27 @@ class Predictor:
             assert previous is not None, "only masks are corrected"
             window = zoom.focus_crop(previous, look.map, look.request.clicks[-1], wide)
             if window is not None:
-                look.window = window
+                look.window, look.engine = window, engine
                 nearer.append(look)
                 seen.append(wide)
-        self._run(engine, nearer)
+        self._run(nearer)
         for look, wide in zip(nearer, seen, strict=True):
             assert look.request.previous is not None, "only masks are corrected"
             progressive(look.request.previous, look.map, look.request.clicks[-1], wide)
 
-    def _run(self, engine: Engine, looks: list[_Look]) -> None:
-        """Write the network's answers into the maps."""
-        if not looks:
-            return
-        images = np.stack([look.window.crop(look.request.image, zoom.PAD_COLOUR) for look in looks])
-        guides = np.stack(
-            [
-                guide_for(look.window, look.map, look.request.clicks, self.encoding, self.radius)
-                for look in looks
-            ]
-        )
-        for look, values in zip(looks, quantise(engine.run(images, guides)), strict=True):
-            look.window.paste(values, look.map)
+    def _run(self, looks: Sequence[_Look]) -> None:
+        """Write the networks' answers into the maps, one pass for those that are looked at alike."""
+        for engine in {id(look.engine): look.engine for look in looks}.values():
+            alike = [look for look in looks if look.engine is engine]
+            images = np.stack([look.window.crop(look.request.image, zoom.PAD_COLOUR) for look in alike])
+            guides = np.stack(
+                [
+                    guide_for(look.window, look.map, look.request.clicks, self.encoding, self.radius)
+                    for look in alike
+                ]
+            )
+            for look, values in zip(alike, quantise(engine.run(images, guides)), strict=True):
+                look.window.paste(values, look.map)
 
 
 def replay(

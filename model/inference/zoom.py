@@ -116,7 +116,7 @@ def whole(shape: tuple[int, int], size: int) -> Window:
     return square(shape[1] / 2, shape[0] / 2, max(shape), shape, size)
 
 
-def _box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
+def box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
     """Find `object_box` of `previous >= THRESHOLD` without writing a mask as large as the image."""
     rows = np.flatnonzero(previous.max(1) >= THRESHOLD)
     if not rows.size:
@@ -133,7 +133,7 @@ def target_crop(
     the last click. The whole image where the previous mask is empty.
     """
     shape = (previous.shape[0], previous.shape[1])
-    box = _box_of_map(previous)
+    box = box_of_map(previous)
     if box is None:
         return whole(shape, size)
     points = [c for c in clicks if c.positive] + list(clicks[-1:])

@@ -15,6 +15,7 @@ from torch import nn
 from model.networks.deeplab import DeepLabR34
 from model.networks.hrnet_ocr import HRNetOCR
 from model.networks.lite0_fpn import Lite0FPN
+from model.networks.simpleclick import PUBLISHED, SimpleClick
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lite0-fpn": Lite0FPN,
@@ -22,6 +23,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "hrnet18-ocr": partial(HRNetOCR, width=18, ocr_width=64),
     "hrnet32-ocr": partial(HRNetOCR, width=32, ocr_width=128),
     "deeplabv3plus-r34": DeepLabR34,
+    "simpleclick": SimpleClick,  # of any size
+    **{name: partial(SimpleClick, **params) for name, params in PUBLISHED.items()},
 }
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from model.engines.base import Engine
+from model.engines.flip import Mirrored
+from model.inference import zoom
 from model.inference.domain import Domain
-from model.inference.predictor import Predictor
+from model.inference.manner import Manner
+from model.inference.predictor import MERGE_FROM, Predictor, ZoomIn
 from model.inference.routing import RoutingPredictor
+from model.inference.stretch import stretched_crop
 from model.versions.checkpoint import LOOKS
 
 Loaded = tuple[nn.Module, Mapping[str, Any]]  # a network and its card
@@ -26,7 +31,7 @@ def assemble(own: Loaded, fallback: Loaded | None, engine: Callable[[nn.Module, 
         engine: makes an engine of a network and its input side in pixels.
 
     Raises:
-        ValueError: the card's domain cannot be read.
+        ValueError: the card's domain or inference cannot be read.
     """
     predictor = _predictor(own, engine)
     if fallback is None or "domain" not in own[1]:
@@ -36,7 +41,26 @@ def assemble(own: Loaded, fallback: Loaded | None, engine: Callable[[nn.Module, 
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     network, card = loaded
-    name, radius = card["encoding"]["name"], card["encoding"]["radius"]
+    manner = Manner.of(card)
+    if manner.flip:
+        network = Mirrored(network)
     first = engine(network, card["size"])
     later, closer = (engine(network, card[key]) if key in card else None for key in LOOKS)
-    return Predictor(first, name, radius, later=later, closer=closer)
+    return Predictor(
+        first,
+        card["encoding"]["name"],
+        card["encoding"]["radius"],
+        refine=manner.refine,
+        merge_from=MERGE_FROM if manner.merge else None,
+        later=later,
+        closer=closer,
+        large=engine(network, manner.large_size) if manner.large_size else None,
+        large_from=manner.large_from,
+        zoom_in=_zoom_in(manner),
+    )
+
+
+def _zoom_in(manner: Manner) -> ZoomIn:
+    if not manner.stretch:
+        return zoom.target_crop
+    return partial(stretched_crop, expansion=manner.expansion, min_side=manner.min_side)

@@ -17,12 +17,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
+from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from model.errors import ClickmaskError
 from model.inference.click_maps import ENCODINGS
+from model.inference.manner import Manner
 from model.networks import build
 
 WEIGHTS = "model.safetensors"
@@ -45,7 +46,8 @@ def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str,
         network: what `build` gives for the card's architecture.
         card: at least `architecture` {name, params}, `encoding` {name, radius} and `size` (side of the square
             input in pixels, a multiple of 32); `later` and `closer` (the same for those looks of `Predictor`) where
-            the network was trained for them; `parent`, `training` and `metrics` by convention.
+            the network was trained for them; `inference` (see `Manner`) where it is asked otherwise than our own;
+            `parent`, `training`, `metrics` and `terms` (of the weights) by convention.
 
     Returns:
         The card as written: with `created` (ISO 8601, UTC) and `sha256` (of the weights file).
@@ -72,15 +74,14 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         CheckpointError: a file is missing, damaged, altered, or does not fit the card.
     """
     card, path = read_card(folder), folder / WEIGHTS
-    data = _read(path)
-    digest = hashlib.sha256(data).hexdigest()
+    digest = _digest(path)
     if digest != card["sha256"]:
         raise CheckpointError(
             f"{path} was cut short or altered: its sha256 begins with {digest[:8]} where {CARD} says "
             f"{card['sha256'][:8]}; copy the folder again from where it came from or use another version"
         )
     try:
-        tensors = parse_safetensors(data)
+        tensors = load_file(path)  # from the disk as they are needed: weights may fill half of the memory
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file ({error}); export or import it again") from None
     network = _network(card, folder / CARD)
@@ -120,6 +121,10 @@ def check_card(card: Any, path: Path) -> None:
         if not is_good(card.get(key)):
             value = repr(card[key])[:80] if key in card else "missing"
             raise CheckpointError(f"{path}: {key} is {value}; it must be {wanted}")
+    try:
+        Manner.of(card)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
@@ -198,10 +203,22 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise CheckpointError(
-            f"{path} cannot be read ({reason}); a checkpoint is a folder with {WEIGHTS} and {CARD}"
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _digest(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    reason = error.strerror or type(error).__name__
+    return CheckpointError(
+        f"{path} cannot be read ({reason}); a checkpoint is a folder with {WEIGHTS} and {CARD}"
+    )
 
 
 def _to_json(card: Mapping[str, Any], path: Path) -> bytes:

@@ -1,12 +1,15 @@
-"""Checkpoints in the official RITM format, with made-up weights."""
+"""Checkpoints in the official formats of RITM and SimpleClick, with made-up weights."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import sys
+import types
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 SHARED = Path(os.environ.get("CLICKMASK_SHARED", Path(__file__).parents[2].parent / "shared"))
-PARITY = SHARED / "data" / "ritm_parity"
 
 HRNET = "isegm.model.is_hrnet_model.HRNetModel"
 DEEPLAB = "isegm.model.is_deeplab_model.DeeplabModel"
+PLAIN_VIT = "isegm.model.is_plainvit_model.PlainVitModel"
+LOSS = "isegm.model.modeling.transformer_helper.cross_entropy_loss"
 ITERATIVE = {  # what the published models set
     "with_aux_output": True,
     "use_leaky_relu": True,
@@ -52,6 +56,8 @@ def _values(key: str, shape: list[int]) -> np.ndarray:
         values = rng.uniform(0.8, 1.2, shape)
     elif len(shape) == 4:
         values = rng.standard_normal(shape) * 0.6 / math.sqrt(math.prod(shape[1:]))
+    elif len(shape) == 2:
+        values = rng.standard_normal(shape) * 0.6 / math.sqrt(shape[1])
     elif key.endswith(".weight"):
         values = rng.uniform(0.8, 1.2, shape)
     else:
@@ -66,13 +72,122 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 def write(path: Path, state: dict[str, Tensor], settings: dict[str, Any]) -> Path:
     """Save a checkpoint as the original trainer does."""
-    torch.save({"state_dict": state, "config": settings}, path)
+    with _original_package():
+        torch.save({"state_dict": state, "config": settings}, path)
     return path
 
 
-def parity() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The description of the HRNet18s checkpoint, and input and output of the original implementation."""
-    if not PARITY.is_dir():
-        pytest.skip(f"{PARITY} is missing: it holds outputs of the original RITM implementation")
-    description = json.loads((PARITY / "h18s_itermask.json").read_text())
-    return description, dict(np.load(PARITY / "h18s_itermask.npz"))
+def parity(folder: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description of a checkpoint, and input and output of the original implementation.
+
+    Args:
+        folder: ritm_parity or simpleclick_parity.
+        name: of its files, without their endings.
+    """
+    place = SHARED / "data" / folder
+    if not place.is_dir():
+        pytest.skip(f"{place} is missing: it holds outputs of the original implementation")
+    return json.loads((place / f"{name}.json").read_text()), dict(np.load(place / f"{name}.npz"))
+
+
+class CrossEntropyLoss(nn.Module):
+    """The object that every official SimpleClick config holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduction, self.cls_criterion = "mean", cross_entropy
+
+
+def cross_entropy() -> None:
+    """The function that it refers to."""
+
+
+CrossEntropyLoss.__module__ = cross_entropy.__module__ = LOSS
+
+
+@contextmanager
+def _original_package() -> Iterator[None]:
+    """Let pickle find both where the original trainer has them."""
+    parts = LOSS.split(".")
+    names = [".".join(parts[: end + 1]) for end in range(len(parts))]
+    modules = {name: types.ModuleType(name) for name in names}
+    modules[LOSS].__dict__.update(CrossEntropyLoss=CrossEntropyLoss, cross_entropy=cross_entropy)
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+def vit_config(
+    side: int = 224, patch: int = 16, dim: int = 32, depth: int = 8, heads: int = 2, **changes: Any
+) -> dict[str, Any]:
+    """A config as SimpleClick's trainer writes it, small unless told otherwise, with a real pickled object in it.
+
+    Args:
+        changes: entries of backbone_params, neck_params, head_params or of the config itself, by their names; None
+            leaves one out.
+    """
+    levels = [24, 32, 40, 48]
+    sections: dict[str, dict[str, Any]] = {
+        "backbone_params": {
+            "img_size": [side, side],
+            "patch_size": (patch, patch),
+            "in_chans": 3,
+            "embed_dim": dim,
+            "depth": depth,
+            "num_heads": heads,
+            "mlp_ratio": 4,
+            "qkv_bias": True,
+        },
+        "neck_params": {"in_dim": dim, "out_dims": levels},
+        "head_params": {
+            "in_channels": levels,
+            "in_index": [0, 1, 2, 3],
+            "dropout_ratio": 0.1,
+            "num_classes": 1,
+            "loss_decode": CrossEntropyLoss(),
+            "align_corners": False,
+            "upsample": "x1",
+            "channels": 16,
+        },
+    }
+    params = {"use_disks": True, "norm_radius": 5, "with_prev_mask": True, **sections, "cpu_dist_maps": False}
+    for key, value in changes.items():
+        owner = next((section for section in sections.values() if key in section), params)
+        owner[key] = value
+        if value is None:
+            del owner[key]
+    settings = config(PLAIN_VIT, **params)
+    del settings["params"]["norm_layer"]  # its norms are no option
+    return settings
+
+
+def vit_weights(network: nn.Module, channels: int = 16) -> dict[str, Tensor]:
+    """Made-up weights with the keys and shapes of an official SimpleClick file, unused ones included.
+
+    Args:
+        channels: of the mask head.
+    """
+    shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
+    dim = shapes["backbone.pos_embed"][2]
+    shapes["backbone.pos_embed"][1] += 1  # the place of the class token
+    shapes |= {
+        "backbone.cls_token": [1, 1, dim],
+        "backbone.head.weight": [1000, dim],
+        "backbone.head.bias": [1000],
+    }
+    shapes |= {"backbone.fc_norm.weight": [dim], "backbone.fc_norm.bias": [dim]}
+    for name in ("head.up_conv1", "head.up_conv2"):
+        half = channels // 2
+        layers = {
+            "0.weight": [channels, half, 2, 2],
+            "1.weight": [half],
+            "2.weight": [half, half, 1, 1],
+            "3.weight": [half],
+        }
+        shapes |= {f"{name}.{key}": shape for key, shape in layers.items()}
+        shapes |= {f"{name}.{layer}.bias": [half] for layer in range(4)}
+        channels = half
+    return fill(shapes.items())

@@ -113,6 +113,7 @@ class Subject:
     identity: dict[str, Any]
     device: str
     predictor: Predictor
+    threshold: float
 
 
 def _sets(paths: Sequence[Path], projects: Sequence[int], options: dict[str, Any]) -> dict[str, list[Sample]]:
@@ -156,6 +157,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     from model.engines.base import Engine
     from model.engines.factory import create_engine
     from model.engines.flip import FlipTTA
+    from model.inference.manner import Manner, at_size
     from model.versions import checkpoint
     from model.versions.assemble import assemble
     from model.versions.checkpoint import LOOKS, CheckpointError
@@ -167,7 +169,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     home, registry = settings.home, Registry(settings.home, settings.registry)
     name, folder = _find(model, registry)
     loaded, card = checkpoint.load(folder)
-    own, devices = (loaded, {**card, "size": options["size"] or card["size"]}), list[str]()
+    own, devices = (loaded, at_size(card, options["size"]) if options["size"] else card), list[str]()
     base = registry.fallback(card)
 
     def engine(network: nn.Module, size: int) -> Engine:
@@ -183,9 +185,9 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     identity: dict[str, Any] = {"model": name, "flip": options["flip"], "precision": options["precision"]}
-    identity |= {key: own[1][key] for key in ("sha256", "size", *LOOKS) if key in own[1]}
+    identity |= {key: own[1][key] for key in ("sha256", "size", "inference", *LOOKS) if key in own[1]}
     identity |= {"general": base.name} if base else {}
-    return Subject(name, identity, devices[0], predictor)
+    return Subject(name, identity, devices[0], predictor, Manner.of(card).threshold)
 
 
 def _find(model: str | None, registry: Any) -> tuple[str, Path]:
@@ -212,6 +214,7 @@ def _evaluate(
                 rules = Rules(
                     clicker,
                     options["clicks"],
+                    subject.threshold,
                     seed=options["seed"],
                     batch=options["batch"],
                     workers=options["threads"],

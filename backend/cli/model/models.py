@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from model.versions.registry import Registry, Version
 
 console = Console(stderr=True)
@@ -109,30 +106,35 @@ def rollback(line: str, as_json: bool) -> None:
 @click.option("--line", default="base", show_default=True, help="base or project-<id>.")
 @click.option("--sha256", help="Refuse a file with another digest (hex).")
 @click.option("--max-mb", default=1024, show_default=True, help="Largest download.")
-@click.option("--size", type=click.IntRange(32), help="Side of the network's input; default 384, as trained.")
+@click.option(
+    "--size", type=click.IntRange(32), help="Side of the network's input, instead of the one it was made for."
+)
 @click.option("--promote", "serve", is_flag=True, help="Serve it at once.")
 @_json
 def import_model(source: str, line: str, serve: bool, as_json: bool, **options: Any) -> None:
     """Add a checkpoint to the registry.
 
-    SOURCE is a file or http(s) address of an official RITM checkpoint (.pth), or a folder with
-    model.safetensors and card.json, as `clickmask train` and `clickmask models export` write it.
+    SOURCE is ritm-h18s, ritm-h18 or ritm-h32, which are fetched from where their authors publish them; a file or
+    http(s) address of an official RITM or SimpleClick checkpoint (.pth); or a folder with model.safetensors and
+    card.json, as `clickmask train` and `clickmask models export` write it.
     """
+    from model.versions.checkpoint import read_card
+
     registry = _registry()
     if Path(source).is_dir():
         if options["sha256"] or options["size"]:
             raise click.UsageError("--sha256 and --size are for files; a folder's card says both")
         version = registry.adopt(line, Path(source))
     else:
-        with _local(source, options["sha256"], options["max_mb"] << 20) as (path, digest):
-            extra: dict[str, Any] = {"source": {"address": _public(source), "sha256": digest}}
-            if options["size"]:
-                extra["size"] = options["size"]
-            version = _import_official(registry, line, path, extra)
+        version = _import_official(registry, line, source, options)
     if serve:
         registry.promote(version)
+    terms = read_card(version.path).get("terms")
+    if terms:
+        console.print(f"[yellow]terms[/] {terms}", highlight=False)
     hint = "served now" if serve else f"serve it with `clickmask models promote {version.name}`"
-    _say(as_json, {"imported": version.name, "promoted": serve}, f"imported as {version.name}; {hint}")
+    facts = {"imported": version.name, "promoted": serve} | ({"terms": terms} if terms else {})
+    _say(as_json, facts, f"imported as {version.name}; {hint}")
 
 
 @command.command("export")
@@ -175,6 +177,21 @@ def _row(version: Version, current: Version | None) -> dict[str, Any]:
     }
 
 
+def _import_official(registry: Registry, line: str, source: str, options: dict[str, Any]) -> Version:
+    """Add an official checkpoint, from a file, an address or by its name."""
+    from backend.operations import published
+    from backend.operations.model_import import import_official, public
+
+    known = None if Path(source).exists() else published.find(source)
+    address, wanted = (known.address, known.sha256) if known else (source, None)
+    wanted = options["sha256"] or wanted
+    if known and not wanted:
+        console.print(f"no checksum of {address} is published: only its network is checked", highlight=False)
+    with _local(address, wanted, options["max_mb"] << 20) as (path, digest):
+        told = {"address": public(address), "sha256": digest}
+        return import_official(registry, line, path, told, options["size"], known.network if known else None)
+
+
 @contextmanager
 def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, str]]:
     """The source as a local file, and its sha256."""
@@ -193,49 +210,15 @@ def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, 
         return
     path = Path(source)
     if not path.is_file():
-        raise DownloadError(f"{source} is no file, folder or http(s) address: check the path")
+        from backend.operations.published import PUBLISHED
+
+        names = ", ".join(PUBLISHED)
+        raise DownloadError(f"{source} is no file, folder, http(s) address or name ({names}): check the path")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 and digest != sha256.lower():
         raise DownloadError(f"{source} has sha256 {digest}, expected {sha256}: do not use this file")
     yield path, digest
-
-
-def _public(source: str) -> str:
-    """An address without password and query, which may hold a token; a path unchanged."""
-    if "://" not in source:
-        return source
-    parts = urlsplit(source)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _import_official(registry: Registry, line: str, path: Path, extra: dict[str, Any]) -> Version:
-    """Add an official checkpoint to a line, `extra` on its card, and check that what was written answers as what
-    was read."""
-    from model.versions import checkpoint, ritm_import
-
-    address = extra["source"]["address"]
-    try:
-        network, card = ritm_import.read(path)
-    except checkpoint.CheckpointError as error:
-        raise checkpoint.CheckpointError(str(error).replace(str(path), address)) from None
-    version = registry.add(line, network, card | extra)
-    again, _ = checkpoint.load(version.path)
-    if not _answer_alike(network, again):
-        raise checkpoint.CheckpointError(
-            f"{version.path} answers differently from {address}; check the disk and import it again"
-        )
-    return version
-
-
-def _answer_alike(first: nn.Module, second: nn.Module) -> bool:
-    """Whether two networks give the same logits for one made-up input."""
-    import torch
-
-    chance = torch.Generator().manual_seed(0)
-    image, guide = torch.rand(2, 1, 3, 96, 128, generator=chance)
-    with torch.inference_mode():
-        return torch.equal(first(image, guide), second(image, guide))
 
 
 def _say(as_json: bool, facts: dict[str, Any], sentence: str) -> None:

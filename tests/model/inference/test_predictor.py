@@ -7,6 +7,7 @@ import torch
 from model.click import Click
 from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor, Request, box_prior, quantise, replay
+from model.inference.stretch import stretched_crop
 from model.networks import build
 
 CLICKS = [Click(40.0, 30.0), Click(70.0, 50.0, positive=False), Click(20.0, 60.0)]
@@ -99,6 +100,36 @@ def test_clicks_on_a_mask_are_looked_at_by_the_engine_for_them(image):
         [Request(image, CLICKS[:1]), Request(image, CLICKS[:2], mask), Request(image, [], mask)]
     )
     assert (first.calls, later.calls) == (1, 1)
+
+
+def test_large_images_are_looked_at_by_the_engine_for_them(image):
+    first, large = Painter(), Painter()
+    predictor = Predictor(first, refine=False, large=large, large_from=120)
+    mask = np.full((90, 120), 200, np.uint8)
+    predictor.predict_many(
+        [Request(image, CLICKS[:1]), Request(image, CLICKS[:2], mask), Request(image[:, :119], CLICKS[:1])]
+    )
+    assert (first.calls, large.calls) == (1, 1)  # one pass for both clicks on the large image
+
+
+def test_a_late_click_changes_far_off_parts_only_where_nothing_is_merged():
+    image, mask = np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100), np.uint8)
+    mask[5:15, 5:15] = mask[80:95, 80:95] = 255  # the second part is not painted again
+    clicks = [Click(10.0, 10.0)] * 3
+    assert Predictor(Dots(), refine=False).predict(image, clicks, mask)[90, 90] == 255
+    assert Predictor(Dots(), refine=False, merge_from=None).predict(image, clicks, mask)[90, 90] == 0
+
+
+def test_the_window_can_be_chosen_otherwise():
+    """A stretched window shows a small object of a wide image with its own proportions lost, and puts it back."""
+    image, mask = np.zeros((300, 600, 3), np.uint8), np.zeros((300, 600), np.uint8)
+    mask[100:120, 100:500] = 255
+    predictor = Predictor(Painter(), zoom_in=stretched_crop, merge_from=None)
+    result = predictor.predict(image, [Click(300.0, 110.0)], mask)
+    rows, cols = np.nonzero(result >= 128)
+    assert (
+        np.abs(np.subtract((rows.min(), rows.max(), cols.min(), cols.max()), (100, 119, 100, 499))).max() <= 9
+    )
 
 
 def test_what_a_later_click_changed_is_looked_at_closer():

@@ -143,6 +143,10 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "architecture is 'lite0-fpn'; it must",
     ),
     "size": (lambda f: _vouch(f, size=100), "size is 100; it must be a multiple of 32"),
+    "inference": (
+        lambda f: _vouch(f, inference={"flip": 1}),
+        "inference: flip is 1; it must be true or false",
+    ),
     "later": (lambda f: _vouch(f, later=0), "later is 0; it must be a multiple of 32"),
     "closer": (lambda f: _vouch(f, closer="256"), "closer is '256'; it must be a multiple of 32"),
     "encoding": (

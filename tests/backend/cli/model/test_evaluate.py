@@ -156,3 +156,16 @@ def test_what_cannot_be_measured_is_one_sentence(evaluate, data, tmp_path):
     assert "neither items.json nor a folder images/" in evaluate(data=tmp_path / "empty").output
     odd = evaluate("--size", "50")
     assert (odd.exit_code, "multiple of 32" in odd.output) == (2, True)
+
+
+def test_the_card_says_how_the_model_is_asked_and_where_its_mask_begins(evaluate, model, data, tmp_path):
+    network, card = checkpoint.load(model)
+    asked = {"stretch": True, "flip": True, "threshold": 0.0001, "large_size": 96, "large_from": 60}
+    checkpoint.save(tmp_path / "other", network, card | {"inference": asked})
+    values = json.loads(evaluate("--json", model=tmp_path / "other").stdout)
+    assert values["inference"] == asked
+    shares = [(cv2.imread(str(path), 0) > 0).mean() for path in sorted(data.glob("masks/*.png"))]
+    records = values["results"][0]["records"]
+    assert [record["ious"][0] for record in records] == pytest.approx(shares, abs=1e-3)  # all is object
+    sized = json.loads(evaluate("--json", "--size", "64", model=tmp_path / "other").stdout)
+    assert sized["inference"] == {"stretch": True, "flip": True, "threshold": 0.0001}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
@@ -12,11 +13,20 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
+from backend.operations.published import PUBLISHED
 from model.networks import build
 from model.versions import checkpoint
 from model.versions.registry import Registry
 from tests.backend.http_server import Web, answers
-from tests.model.official_checkpoints import HRNET, ITERATIVE, config, weights_of, write
+from tests.model.official_checkpoints import (
+    HRNET,
+    ITERATIVE,
+    config,
+    vit_config,
+    vit_weights,
+    weights_of,
+    write,
+)
 
 SETTINGS = config(HRNET, width=18, ocr_width=48, small=True, **ITERATIVE)
 
@@ -90,6 +100,83 @@ def test_import_from_an_address(web: Web, official: Path, home: Path) -> None:
     assert checkpoint.load(version.path)[1]["source"] == {"address": address, "sha256": digest}
 
 
+@pytest.fixture
+def by_name(web: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """The table of published files, at the local server instead of the authors'."""
+    for name, there in list(PUBLISHED.items()):
+        monkeypatch.setitem(
+            PUBLISHED, name, dataclasses.replace(there, address=f"{web.url}/h18s.pth", sha256=None)
+        )
+    return web
+
+
+def test_import_by_name(by_name: Web, official: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("import", "ritm-h18s", "--json")
+    assert f"no checksum of {by_name.url}/h18s.pth is published" in result.stderr.replace("\n", " ")
+    source = Registry(home).find(json.loads(result.stdout)["imported"]).path
+    digest = hashlib.sha256(official.read_bytes()).hexdigest()
+    assert checkpoint.read_card(source)["source"] == {"address": f"{by_name.url}/h18s.pth", "sha256": digest}
+    known = dataclasses.replace(PUBLISHED["ritm-h18s"], sha256=digest)
+    monkeypatch.setitem(PUBLISHED, "ritm-h18s", known)
+    result = run("import", "ritm-h18s")
+    assert result.exit_code == 0
+    assert "checksum" not in result.stderr
+
+
+def test_a_file_that_is_not_what_its_name_says_is_refused(
+    by_name: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run("import", "ritm-h32")
+    assert result.exit_code == 1
+    complaint = f"{by_name.url}/h18s.pth holds hrnet18s-ocr, not hrnet32-ocr: do not use this file"
+    assert complaint in result.stderr.replace("\n", " ")
+    other = dataclasses.replace(PUBLISHED["ritm-h18s"], sha256="0" * 64)
+    monkeypatch.setitem(PUBLISHED, "ritm-h18s", other)
+    result = run("import", "ritm-h18s")
+    assert result.exit_code == 1
+    assert "do not use this file" in result.stderr
+    assert facts("list")["versions"] == []
+
+
+def test_a_file_that_has_a_name_of_ours_is_the_file(
+    by_name: Web, official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ritm-h32").write_bytes(official.read_bytes())
+    facts("import", "ritm-h32")
+    assert by_name.paths() == []
+
+
+def test_terms_are_said_and_kept(home: Path, tmp_path: Path) -> None:
+    small = build(
+        "simpleclick",
+        patch=16,
+        dim=32,
+        depth=8,
+        heads=2,
+        neck=[24, 32, 40, 48],
+        channels=16,
+        image=[224, 224],
+    )
+    path = write(tmp_path / "vit.pth", vit_weights(small), vit_config())
+    result = run("import", path, "--json")
+    told = json.loads(result.stdout)
+    assert "not for commercial use" in told["terms"]
+    assert "not for commercial use" in result.stderr.replace("\n", " ")
+    card = checkpoint.read_card(Registry(home).find(told["imported"]).path)
+    assert card["terms"] == told["terms"]
+    assert (card["size"], card["inference"]["stretch"]) == (224, True)
+    result = run("import", path, "--size", "320")
+    assert result.exit_code == 0
+    result = run("import", path, "--size", "480", "--line", "project-4")
+    assert result.exit_code == 0
+    result = run("import", path, "--size", "928")
+    assert result.exit_code == 1
+    assert "its 58x58 patches do not divide into equal windows" in result.stderr.replace("\n", " ")
+    run("export", told["imported"], tmp_path / "out")
+    assert "not for commercial use" in facts("import", tmp_path / "out", "--line", "project-3")["terms"]
+
+
 def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.pth"
     damaged.write_bytes(official.read_bytes()[:-5000])
@@ -100,10 +187,12 @@ def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path:
         (f"{web.url}/h18s.pth", "--sha256", "0" * 64): "do not use this file",
         (official, "--sha256", "0" * 64): "do not use this file",
         (f"{web.url}/h18s.pth", "--max-mb", "1"): "larger than 1 MB",
-        (tmp_path / "nothing.pth",): "is no file, folder or http",
+        (tmp_path / "nothing.pth",): "is no file, folder, http",
         (tmp_path,): "a checkpoint is a folder with model.safetensors and card.json",
         (official, "--line", "mine"): "use base or project-<id>",
         (official, "--size", "100"): "size is 100; it must be a multiple of 32",
+        ("simpleclick-base",): "open https://drive.google.com/drive/folders/",
+        ("ritm-h19",): "is no file, folder, http(s) address or name (ritm-h18s, ritm-h18, ritm-h32)",
     }.items():
         result = run("import", *arguments)
         assert result.exit_code == 1, result.output

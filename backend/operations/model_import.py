@@ -1,0 +1,75 @@
+"""Bring an official checkpoint into the registry, and prove that what was written answers as what was read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor, nn
+
+from model.inference.manner import at_size
+from model.networks.plain_vit import InputSizeError
+from model.versions import checkpoint
+from model.versions.official import importer
+from model.versions.registry import Registry, Version
+
+
+def import_official(
+    registry: Registry,
+    line: str,
+    path: Path,
+    source: dict[str, str],
+    size: int | None = None,
+    network: str | None = None,
+) -> Version:
+    """Add an official checkpoint to a line.
+
+    Args:
+        path: of the file.
+        source: `address` and `sha256`, for the card; messages name the address instead of the path.
+        size: side of the network's input in pixels; None for the size it was trained at.
+        network: the architecture it must hold; None for any.
+
+    Raises:
+        CheckpointError: it is no such checkpoint, holds another network, or cannot be run at this size.
+    """
+    address = source["address"]
+    try:
+        loaded, card = importer.read(path)
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(str(error).replace(str(path), address)) from None
+    name = card["architecture"]["name"]
+    if network is not None and name != network:
+        raise checkpoint.CheckpointError(f"{address} holds {name}, not {network}: do not use this file")
+    card["source"] = source
+    if size is not None:
+        card = at_size(card, size)
+    checkpoint.check_card({**card, "sha256": "0" * 64}, Path(address))
+    try:
+        before = _answer(loaded, card["size"])
+    except InputSizeError as error:
+        raise checkpoint.CheckpointError(f"{address} cannot be used at this size: {error}") from None
+    version = registry.add(line, loaded, card)
+    del loaded  # large networks do not fit into the memory twice
+    if not torch.equal(before, _answer(checkpoint.load(version.path)[0], card["size"])):
+        raise checkpoint.CheckpointError(
+            f"{version.path} answers differently from {address}; check the disk and import it again"
+        )
+    return version
+
+
+def public(source: str) -> str:
+    """An address without password and query, which may hold a token; a path unchanged."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _answer(network: nn.Module, size: int) -> Tensor:
+    """The logits for one made-up input."""
+    chance = torch.Generator().manual_seed(0)
+    image, guide = torch.rand(2, 1, 3, size, size, generator=chance)
+    with torch.inference_mode():
+        return network(image, guide)
