@@ -19,6 +19,7 @@ from model.mask_ops import THRESHOLD, object_box
 
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
 EXPANSION = 1.4
+FIRST_SIDE = 3.0  # of the image's shorter side: more of a long strip would show its objects too small to tell
 SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
 MIN_SIDE_SHARE = 1 / 8  # of the input side: small objects are magnified eightfold at most
 CLOSER_EXPANSION = 1.6
@@ -130,17 +131,27 @@ def target_crop(
     previous: np.ndarray, clicks: Sequence[Click], size: int, expansion: float = EXPANSION
 ) -> Window:
     """Make the window around the object so far: previous mask (HxW uint8 map, object from 128), positive clicks and
-    the last click. The whole image where the previous mask is empty.
+    the last click. Where the previous mask is empty, the whole image, or of a long strip the part around the clicks.
     """
     shape = (previous.shape[0], previous.shape[1])
     box = box_of_map(previous)
     if box is None:
-        return whole(shape, size)
+        return _first_crop(shape, clicks, size, expansion)
     points = [c for c in clicks if c.positive] + list(clicks[-1:])
     x0, x1 = min([box[0], *(c.x for c in points)]), max([box[2], *(c.x for c in points)])
     y0, y1 = min([box[1], *(c.y for c in points)]), max([box[3], *(c.y for c in points)])
     side = max(max(x1 - x0, y1 - y0) * expansion, size * MIN_SIDE_SHARE)
     return square((x0 + x1) / 2, (y0 + y1) / 2, side, shape, size)
+
+
+def _first_crop(shape: tuple[int, int], clicks: Sequence[Click], size: int, expansion: float) -> Window:
+    """Make the window in which an object is looked for: around all clicks so far, the last one in any case."""
+    limit = FIRST_SIDE * min(shape)
+    if not clicks or limit >= max(shape):
+        return whole(shape, size)
+    xs, ys = [c.x for c in clicks], [c.y for c in clicks]
+    side = max(limit, max(max(xs) - min(xs), max(ys) - min(ys)) * expansion)
+    return square((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, side, shape, size)
 
 
 def focus_crop(

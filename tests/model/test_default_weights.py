@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model.engines.factory import create_engine
+from model.evaluation.clicker import next_click
 from model.evaluation.evaluate import Rules, evaluate
 from model.inference.predictor import box_prior
 from model.mask_ops import object_box
@@ -47,6 +48,32 @@ def test_few_clicks_segment_what_the_tests_draw(predictor):
     report = evaluate(predictor, samples, Rules(max_clicks=5))
     assert report.iou_at(1) > 0.6
     assert report.iou_at(5) > 0.9
+
+
+def strip(seed: int, length: int, width: int, upright: bool) -> Scene:
+    """A long strip with a body every now and then; one of them is the object."""
+    rng = np.random.default_rng(seed)
+    image = ground(width, length, seed)
+    centres = np.arange(width, length - width, 3 * width)
+    masks = []
+    for centre in centres:
+        axes = (int(rng.uniform(0.2, 0.45) * width), int(rng.uniform(0.25, 0.4) * width))
+        colour = tuple(int(v) for v in rng.integers(60, 250, 3))
+        masks.append(body(image, (int(centre), width // 2), axes, colour))
+    truth = masks[int(rng.integers(len(masks)))]
+    if upright:
+        image, truth = np.ascontiguousarray(image.transpose(1, 0, 2)), np.ascontiguousarray(truth.T)
+    return Scene(image, truth, np.zeros(truth.shape, bool))
+
+
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize(("length", "width"), [(8192, 256), (3000, 60), (2400, 400)])
+def test_one_click_finds_an_object_in_a_long_strip(predictor, length, width, upright):
+    scene = strip(length, length, width, upright)
+    click = next_click(scene.truth, np.zeros_like(scene.truth))
+    assert click is not None
+    answer = predictor.predict(scene.image, [click])
+    assert iou(answer >= 128, scene.truth) > 0.9
 
 
 def test_a_box_is_enough_for_a_plain_object(predictor):

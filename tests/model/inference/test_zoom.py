@@ -90,6 +90,25 @@ def test_around_nothing_is_the_whole_image():
     assert zoom.target_crop(np.zeros((60, 80), np.uint8), [Click(1, 1)], 64) == zoom.whole((60, 80), 64)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_long_strip_the_part_around_the_clicks_is_shown(turned):
+    def window(*places):
+        clicks = [Click(y, x) if turned else Click(x, y) for x, y in places]
+        found = zoom.target_crop(np.zeros((5000, 100) if turned else (100, 5000), np.uint8), clicks, 256)
+        return (found.y0, found.x0, found.side) if turned else (found.x0, found.y0, found.side)
+
+    assert window((2000.5, 30.0)) == (1850, -100, 300)
+    assert window((10.0, 30.0)) == (0, -100, 300)
+    assert window((4999.0, 99.0)) == (4700, -100, 300)
+    start, _, side = window((1000.0, 50.0), (2000.0, 50.0))
+    assert (start, start + side) == (800, 2200)
+
+
+def test_what_is_no_strip_is_shown_as_a_whole():
+    assert zoom.target_crop(np.zeros((100, 300), np.uint8), [Click(1, 1)], 64) == zoom.whole((100, 300), 64)
+    assert zoom.target_crop(np.zeros((100, 5000), np.uint8), [], 64) == zoom.whole((100, 5000), 64)
+
+
 def test_closer_holds_change_and_click_in_a_smaller_window():
     before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
     after = before.copy()
