@@ -9,9 +9,9 @@ LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
 LSML_STAMP := $(LSML)/.stamp
 LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
 
-.PHONY: help setup demo up test check format bench clean
+.PHONY: help setup demo up test test-gpu check format bench clean
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 setup: $(STAMP) $(LS_STAMP) $(LSML_STAMP) ## own virtual environments with all dependencies
 
@@ -42,6 +42,9 @@ up: $(STAMP) ## Redis, web server and worker for a Label Studio of yours
 
 test: setup ## the whole suite, end to end in a real Label Studio and browser
 	$(BIN)/python -m pytest
+
+test-gpu: $(STAMP) ## what only a GPU can prove, with figures
+	$(BIN)/python -m pytest tests/gpu
 
 check: $(STAMP) ## lint, format, types, who imports whom
 	$(BIN)/ruff check

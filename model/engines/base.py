@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PRECISIONS = ("auto", "float32")  # auto is bfloat16 where the hardware computes in it
+from model.errors import ClickmaskError
+
+PRECISIONS = ("auto", "float32")  # auto is half precision where the hardware computes in it
+
+
+class EngineError(ClickmaskError, RuntimeError):
+    """The device cannot be used now; the message says why and what to do. Trying again later may help."""
 
 
 class Engine(Protocol):

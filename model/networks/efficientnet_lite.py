@@ -40,7 +40,8 @@ class Depthwise(nn.Conv2d):
         if x.dtype == torch.float32 or x.device.type != "cpu":
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float()).to(x.dtype)
+            bias = None if self.bias is None else self.bias.float()
+            return self._conv_forward(x.float(), self.weight.float(), bias).to(x.dtype)
 
 
 class InvertedResidual(nn.Module):

@@ -1,6 +1,13 @@
-import pytest
+import logging
 
+import numpy as np
+import pytest
+import torch
+
+from model.engines import factory
+from model.engines.base import EngineError
 from model.engines.factory import create_engine
+from tests.model.tiny_network import network
 
 
 @pytest.mark.parametrize(
@@ -11,6 +18,41 @@ from model.engines.factory import create_engine
         (64, "cpu", "int8", "precision 'int8'"),
     ],
 )
-def test_wrong_arguments_are_named(network, size, device, precision, message):
+def test_wrong_arguments_are_named(size, device, precision, message):
     with pytest.raises(ValueError, match=message):
-        create_engine(network, size, device, precision=precision)
+        create_engine(network(), size, device, precision=precision)
+
+
+@pytest.fixture
+def useless_gpu(monkeypatch):
+    """A GPU that torch sees and that cannot be used."""
+
+    class Full:
+        def __init__(self, *_: object, **__: object) -> None:
+            raise EngineError("device 'cuda' cannot be used: CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(factory, "CudaEngine", Full)
+
+
+def test_auto_takes_the_cpu_where_the_gpu_cannot_be_used_and_says_so(useless_gpu, caplog):
+    with caplog.at_level(logging.WARNING):
+        engine = create_engine(network(), 96, "auto")
+    assert engine.device.startswith("cpu")
+    assert "out of memory; the CPU is used instead" in caplog.text
+    answer = engine.run(np.zeros((1, 96, 96, 3), np.uint8), np.zeros((1, 3, 96, 96), np.float32))
+    assert answer.shape == (1, 96, 96)
+
+
+def test_a_gpu_that_was_asked_for_is_not_replaced(useless_gpu):
+    with pytest.raises(EngineError, match="out of memory"):
+        create_engine(network(), 96, "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_without_a_driver_that_torch_can_use_is_noticed(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(factory, "NVIDIA", tmp_path)  # it exists
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with caplog.at_level(logging.WARNING):
+        assert create_engine(network(), 96, "auto").device.startswith("cpu")
+    assert "device 'cuda' cannot be used" in caplog.text

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from importlib.metadata import distributions
 
 import numpy as np
 import pytest
@@ -86,7 +87,8 @@ def test_a_conversion_calls_nobody_and_leaves_nothing_at_home(tmp_path):
 
 def test_telemetry_that_is_let_in_is_seen(tmp_path):
     """Or else the test above could not fail."""
-    pytest.importorskip("openvino_telemetry")
+    if not any(found.metadata["Name"] == "openvino-telemetry" for found in distributions()):
+        pytest.skip("this OpenVINO comes without telemetry")
     wait = "for _ in range(50):\n    time.sleep(0.1)\n    os.fstat(audit).st_size and exit()"
     calls = outgoing_calls(f"import openvino, os, time\n{wait}", tmp_path / "home")
     assert any("google" in call for call in calls)
