@@ -77,3 +77,11 @@ def test_every_finding_of_the_doctor_has_an_entry_in_troubleshooting():
     assert len(subjects) > 8
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     assert not {subject for subject in subjects if f"| `{subject}` |" not in page}
+
+
+def test_the_security_page_names_tests_that_exist():
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 10
+    for path, name in named:
+        assert f"def {name}" in (ROOT / path).read_text(), f"{path}::{name}"

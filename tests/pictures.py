@@ -1,0 +1,123 @@
+"""Makes the pictures of the README: `python -m tests.pictures` drives the real Label Studio and the status page.
+
+They go to docs/pictures: a moving one of clicks on a photo, and still ones of the editor and of the status page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from playwright.sync_api import Page, sync_playwright
+
+from backend.label_studio.client import LabelStudio
+from backend.operations import demo_project
+from backend.operations.embedded_redis import EmbeddedRedis
+from tests.e2e.conftest import CHROMIUM, Backend, new_studio
+from tests.e2e.editor import BROWSER_ARGS, Editor
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+LABEL = "Thing"
+# Of coffee.png: positive clicks on cup and saucer, a negative one on the spoon, as shares of width and height.
+CLICKS = ((0.52, 0.32, None), (0.30, 0.62, "Control"), (0.80, 0.62, "Control+Alt"))
+LIMIT = 2_000_000  # bytes of the moving picture
+
+
+class Film:
+    """Frames of a page, with the pointer drawn in, as a screenshot has none."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._frames: list[Image.Image] = []
+        self._times: list[int] = []
+
+    def shoot(self, milliseconds: int, pointer: tuple[float, float] | None = None, alt: bool = False) -> None:
+        """Add what is to be seen now, for so long."""
+        frame = Image.open(io.BytesIO(self._page.screenshot())).convert("RGB")
+        if pointer is not None:
+            x, y = pointer
+            colour = (208, 69, 47) if alt else (42, 157, 80)
+            draw = ImageDraw.Draw(frame)
+            draw.ellipse((x - 13, y - 13, x + 13, y + 13), outline="white", width=7)
+            draw.ellipse((x - 12, y - 12, x + 12, y + 12), outline=colour, width=4)
+        self._frames.append(
+            frame.resize((frame.width * 2 // 3, frame.height * 2 // 3), Image.Resampling.LANCZOS)
+        )
+        self._times.append(milliseconds)
+
+    def save(self, path: Path) -> None:
+        """Write an endless WebP below `LIMIT`."""
+        first, *others = self._frames
+        for quality in (80, 60, 40):
+            first.save(
+                path, save_all=True, append_images=others, duration=self._times, loop=0, quality=quality
+            )
+            if path.stat().st_size < LIMIT:
+                return
+        raise AssertionError(f"{path} has {path.stat().st_size} bytes")
+
+
+def clicks(editor: Editor, project: int, task: int) -> None:
+    """The moving picture of clicks, and a still one of the editor with an accepted mask."""
+    editor.open(project, task)
+    editor.tool("key-point-tool")
+    editor.label("label", LABEL)
+    film = Film(editor.page)
+    film.shoot(1200)
+    for x, y, key in CLICKS:
+        place = editor._at(x, y)
+        film.shoot(500, place, alt="Alt" in (key or ""))
+        editor.click(x, y, key)
+        film.shoot(1300, place, alt="Alt" in (key or ""))
+    editor.accept()
+    film.shoot(2500)
+    film.save(FOLDER / "clicks.webp")
+    editor.page.screenshot(path=FOLDER / "editor.png")
+
+
+def status_page(page: Page, url: str) -> None:
+    """The backend's page for people, light, dark and on a phone."""
+    for name, scheme, width in (
+        ("status", "light", 900),
+        ("status-dark", "dark", 900),
+        ("status-phone", "light", 390),
+    ):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 700})
+        page.goto(url)
+        page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+
+
+def main() -> None:
+    """Make all pictures."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        studio = stack.enter_context(new_studio(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        studio.start()
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        environment = {
+            "CLICKMASK_HOME": str(home),
+            "CLICKMASK_REDIS_URL": stack.enter_context(EmbeddedRedis(home)),
+            "LABEL_STUDIO_URL": studio.url,
+            "LABEL_STUDIO_API_KEY": studio.token,
+        }
+        backend = Backend(home, environment)
+        backend.start()
+        stack.callback(backend.stop)
+        client = LabelStudio(backend.settings)
+        project = demo_project.prepare(client, backend.url, backend.settings)
+        task = next(t["id"] for t in client.tasks(project) if t["data"]["image"].endswith("coffee.png"))
+        browser = stack.enter_context(sync_playwright()).chromium.launch(
+            executable_path=CHROMIUM, args=BROWSER_ARGS
+        )
+        editor = Editor(browser, studio.url, studio.email, studio.password)
+        clicks(editor, project, task)
+        status_page(browser.new_page(), backend.url)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
