@@ -1,34 +1,37 @@
 """Compares projects with Label Studio now and then, to find what webhooks missed.
 
-A lost event may be the very one that would have begun a training. A project is only asked for its annotations if
-something in it has changed since the last comparison.
+A lost event may be the very one that would have begun a training. Label Studio lists annotations only with their
+masks: they are asked for of those tasks alone that have changed since the last comparison.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from rq import Queue, get_current_job
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
+from backend.jobs.project_removal import forget
 from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.task_states import TaskStates
 from backend.logs import configure
 from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
-from fine_tune.data.project_samples import SourceError
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import QUEUE, Scheduler
 
 logger = logging.getLogger(__name__)
 
 DONE = f"{RECONCILIATION}done"  # there for as long as no comparison is due
-STATES = f"{RECONCILIATION}states"  # hash: project -> `LabelStudio.state` that it was last compared at
 TASK = "backend.jobs.reconcile_job.run"  # by name: it is imported where it runs
 TIMEOUT_S = 3600
+BATCH = 50  # tasks whose annotations are asked for at once, with all their masks
+GONE = 404
 
 
 def enqueue(client: Any, every_s: int) -> Job | None:
@@ -61,33 +64,64 @@ def run() -> None:
 def compare_all(settings: Settings, client: Any) -> None:
     """Compare all projects that clickmask knows, and queue jobs where enough is new.
 
-    A project that cannot be read does not keep the others from being compared.
+    A project that cannot be read does not keep the others from being compared; one that is gone is forgotten.
     """
     scheduler, studio = Scheduler(client, policy(settings)), LabelStudio(settings)
     for project in Ledger(client).projects():
         try:
-            compare(project, settings, studio, client)
-        except (LabelStudioError, SourceError) as error:
-            logger.warning("project %d is not compared: %s", project, error)
+            compare(project, studio, client)
+        except LabelStudioError as error:
+            if error.status == GONE and _is_gone(project, studio):
+                logger.info("project %d is no longer in Label Studio, and is forgotten", project)
+                forget(client, project)
+            else:
+                logger.warning("project %d is not compared: %s", project, error)
             continue  # a job could not read it either
         # Also where nothing has changed: a server may have died between an event's record and its job.
         if not scheduler.running(project):
             scheduler.count(project)
 
 
-def compare(project: int, settings: Settings, studio: LabelStudio, client: Any) -> None:
-    """Bring the ledger up to date if the project has changed.
+def compare(project: int, studio: LabelStudio, client: Any) -> tuple[int, int]:
+    """Bring the ledger up to date with the tasks that have changed since the last comparison.
+
+    Returns:
+        How many annotations were new or newer, and how many turned out to be deleted.
 
     Raises:
-        LabelStudioError, SourceError: Label Studio cannot be asked.
+        LabelStudioError: Label Studio cannot be asked.
     """
-    state = studio.state(project)  # before asking for annotations: what comes meanwhile changes it again
-    known = client.hget(STATES, str(project))
-    if known is not None and known.decode() == state:
-        return
-    newer, gone = Ledger(client).reconcile(project, ProjectSource(project, settings).annotations)
-    client.hset(STATES, str(project), state)
-    if newer or gone:
+    state = studio.state(project)  # before asking for tasks: what comes meanwhile changes it again
+    states = TaskStates(client, project)
+    if states.project_state() == state:
+        return 0, 0
+    ledger, (changed, there) = Ledger(client), states.changes(studio)
+    gone = {record["task"] for record in ledger.annotations(project).values()} - there - {None}
+    listing = partial(_annotations, studio, project, list(changed))
+    newer, deleted = ledger.reconcile(project, listing, changed.keys() | gone)
+    states.keep(changed, states.known().keys() - there)
+    states.keep_project_state(state)
+    if newer or deleted:
         logger.info(
-            "project %d: webhooks missed %d new or changed and %d deleted annotations", project, newer, gone
+            "project %d: webhooks missed %d new or changed and %d deleted annotations",
+            project,
+            newer,
+            deleted,
         )
+    return newer, deleted
+
+
+def _annotations(studio: LabelStudio, project: int, tasks: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield the annotations of some tasks; of all their masks, only those of a few tasks are held at once."""
+    for start in range(0, len(tasks), BATCH):
+        for task in studio.annotated_tasks(project, tasks[start : start + BATCH]):
+            for annotation in task["annotations"]:
+                yield {**annotation, "task": task["id"]}
+
+
+def _is_gone(project: int, studio: LabelStudio) -> bool:
+    """Tell whether Label Studio lists projects, and not this one: anything may answer 404, a wrong address too."""
+    try:
+        return all(record["id"] != project for record in studio.projects())
+    except LabelStudioError:
+        return False

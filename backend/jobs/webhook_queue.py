@@ -16,6 +16,8 @@ from typing import Any
 
 import redis
 
+from backend.jobs.project_removal import forget
+from backend.label_studio.json_fields import project_number
 from backend.metrics import Metrics
 from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger
@@ -27,8 +29,11 @@ BACKLOG = 1000
 RETRY_S = 2.0
 ACTIONS = (
     "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",  # from predictions, many at once
     "ANNOTATION_UPDATED",
     "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+    "PROJECT_DELETED",  # only to webhooks of the whole organization; a comparison finds it otherwise
     "REVIEW_CREATED",
     "REVIEW_UPDATED",
     "START_TRAINING",
@@ -47,7 +52,7 @@ class WebhookQueue:
     def __init__(
         self, store: OptionalRedis, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
     ) -> None:
-        client = store.client()
+        client = self._client = store.client()
         self._scheduler = None if client is None else Scheduler(client, policy)
         self._ledger = None if client is None else Ledger(client)
         self._metrics, self._retry_s = metrics, retry_s
@@ -95,13 +100,20 @@ class WebhookQueue:
             if self._stopped.is_set() and self._line.empty():
                 return
 
-    def _write(self, action: str, body: dict[str, Any]) -> None:
+    def _take(self, action: str, body: dict[str, Any]) -> None:
         assert self._ledger is not None and self._scheduler is not None
+        project = project_number(body.get("project"))
+        if action == "PROJECT_DELETED" and project is not None:
+            forget(self._client, project)
+        else:
+            self._ledger.record(action, body)
+            self._scheduler.consider(action, body)
+
+    def _write(self, action: str, body: dict[str, Any]) -> None:
         failed = False
         while True:
             try:
-                self._ledger.record(action, body)
-                self._scheduler.consider(action, body)
+                self._take(action, body)
             except (ValueError, redis.DataError) as error:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return
@@ -124,8 +136,9 @@ def describe(action: str, body: dict[str, Any]) -> str:
     """Name an event, without anything secret."""
     annotation, project = body.get("annotation"), body.get("project")
     parts = [action]
-    if isinstance(annotation, dict):
-        parts.append(f"annotation {annotation.get('id')} of task {annotation.get('task')}")
+    for entry in annotation[:3] if isinstance(annotation, list) else [annotation]:
+        if isinstance(entry, dict):
+            parts.append(f"annotation {entry.get('id')} of task {entry.get('task')}")
     if isinstance(project, dict):
         parts.append(f"project {project.get('id')}")
     return ", ".join(parts)
@@ -133,10 +146,19 @@ def describe(action: str, body: dict[str, Any]) -> str:
 
 def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
     """Only what the ledger reads, so that a long line does not hold thousands of masks."""
-    kept = dict(body)
-    if isinstance(body.get("annotation"), dict):
-        kept["annotation"] = {key: value for key, value in body["annotation"].items() if key != "result"}
+    kept, annotation = dict(body), body.get("annotation")
+    if isinstance(annotation, list):
+        kept["annotation"] = [_without_result(entry) for entry in annotation]
+    elif isinstance(annotation, dict):
+        kept["annotation"] = _without_result(annotation)
     if isinstance(body.get("project"), dict):
         kept["project"] = {"id": body["project"].get("id")}
     kept.pop("task", None)
     return kept
+
+
+def _without_result(annotation: Any) -> Any:
+    """Leave of an annotation's result whether there is one."""
+    if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
+        return annotation
+    return {**annotation, "result": annotation["result"] and [{}]}

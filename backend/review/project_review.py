@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.label_studio.client import LabelStudio
+from backend.label_studio.task_states import TaskStates
 from backend.redis_store import QUALITY
 from backend.review.click_log import ClickLog
 from backend.review.ranking import Ranking, rank, reviewed
@@ -116,13 +117,15 @@ class RankedProject:
             LabelStudioError, redis.RedisError: one of the two cannot be written.
         """
         numbers, changed = self.ranking.by_task(), 0
+        states = TaskStates(redis, self.project)  # else every number would have its task compared again
         for task in self.tasks:
             number = int(task["id"])
             iou = round(numbers[number], 3) if number in numbers else None
             if task["data"].get(COLUMN) != iou:
-                data = self._client.task(number)["data"]  # as it is now: the whole of it is replaced
-                rest = {key: value for key, value in data.items() if key != COLUMN}
-                self._client.update_task(number, rest if iou is None else {**rest, COLUMN: iou})
+                now = self._client.task(number)  # the whole of its data is replaced
+                rest = {key: value for key, value in now["data"].items() if key != COLUMN}
+                after = self._client.update_task(number, rest if iou is None else {**rest, COLUMN: iou})
+                states.follow(now, after)
                 changed += 1
         _remember(redis, self.project, self.ranking, {int(entry["id"]) for entry in self.tasks})
         if all(view.get("data", {}).get("title") != TAB for view in self._client.views(self.project)):
@@ -154,6 +157,14 @@ def tasks_of(redis: Any, project: int, annotations: Iterable[int]) -> set[int]:
     wanted = {str(number) for number in annotations}
     stored = redis.hgetall(f"{QUALITY}{project}").items()
     return {int(json.loads(text)["task"]) for field, text in stored if field.decode().split("/")[0] in wanted}
+
+
+def forget_tasks(redis: Any, project: int, tasks: set[int]) -> None:
+    """Forget what was published of tasks that are gone."""
+    stored = redis.hgetall(f"{QUALITY}{project}").items()
+    gone = [field for field, text in stored if json.loads(text)["task"] in tasks]
+    if gone:
+        redis.hdel(f"{QUALITY}{project}", *gone)
 
 
 def distribution(redis: Any, project: int) -> dict[str, list[float]]:

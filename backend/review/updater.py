@@ -10,14 +10,20 @@ from typing import Any
 
 import redis
 
-from backend.label_studio.json_fields import elements
+from backend.label_studio.json_fields import elements, project_number
 from backend.redis_store import OptionalRedis
-from backend.review.project_review import ProjectReview, published, tasks_of
+from backend.review.project_review import ProjectReview, forget_tasks, published, tasks_of
 from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
-ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")
+ACTIONS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+)
 
 
 class ReviewUpdater:
@@ -35,20 +41,24 @@ class ReviewUpdater:
 
     def put(self, action: str, body: dict[str, Any]) -> None:
         """Take a webhook's body; return at once and never fail."""
-        project, annotation, gone = (body.get(key) for key in ("project", "annotation", "annotations"))
-        if action not in ACTIONS or not isinstance(project, dict):
+        project = project_number(body.get("project"))
+        if action not in ACTIONS or project is None:
             return
-        task = annotation.get("task") if isinstance(annotation, dict) else None
-        deleted = [entry.get("id") for entry in elements(gone) if isinstance(entry, dict)]
-        self._pool.submit(self._find, project.get("id"), task, deleted)
+        if action == "TASKS_DELETED":
+            gone = set(_values(body.get("tasks"), "id"))
+            self._pool.submit(self._store.attempt, lambda client: forget_tasks(client, project, gone), None)
+            return
+        annotation = body.get("annotation")
+        changed = _values(annotation if isinstance(annotation, list) else [annotation], "task")
+        self._pool.submit(self._find, project, set(changed), _values(body.get("annotations"), "id"))
 
     def stop(self) -> None:
         """Drop what has not begun; the next review makes up for it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _find(self, project: Any, task: Any, deleted: list[Any]) -> None:
+    def _find(self, project: int, changed: set[int], deleted: list[int]) -> None:
         nothing: set[int] = set()
-        tasks = self._store.attempt(lambda client: _affected(client, project, task, deleted), nothing)
+        tasks = self._store.attempt(lambda client: _affected(client, project, changed, deleted), nothing)
         for number in tasks:
             with self._lock:
                 if (project, number) in self._waiting:
@@ -65,7 +75,13 @@ class ReviewUpdater:
             logger.warning("project %s: the quality of task %s is not updated: %s", project, task, error)
 
 
-def _affected(client: Any, project: Any, task: Any, deleted: list[Any]) -> set[int]:
+def _affected(client: Any, project: int, changed: set[int], deleted: list[int]) -> set[int]:
     if not published(client, project):
         return set()
-    return ({task} if isinstance(task, int) else set()) | tasks_of(client, project, deleted)
+    return changed | tasks_of(client, project, deleted)
+
+
+def _values(listed: Any, key: str) -> list[int]:
+    """Return a whole number out of every object of a list; what has none is left out."""
+    found = [entry.get(key) for entry in elements(listed) if isinstance(entry, dict)]
+    return [number for number in found if isinstance(number, int) and not isinstance(number, bool)]

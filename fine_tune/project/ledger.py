@@ -8,7 +8,7 @@ is part of every webhook.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from fine_tune.project import keys
@@ -46,8 +46,9 @@ class Ledger:
         """Record one webhook body; the same one may come any number of times.
 
         Args:
-            action: ``ANNOTATION_CREATED``, ``ANNOTATION_UPDATED``, the enterprise edition's ``REVIEW_...`` or
-                ``ANNOTATIONS_DELETED``; others do not concern the ledger.
+            action: ``ANNOTATION_CREATED``, ``ANNOTATIONS_CREATED``, ``ANNOTATION_UPDATED``, the enterprise edition's
+                ``REVIEW_...``, ``ANNOTATIONS_DELETED``, ``TASKS_DELETED`` or ``PROJECT_DELETED``; others do not
+                concern the ledger.
             body: as Label Studio sends it.
 
         Returns:
@@ -60,8 +61,14 @@ class Ledger:
             return self._noted(body)
         if action.startswith("REVIEW_"):
             return self._reviewed(body)
+        if action == "ANNOTATIONS_CREATED":
+            return self._several(body)
         if action == "ANNOTATIONS_DELETED":
-            return self._deleted(body)
+            return sum(self._forget(_project(body), number) for number in _numbers(body, "annotations"))
+        if action == "TASKS_DELETED":
+            return self._without_tasks(_project(body), set(_numbers(body, "tasks")))
+        if action == "PROJECT_DELETED":
+            return self.forget_project(_project(body))
         return 0
 
     def annotations(self, project: int) -> dict[int, dict[str, Any]]:
@@ -91,17 +98,27 @@ class Ledger:
                 pipe.hset(keys.seen(project), mapping={str(n): updated for n, updated in annotations.items()})
             pipe.execute()
 
-    def reconcile(self, project: int, listing: Callable[[], Iterable[Mapping[str, Any]]]) -> tuple[int, int]:
+    def reconcile(
+        self,
+        project: int,
+        listing: Callable[[], Iterable[Mapping[str, Any]]],
+        tasks: Container[int] | None = None,
+    ) -> tuple[int, int]:
         """Compare with Label Studio, and take over what the webhooks missed.
 
         Args:
-            listing: asks Label Studio for all annotations of the project; called once. Its errors pass through,
-                and then nothing has changed.
+            listing: asks Label Studio for the annotations; called once. Its errors pass through, and then nothing
+                has changed.
+            tasks: that all annotations were asked for of; None for those of the whole project.
 
         Returns:
             How many records were new or newer, and how many annotations turned out to be deleted.
         """
-        records = self._records(project)  # before asking: what is created meanwhile is not missing
+        records = {  # before asking: what is created meanwhile is not missing
+            number: record
+            for number, record in self._records(project).items()
+            if tasks is None or record.get("task") in tasks
+        }
         known = {number for number, record in records.items() if not record.get("deleted")}
         listed = {a["id"]: facts(a) for a in listing()}
         for number in listed.keys() & (records.keys() - known):  # as after a backup was restored
@@ -120,6 +137,13 @@ class Ledger:
         recorded = {keys.project_of(key) for key in found}
         return sorted(recorded | {int(number) for number in self._redis.smembers(keys.PROJECTS)})
 
+    def forget_project(self, project: int) -> int:
+        """Forget all that is known of a project; return how many annotations that were."""
+        known = len(self.annotations(project))
+        self._redis.delete(keys.records(project), keys.seen(project))
+        self._redis.srem(keys.PROJECTS, project)
+        return known
+
     def _noted(self, body: dict[str, Any]) -> int:
         annotation = _annotation(body)
         kept = facts(annotation)
@@ -133,12 +157,17 @@ class Ledger:
             kept["reviewed"] = bool(review.get("accepted"))
         return self._store(_project(body), annotation["id"], kept["updated_at"], kept, over=True)
 
-    def _deleted(self, body: dict[str, Any]) -> int:
-        project, listed = _project(body), body.get("annotations")
+    def _several(self, body: dict[str, Any]) -> int:
+        """Record annotations that were made from predictions; Label Studio lists them under ``annotation``."""
+        listed = body.get("annotation")
         if not isinstance(listed, list):
-            raise ValueError("annotations is missing: send a list of objects with an id")
-        numbers = [entry["id"] for entry in listed if isinstance(entry, dict) and _is_id(entry.get("id"))]
-        return sum(self._forget(project, number) for number in numbers)
+            raise ValueError("annotation is no list: send the payload with the webhook")
+        named = [entry for entry in listed if isinstance(entry, dict) and _is_id(entry.get("id"))]
+        return sum(self._noted({**body, "annotation": annotation}) for annotation in named)
+
+    def _without_tasks(self, project: int, tasks: set[int]) -> int:
+        gone = [n for n, record in self.annotations(project).items() if record.get("task") in tasks]
+        return sum(self._forget(project, number) for number in gone)
 
     def _forget(self, project: int, number: int) -> int:
         # "~" sorts after every date: whatever still arrives about a deleted annotation is late.
@@ -153,6 +182,14 @@ class Ledger:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _numbers(body: dict[str, Any], key: str) -> list[int]:
+    """Return the ids of a list of objects."""
+    listed = body.get(key)
+    if not isinstance(listed, list):
+        raise ValueError(f"{key} is missing: send a list of objects with an id")
+    return [entry["id"] for entry in listed if isinstance(entry, dict) and _is_id(entry.get("id"))]
 
 
 def _annotation(body: dict[str, Any]) -> dict[str, Any]:

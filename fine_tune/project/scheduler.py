@@ -78,7 +78,7 @@ class Scheduler:
             return None
         if action == "START_TRAINING":
             return self.request(number, "asked for in Label Studio")
-        if not (action.startswith(("ANNOTATION_", "REVIEW_"))) or self.running(number):
+        if not action.startswith(("ANNOTATION_", "ANNOTATIONS_CREATED", "REVIEW_")) or self.running(number):
             return None
         return self.count(number)
 

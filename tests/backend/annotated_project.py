@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
 from backend.label_studio.mask_formats import rle
-from tests.backend.http_server import Web, answers
+from tests.backend.http_server import Web, answers, send
 from tests.backend.running_app import png
 from tests.fine_tune.shape_scenes import shape_scene
 
@@ -30,12 +32,41 @@ def annotated(count: int) -> Web:
 
 
 def export(web: Web, tasks: list[dict[str, Any]]) -> None:
-    """Have the project consist of these tasks, each with one annotation."""
-    newest = sorted(({"updated_at": each["annotations"][0]["updated_at"]} for each in tasks), key=str)[-1:]
-    record = {"id": PROJECT, "label_config": CONFIG, "total_annotations_number": len(tasks)}
-    web.routes["/api/projects/3/export"] = answers(200, json.dumps(tasks).encode())
+    """Have the project consist of these tasks: listed page by page, the newest change first, and exported."""
+    total = sum(len(each["annotations"]) for each in tasks)
+    record = {"id": PROJECT, "label_config": CONFIG, "total_annotations_number": total}
+
+    def asked(handler: BaseHTTPRequestHandler) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(handler.path).query)
+
+    def exported(handler: BaseHTTPRequestHandler) -> None:
+        among = {int(number) for number in asked(handler).get("ids[]", [])}
+        chosen = [each for each in tasks if each["annotations"] and (not among or each["id"] in among)]
+        send(handler, 200, json.dumps(chosen).encode())
+
+    def listed(handler: BaseHTTPRequestHandler) -> None:
+        page, size = (int(asked(handler)[key][0]) for key in ("page", "page_size"))
+        newest = sorted(map(_light, tasks), key=lambda each: str(each["updated_at"]), reverse=True)
+        part = newest[(page - 1) * size : page * size]
+        send(handler, 200, json.dumps({"tasks": part, "total": len(tasks)}).encode())
+
+    web.routes["/api/projects/3/export"] = exported
     web.routes["/api/projects/3/"] = answers(200, json.dumps(record).encode())
-    web.routes["/api/tasks"] = answers(200, json.dumps({"tasks": newest, "total": len(tasks)}).encode())
+    web.routes["/api/projects"] = answers(200, json.dumps({"results": [record], "count": 1}).encode())
+    web.routes["/api/tasks"] = listed
+
+
+def _light(task: dict[str, Any]) -> dict[str, Any]:
+    """A task as Label Studio lists it; it changes with its annotations."""
+    times = [annotation["updated_at"] for annotation in task["annotations"]]
+    cancelled = sum(annotation["was_cancelled"] for annotation in task["annotations"])
+    return {
+        "id": task["id"],
+        "data": task["data"],
+        "updated_at": max([task.get("updated_at", "2025"), *times]),
+        "total_annotations": len(times) - cancelled,
+        "cancelled_annotations": cancelled,
+    }
 
 
 def task(number: int, mask: np.ndarray) -> dict[str, Any]:

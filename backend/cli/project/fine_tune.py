@@ -38,11 +38,12 @@ def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> 
 
 
 def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
-    from backend.jobs.annotations import ProjectSource
+    from backend.jobs.reconcile_job import compare
+    from backend.label_studio.client import LabelStudio
     from fine_tune.project.ledger import Ledger
 
     ledger = Ledger(client)
-    newer, gone = ledger.reconcile(project, ProjectSource(project, settings).annotations)
+    newer, gone = compare(project, LabelStudio(settings), client)
     facts = {
         "taken over": newer,
         "deleted": gone,

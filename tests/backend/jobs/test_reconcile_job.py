@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 
-from backend.jobs.reconcile_job import DONE, compare_all, enqueue
+from backend.jobs.reconcile_job import BATCH, DONE, compare_all, enqueue
+from backend.label_studio.task_states import TaskStates
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
 from tests.backend.annotated_project import PROJECT, annotated, export, task
-from tests.backend.http_server import Web
+from tests.backend.http_server import Web, answers
 from tests.backend.redis_server import RedisServer
 
 COUNT = 3
@@ -33,8 +35,13 @@ def settings(project: Web, tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, label_studio_url=project.url, train_after=COUNT)
 
 
-def exports(web: Web) -> int:
-    return sum("export" in path for path in web.paths())
+def exported(web: Web) -> list[list[int]]:
+    """The tasks whose annotations were asked for, by request."""
+    return [
+        [int(number) for number in parse_qs(urlsplit(path).query)["ids[]"]]
+        for path in web.paths()
+        if "export" in path
+    ]
 
 
 def test_the_annotation_that_would_have_begun_a_training_is_found(
@@ -53,6 +60,7 @@ def test_a_project_whose_webhooks_never_arrive_is_compared_and_a_lost_one_is_pas
     project: Web, settings: Settings, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ):
     client, ledger = redis_server.client(), Ledger(redis_server.client())
+    project.routes["/api/projects/2/"] = answers(403, b"{}")
     ledger.meet(2)
     ledger.meet(PROJECT)
     compare_all(settings, client)
@@ -63,21 +71,78 @@ def test_a_project_whose_webhooks_never_arrive_is_compared_and_a_lost_one_is_pas
     assert [job.meta["project"] for job in Scheduler(client).jobs()] == [PROJECT]
 
 
-def test_only_a_project_that_changed_is_read(project: Web, settings: Settings, redis_server: RedisServer):
+def test_only_tasks_that_changed_are_read(project: Web, settings: Settings, redis_server: RedisServer):
     client, ledger = redis_server.client(), Ledger(redis_server.client())
     ledger.meet(PROJECT)
     compare_all(settings, client)
     compare_all(settings, client)
-    assert exports(project) == 1
+    assert [sorted(tasks) for tasks in exported(project)] == [[1, 2, 3]]
     changed = task(1, MASK)
     changed["annotations"][0]["updated_at"] = "2026-01-02T00:00:00.000000Z"
     export(project, [changed, task(2, MASK), task(3, MASK)])
     compare_all(settings, client)
-    assert exports(project) == 2
-    export(project, [changed, task(2, MASK)])
+    assert exported(project)[1:] == [[1]]
+    assert ledger.annotations(PROJECT)[1]["updated_at"] == "2026-01-02T00:00:00.000000Z"
+    without = {**task(2, MASK), "annotations": [], "updated_at": "2026-01-03"}
+    export(project, [changed, without, task(3, MASK)])
     compare_all(settings, client)
-    assert exports(project) == 3
-    assert sorted(ledger.annotations(PROJECT)) == [1, 2]
+    assert exported(project)[2:] == [[2]]
+    assert sorted(ledger.annotations(PROJECT)) == [1, 3]
+    export(project, [changed, without])
+    compare_all(settings, client)
+    assert len(exported(project)) == 3, "a task that is gone has nothing to ask for"
+    assert sorted(ledger.annotations(PROJECT)) == [1]
+
+
+def test_many_tasks_are_read_a_few_at_once(project: Web, settings: Settings, redis_server: RedisServer):
+    client, ledger = redis_server.client(), Ledger(redis_server.client())
+    ledger.meet(PROJECT)
+    count = 2 * BATCH + 7
+    export(project, [task(number, MASK) for number in range(1, count + 1)])
+    compare_all(settings, client)
+    assert [len(tasks) for tasks in exported(project)] == [BATCH, BATCH, 7]
+    assert len(ledger.annotations(PROJECT)) == count
+    assert len([path for path in project.paths() if "/api/tasks" in path and "page_size=100" in path]) == 2
+    project.requests.clear()
+    late = task(50, MASK)
+    late["annotations"][0]["updated_at"] = "2026-02"
+    export(project, [late if number == 50 else task(number, MASK) for number in range(1, count + 1)])
+    compare_all(settings, client)
+    assert exported(project) == [[50]]
+
+
+def test_what_a_review_writes_is_no_change(project: Web, settings: Settings, redis_server: RedisServer):
+    client = redis_server.client()
+    Ledger(client).meet(PROJECT)
+    compare_all(settings, client)
+    before = {
+        "id": 2,
+        "updated_at": "2026-01-01T00:00:02.000000Z",
+        "total_annotations": 1,
+        "cancelled_annotations": 0,
+    }
+    TaskStates(client, PROJECT).follow(before, {"updated_at": "2026-03"})
+    export(project, [task(1, MASK), {**task(2, MASK), "updated_at": "2026-03"}, task(3, MASK)])
+    project.requests.clear()
+    compare_all(settings, client)
+    assert exported(project) == []
+
+
+def test_a_project_that_is_gone_is_forgotten(project: Web, settings: Settings, redis_server: RedisServer):
+    client, ledger = redis_server.client(), Ledger(redis_server.client())
+    ledger.meet(PROJECT)
+    compare_all(settings, client)
+    assert Scheduler(client).waiting(PROJECT) is not None
+    del project.routes["/api/projects/3/"]
+    there = project.routes.pop("/api/projects")
+    compare_all(settings, client)
+    assert ledger.projects() == [PROJECT], "anything may answer 404: a wrong address, too"
+    project.routes["/api/projects"] = answers(200, b'{"results": [{"id": 4}], "count": 1}')
+    compare_all(settings, client)
+    assert ledger.projects() == []
+    assert Scheduler(client).waiting(PROJECT) is None
+    assert not [key for key in client.keys("clickmask:*") if b"3" in key.split(b":")]
+    project.routes["/api/projects"] = there
 
 
 def test_a_comparison_that_failed_is_made_up_for(project: Web, settings: Settings, redis_server: RedisServer):

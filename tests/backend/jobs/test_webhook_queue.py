@@ -35,6 +35,25 @@ def test_events_reach_the_ledger(events: WebhookQueue, redis_server: RedisServer
     assert list(Ledger(redis_server.client()).annotations(3)) == [1]
 
 
+def test_annotations_made_from_predictions_lose_their_masks_and_nothing_else(
+    events: WebhookQueue, redis_server: RedisServer
+) -> None:
+    several = [saved(number)["annotation"] for number in (1, 2)]
+    several[1]["result"], several[1]["result_count"] = [], 0
+    assert events.put("ANNOTATIONS_CREATED", {"annotation": several, "project": {"id": 3}})
+    events.flush()
+    kept = Ledger(redis_server.client()).annotations(3)
+    assert {number: record["empty"] for number, record in kept.items()} == {1: False, 2: True}
+    assert b"rle" not in b"".join(redis_server.client().hvals("clickmask:ledger:3:annotations"))
+
+
+def test_a_deleted_project_is_forgotten(events: WebhookQueue, redis_server: RedisServer) -> None:
+    events.put("ANNOTATION_CREATED", saved(1))
+    events.put("PROJECT_DELETED", {"project": {"id": 3}})
+    events.flush()
+    assert Ledger(redis_server.client()).projects() == []
+
+
 def test_events_wait_for_redis_to_come_back(events: WebhookQueue, redis_server: RedisServer) -> None:
     redis_server.stop()
     begin = time.monotonic()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.review.project_review import COLUMN
+from backend.review.project_review import COLUMN, tasks_of
 from backend.review.updater import ReviewUpdater
 from tests.backend.review.test_project_review import annotation, pytestmark, result, review, store, studio  # noqa: F401
 
@@ -47,6 +47,22 @@ def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, sto
     refresh.put("ANNOTATIONS_DELETED", body("", annotations=[{"id": 80}]))
     settle(refresh)
     assert COLUMN not in studio.tasks[8]["data"]
+
+
+def test_annotations_made_from_predictions_are_rated_all(refresh, studio, review, store):  # noqa: F811
+    review.rank().publish(store.client())
+    for task in (7, 8):
+        studio.tasks[task]["data"][COLUMN] = 0.5
+    refresh.put("ANNOTATIONS_CREATED", body("", annotation=[{"id": 1, "task": 7}, {"id": 2, "task": 8}]))
+    settle(refresh)
+    assert 0.5 not in [studio.tasks[task]["data"].get(COLUMN) for task in (7, 8)]
+
+
+def test_a_deleted_task_is_forgotten(refresh, studio, review, store):  # noqa: F811
+    review.rank().publish(store.client())
+    refresh.put("TASKS_DELETED", body("", tasks=[{"id": 8}]))
+    settle(refresh)
+    assert tasks_of(store.client(), 3, [70, 80]) == {7}
 
 
 def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa: F811

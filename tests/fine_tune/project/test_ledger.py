@@ -54,6 +54,44 @@ def test_projects_are_apart(ledger: Ledger) -> None:
     assert ledger.annotations(4) == {}
 
 
+def test_annotations_made_from_predictions_come_together(ledger: Ledger) -> None:
+    several = [saved(number)["annotation"] for number in (5, 6)]
+    body = {"annotation": [*several, {"id": True}, 7], "project": {"id": 3}, "task": [{"id": 9}, {"id": 9}]}
+    assert ledger.record("ANNOTATIONS_CREATED", body) == 2
+    assert ledger.record("ANNOTATIONS_CREATED", body) == 0
+    assert sorted(ledger.annotations(3)) == [5, 6]
+    with pytest.raises(ValueError, match="annotation is no list"):
+        ledger.record("ANNOTATIONS_CREATED", saved())
+
+
+def test_annotations_go_with_their_tasks(ledger: Ledger) -> None:
+    for number, task in ((5, 9), (6, 9), (7, 10)):
+        ledger.record("ANNOTATION_CREATED", saved(number, task=task))
+    body = {"tasks": [{"id": 9}, {"id": 11}], "project": {"id": 3}}
+    assert ledger.record("TASKS_DELETED", body) == 2
+    assert list(ledger.annotations(3)) == [7]
+    assert ledger.record("ANNOTATION_UPDATED", saved(updated="2027-01-01T00:00:00Z")) == 0, "it is late"
+    with pytest.raises(ValueError, match="tasks is missing"):
+        ledger.record("TASKS_DELETED", {"project": {"id": 3}})
+
+
+def test_a_project_goes_with_all_that_is_known_of_it(ledger: Ledger) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    ledger.mark_seen(3, {5: "x"})
+    ledger.meet(4)
+    assert ledger.record("PROJECT_DELETED", {"project": {"id": 3}}) == 1
+    assert ledger.projects() == [4]
+    assert ledger.annotations(3) == {}
+
+
+def test_only_some_tasks_are_compared(ledger: Ledger) -> None:
+    for number, task in ((5, 9), (6, 9), (7, 10)):
+        ledger.record("ANNOTATION_CREATED", saved(number, task=task))
+    listed = [saved(6, updated="2026-02", task=9)["annotation"], saved(8, task=11)["annotation"]]
+    assert ledger.reconcile(3, lambda: listed, {9, 11}) == (2, 1)
+    assert sorted(ledger.annotations(3)) == [6, 7, 8]
+
+
 def test_other_actions_do_not_concern_it(ledger: Ledger) -> None:
     assert ledger.record("PROJECT_UPDATED", {"project": {"id": 3}}) == 0
 

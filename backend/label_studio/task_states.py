@@ -1,0 +1,106 @@
+"""Remembers at which state the tasks of a project were looked at, so that only changed ones are looked at again.
+
+Label Studio cannot list annotations without their masks. But it notes at a task when one of its annotations came,
+changed or went, and it lists tasks without annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from backend.label_studio.client import AS_STORED, PAGE, LabelStudio
+from backend.redis_store import RECONCILIATION
+
+PROJECTS = f"{RECONCILIATION}states"  # hash: project -> `LabelStudio.state`
+
+
+def state_of(task: Mapping[str, Any]) -> str:
+    """Return a text that becomes another one whenever the task or one of its annotations changes."""
+    return f"{task['updated_at']} {task.get('total_annotations')} {task.get('cancelled_annotations')}"
+
+
+class TaskStates:
+    """Keeps the states of one project's tasks, and of the project as a whole.
+
+    Args:
+        redis: a `redis.Redis` client. Its errors pass through.
+    """
+
+    def __init__(self, redis: Any, project: int) -> None:
+        self._redis, self._project = redis, project
+        self._key = f"{RECONCILIATION}tasks:{project}"
+
+    def known(self) -> dict[int, str]:
+        """Return task -> state."""
+        return {int(task): state.decode() for task, state in self._redis.hgetall(self._key).items()}
+
+    def changes(self, studio: LabelStudio) -> tuple[dict[int, str], set[int]]:
+        """Ask Label Studio which tasks have changed; it lists the newest changes first.
+
+        Returns:
+            Task -> state of those that are new or have changed, and the numbers of all tasks that there are.
+
+        Raises:
+            LabelStudioError: it refuses or does not answer.
+        """
+        known, changed, there = self.known(), dict[int, str](), set[int]()
+        for tasks, total in _pages(studio, self._project):
+            fresh = {task: state for task, state in tasks.items() if known.get(task) != state}
+            changed |= fresh
+            there |= tasks.keys()
+            if not fresh and len(known.keys() | changed.keys()) == total:
+                return (
+                    changed,
+                    known.keys() | changed.keys(),
+                )  # all that follow changed earlier, none is missing
+        return changed, there
+
+    def keep(self, states: Mapping[int, str], gone: Iterable[int] = ()) -> None:
+        """Remember the states of some tasks, and forget the tasks that are gone."""
+        lost = [str(task) for task in gone]
+        if lost:
+            self._redis.hdel(self._key, *lost)
+        if states:
+            self._redis.hset(self._key, mapping={str(task): state for task, state in states.items()})
+
+    def follow(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Take note of a change of our own to a task's data, which is no reason to look at it again.
+
+        Args:
+            before, after: the task, as Label Studio gave it before the change and after it.
+        """
+        task, updated = str(before["id"]), after.get("updated_at")
+        known = self._redis.hget(self._key, task)
+        if updated is not None and known is not None and known.decode() == state_of(before):
+            self._redis.hset(self._key, task, state_of({**before, "updated_at": updated}))
+
+    def project_state(self) -> str | None:
+        """Return the state of the project when all of its tasks were looked at last; None for never."""
+        state = self._redis.hget(PROJECTS, str(self._project))
+        return None if state is None else state.decode()
+
+    def keep_project_state(self, state: str) -> None:
+        """Remember the state of the project as a whole."""
+        self._redis.hset(PROJECTS, str(self._project), state)
+
+    def forget(self) -> None:
+        """Forget the project."""
+        self._redis.delete(self._key)
+        self._redis.hdel(PROJECTS, str(self._project))
+
+
+def _pages(studio: LabelStudio, project: int) -> Iterator[tuple[dict[int, str], int]]:
+    """Yield the tasks of a project page by page as task -> state, with the number of all; the newest change first."""
+    query = json.dumps({"ordering": ["-tasks:updated_at"]})
+    page, seen = 1, 0
+    while True:
+        params = {"project": project, "page": page, "page_size": PAGE, "query": query, **AS_STORED}
+        answer = studio.call("GET", "/api/tasks", params=params)
+        tasks = {int(task["id"]): state_of(task) for task in answer["tasks"]}
+        yield tasks, int(answer["total"])
+        seen += len(answer["tasks"])
+        if not answer["tasks"] or seen >= answer["total"]:
+            return  # a page after the last one would be an error
+        page += 1
