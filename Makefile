@@ -9,7 +9,7 @@ LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
 LSML_STAMP := $(LSML)/.stamp
 LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
 
-.PHONY: help setup demo up test test-gpu check format bench clean drill pictures
+.PHONY: help setup demo up test test-gpu test-pythons check format bench clean drill pictures
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -45,11 +45,15 @@ test: setup ## the whole suite, end to end in a real Label Studio and browser
 
 test-gpu: $(STAMP) ## what only a GPU can prove, with figures
 	$(BIN)/python -m pytest tests/gpu
+
 drill: $(STAMP) ## hostile input in numbers: 10,000 damaged bodies of each route, 1,000 damaged images
 	CLICKMASK_FUZZ=10000 $(BIN)/python -m pytest tests/drills
 
 pictures: setup ## the pictures of the README, from the real Label Studio and the status page
 	$(BIN)/python -m tests.pictures
+
+test-pythons: $(STAMP) ## the fast tests on every other Python from 3.11 to 3.14 that is here
+	.ci/pythons
 
 check: $(STAMP) ## lint, format, types, who imports whom
 	$(BIN)/ruff check
@@ -66,4 +70,4 @@ bench: $(STAMP) ## latency of clicks on this machine
 	$(BIN)/clickmask bench
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-labelstudio $(LSML) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+	rm -rf .venv .venv-labelstudio .venv-python $(LSML) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build
