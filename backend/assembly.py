@@ -17,7 +17,8 @@ from backend.redis_store import OptionalRedis
 from backend.review.click_log import ClickLog
 from backend.review.project_review import ProjectReview
 from backend.review.updater import ReviewUpdater
-from backend.serving.model_pool import ModelPool, load
+from backend.serving.loader import Loader
+from backend.serving.model_pool import ModelPool
 from backend.settings import Settings
 from model.versions.registry import Registry
 
@@ -34,9 +35,7 @@ class Backend:
         self.settings, self.metrics = settings, Metrics(observer)
         self.redis = OptionalRedis(settings.redis_url)
         self.registry = Registry(settings.home, settings.registry)
-        self.models = ModelPool(
-            self.registry, lambda version: load(version, settings), settings.loaded_models, self._loaded
-        )
+        self.models = ModelPool(self.registry, Loader(settings), settings.loaded_models, self._loaded)
         client, click_log = LabelStudio(settings), ClickLog(self.redis, settings.trace_days)
         self.images = ImageStore(settings, client)
         computed = f"{settings.device}-{settings.precision}-{settings.flip:d}:"

@@ -12,20 +12,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
-from torch import nn
-
-from backend.serving.batching import BatchingEngine
-from backend.settings import Settings
-from model.engines.base import Engine
-from model.engines.factory import create_engine
-from model.engines.flip import FlipTTA
+from backend.serving.loader import LoadedModel
 from model.errors import ClickmaskError
-from model.inference.predictor import Predictor
-from model.versions import checkpoint
-from model.versions.assemble import assemble
 from model.versions.registry import Registry, Version
 
 logger = logging.getLogger(__name__)
@@ -38,49 +27,12 @@ class NotReady(ClickmaskError, RuntimeError):
     """There is no model yet; the message says why."""
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in use. It stays usable for those who hold it after another version took its place.
-
-    Attributes:
-        version: name of the version, ``<line>-<ordinal>-<hash8>``.
-        device: what it runs on, for people to read.
-    """
-
-    version: str
-    device: str
-    predictor: Predictor
-
-
-def load(version: Version, settings: Settings) -> LoadedModel:
-    """Load one version and run it once, so that the first click does not pay for it.
-
-    Raises:
-        ValueError: the files are corrupt or do not fit together (`model.versions.checkpoint.CheckpointError`), or the
-            device is not there.
-    """
-    own, engines = checkpoint.load(version.path), list[Engine]()
-    base = Registry(settings.home, settings.registry).fallback(own[1])
-
-    def engine(network: nn.Module, size: int) -> Engine:
-        made = create_engine(
-            network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
-        )
-        batch = settings.batch_size if made.device.startswith("cuda") else 1
-        engines.append(BatchingEngine(FlipTTA(made) if settings.flip else made, batch))
-        engines[-1].run(np.zeros((1, size, size, 3), np.uint8), np.zeros((1, 3, size, size), np.float32))
-        return engines[-1]
-
-    predictor = assemble(own, checkpoint.load(base.path) if base else None, engine)
-    return LoadedModel(version.name, engines[0].device, predictor)
-
-
 class ModelPool:
     """The models of this process.
 
     Args:
         registry: where versions and pointers are.
-        loader: `load` with the settings bound.
+        loader: `backend.serving.loader.Loader`.
         limit: models kept loaded; ``base`` is never given up.
         changed: called with (version, device, loaded or not) when a model comes or goes.
     """

@@ -241,7 +241,8 @@ class FineTuningJob:
         setup = self.setup
 
         def engine(network: nn.Module, size: int) -> Engine:
-            return create_engine(network, size, setup.device, None, setup.threads, setup.precision)
+            how = (setup.device, None, setup.threads, setup.precision)
+            return create_engine(network, size, *how, graphs=False)  # they live for one measurement
 
         return gate.measure(model.predictor(engine), samples, clicks or setup.limits.clicks, on_object)
 

@@ -21,13 +21,15 @@ from model.versions.checkpoint import LOOKS
 Loaded = tuple[nn.Module, Mapping[str, Any]]  # a network and its card
 
 
-def assemble(own: Loaded, fallback: Loaded | None, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
+def assemble(
+    own: Loaded, fallback: Loaded | Predictor | None, engine: Callable[[nn.Module, int], Engine]
+) -> Predictor:
     """Make the predictor of a version.
 
     Args:
         own: the version.
-        fallback: the base model that its card names under "general"; None where the card names none or it is
-            gone: then the version answers for every image.
+        fallback: the base model that its card names under "general", or the predictor of it that is in use
+            already; None where the card names none or it is gone: then the version answers for every image.
         engine: makes an engine of a network and its input side in pixels.
 
     Raises:
@@ -36,7 +38,8 @@ def assemble(own: Loaded, fallback: Loaded | None, engine: Callable[[nn.Module, 
     predictor = _predictor(own, engine)
     if fallback is None or "domain" not in own[1]:
         return predictor
-    return RoutingPredictor(predictor, _predictor(fallback, engine), Domain.from_json(own[1]["domain"]))
+    other = fallback if isinstance(fallback, Predictor) else _predictor(fallback, engine)
+    return RoutingPredictor(predictor, other, Domain.from_json(own[1]["domain"]))
 
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:

@@ -33,7 +33,11 @@ SIZE_STEP = 32  # deepest stride of the networks
 
 
 class CheckpointError(ClickmaskError, ValueError):
-    """A checkpoint cannot be used; the message is one sentence with the file, the trouble and the fix."""
+    """A checkpoint cannot be used, and that stays so; the message names the file, the trouble and the fix."""
+
+
+class UnreadableError(ClickmaskError, OSError):
+    """A checkpoint cannot be read now: the disk is to blame, and trying again may help."""
 
 
 def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,6 +76,7 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises:
         CheckpointError: a file is missing, damaged, altered, or does not fit the card.
+        UnreadableError: a file is there and cannot be read.
     """
     card, path = read_card(folder), folder / WEIGHTS
     digest = _digest(path)
@@ -84,6 +89,8 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         tensors = load_file(path)  # from the disk as they are needed: weights may fill half of the memory
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file ({error}); export or import it again") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
     network = _network(card, folder / CARD)
     check_tensors(tensors, network, path)
     network.load_state_dict(tensors)
@@ -214,11 +221,13 @@ def _digest(path: Path) -> str:
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: OSError) -> CheckpointError:
+def _unreadable(path: Path, error: OSError) -> ClickmaskError:
     reason = error.strerror or type(error).__name__
-    return CheckpointError(
-        f"{path} cannot be read ({reason}); a checkpoint is a folder with {WEIGHTS} and {CARD}"
-    )
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return CheckpointError(
+            f"{path} cannot be read ({reason}); a checkpoint is a folder with {WEIGHTS} and {CARD}"
+        )
+    return UnreadableError(f"{path} cannot be read now ({reason}): check the disk and the file's permissions")
 
 
 def _to_json(card: Mapping[str, Any], path: Path) -> bytes:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model.versions import checkpoint
-from model.versions.checkpoint import CheckpointError
+from model.versions.checkpoint import CheckpointError, UnreadableError
 from model.versions.store import FOLDER, LINE, RegistryError, Version, pointer_text
 
 STALE_S = 86400.0  # hidden folders of killed processes are removed after a day
@@ -149,7 +149,7 @@ def _fault(version: Version) -> str | None:
     """Return why a version cannot be used, as far as a quick look tells; None where it looks good."""
     try:
         card = checkpoint.read_card(version.path)
-    except CheckpointError as error:
+    except (CheckpointError, UnreadableError) as error:
         return str(error)
     if not (version.path / checkpoint.WEIGHTS).is_file():
         return f"{version.path / checkpoint.WEIGHTS} is missing; copy the folder again"

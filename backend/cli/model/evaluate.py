@@ -174,7 +174,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
 
     def engine(network: nn.Module, size: int) -> Engine:
         how = (options["device"], home / "engines", options["threads"], options["precision"])
-        made = create_engine(network, size, *how)
+        made = create_engine(network, size, *how, graphs=False)
         devices.append(made.device)
         return FlipTTA(made) if options["flip"] else made
 

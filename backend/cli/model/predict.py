@@ -57,7 +57,7 @@ def command(image: Path, positive: Any, negative: Any, box: Any, output: Path | 
 def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, model: str) -> None:
     from PIL import Image
 
-    from backend.serving.model_pool import load
+    from backend.serving.loader import load
     from backend.settings import Settings
     from model.click import Click
     from model.image_file import decode

@@ -16,7 +16,7 @@ def model(settings: Settings) -> Findings:
     """Load the served base model, and look for newer weights in the package."""
     import torch
 
-    from backend.serving.model_pool import load
+    from backend.serving.loader import load
     from model.versions.registry import PACKAGED, Registry
 
     if not torch.cuda.is_available() and importlib.util.find_spec("openvino") is None:

@@ -1,4 +1,3 @@
-import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.serving.model_pool import LoadedModel, ModelPool, NotReady, load
+from backend.serving.loader import LoadedModel, load
+from backend.serving.model_pool import ModelPool, NotReady
 from backend.settings import Settings
 from model.click import Click
-from model.inference.domain import Domain, describe
 from model.versions.registry import Registry, Version
-from tests.backend.published_models import CARD, add, network
-from tests.model.inference.test_domain import dots, stripes
+from tests.backend.published_models import add
 
 
 @pytest.fixture
@@ -180,32 +178,3 @@ def test_only_so_many_models_stay_loaded_and_base_always_does(
     assert sum(1 if loaded else -1 for _, loaded in changes) == 2
     assert serving.take(1, 60).version.startswith("project-1-")  # it comes back when it is asked for
     serving.stop()
-
-
-def test_a_fine_tuned_version_leaves_foreign_images_to_its_base(registry: Registry) -> None:
-    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
-    base, (own, foreign) = add(registry), (dots(0), stripes(0))
-    card = {**CARD, "general": base.name, "domain": Domain.of([describe(own)]).as_json()}
-    version = registry.add("project-7", network(1), card)
-    tuned, general = load(version, settings).predictor, load(base, settings).predictor
-    clicks = [Click(60, 70)]
-    assert (tuned.predict(foreign, clicks) == general.predict(foreign, clicks)).all()
-    assert (tuned.predict(own, clicks) != general.predict(own, clicks)).any()
-
-
-def test_the_precision_is_a_setting(registry: Registry) -> None:
-    pytest.importorskip("openvino")
-    settings = Settings(home=registry.root.parent, device="openvino", threads=1, precision="float32")
-    assert load(add(registry), settings).device == "cpu (OpenVINO, f32)"
-
-
-def test_flipping_changes_the_answer_and_not_its_form(registry: Registry) -> None:
-    version = add(registry)
-    settings = Settings(home=registry.root.parent, device="cpu", threads=1)
-    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    plain, flipped = (
-        load(version, dataclasses.replace(settings, flip=flip)).predictor.predict(image, [Click(20, 30)])
-        for flip in (False, True)
-    )
-    assert plain.shape == flipped.shape
-    assert (plain != flipped).any()

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from backend import assembly
-from backend.serving.model_pool import LoadedModel, load
+from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
 from model.versions.registry import Registry, Version
 from tests.backend.predict_bodies import keypoint, predict

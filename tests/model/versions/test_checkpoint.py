@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from model.networks import NETWORKS
 from model.versions import checkpoint
-from model.versions.checkpoint import CheckpointError
+from model.versions.checkpoint import CheckpointError, UnreadableError
 from tests.model.tiny_network import CARD, Tiny, network
 
 
@@ -192,6 +192,15 @@ def test_diverged_weights_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"head\.bias holds NaN or infinite values"):
         checkpoint.save(tmp_path / "one", net, CARD)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "card.json"])
+def test_a_disk_that_fails_is_told_from_a_damaged_file(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to("/proc/self/mem")  # reading it is an I/O error
+    with pytest.raises(UnreadableError, match=f"{name} cannot be read now.*check the disk") as caught:
+        checkpoint.load(folder)
+    assert not isinstance(caught.value, ValueError)
 
 
 def test_a_failed_copy_leaves_nothing(folder: Path) -> None:
