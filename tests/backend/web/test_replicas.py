@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from backend import assembly
-from backend.serving.loader import LoadedModel, load
+from backend.serving.loader import LoadedModel, Loader
 from backend.settings import Settings
 from model.versions.registry import Registry, Version
 from tests.backend.predict_bodies import keypoint, predict
@@ -32,13 +32,18 @@ class Replicas:
         self.gate.set()
         late = dataclasses.replace(settings)
 
-        def delayed(version: Version, settings: Settings) -> LoadedModel:
-            if settings is late:
-                self.begun.set()
-                self.gate.wait(60)
-            return load(version, settings)
+        def loader(settings: Settings) -> Callable[[Version], LoadedModel]:
+            real = Loader(settings)
 
-        monkeypatch.setattr(assembly, "load", delayed)
+            def delayed(version: Version) -> LoadedModel:
+                if settings is late:
+                    self.begun.set()
+                    self.gate.wait(60)
+                return real(version)
+
+            return delayed
+
+        monkeypatch.setattr(assembly, "Loader", loader)
         self._quick, self._late = running(settings), running(late)
 
     def __enter__(self) -> tuple[Flask, Flask]:
