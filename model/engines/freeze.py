@@ -117,12 +117,12 @@ def _fold(conv: nn.Module, network: nn.Module, name: str) -> None:
 
 
 def _convert(network: nn.Module, dtype: torch.dtype) -> None:
-    """Let convolutions and linear layers compute in `dtype`, and layer norms as before, whatever comes in."""
+    """Let convolutions and linear layers compute in `dtype`; layer and group norms as before, whatever comes in."""
     for module in network.modules():
         if isinstance(module, _ConvNd | nn.Linear):
             module.to(dtype)
             module.register_forward_pre_hook(_as_weights)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
             module.register_forward_pre_hook(_as_weights)
 
 

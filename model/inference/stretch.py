@@ -56,8 +56,9 @@ class StretchedWindow(Window):
 
 def _resized(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resample HxW or HxWxC uint8 to (height, width), corners on corners."""
-    planes = torch.from_numpy(np.ascontiguousarray(array)).view(*array.shape[:2], -1).permute(2, 0, 1)[None]
-    resized = F.interpolate(planes.float(), shape, mode="bilinear", align_corners=True)
+    pixels = torch.from_numpy(array.astype(np.float32))
+    planes = pixels.reshape(*array.shape[:2], -1).permute(2, 0, 1)[None]
+    resized = F.interpolate(planes, shape, mode="bilinear", align_corners=True)
     return resized[0].round().to(torch.uint8).permute(1, 2, 0).numpy().reshape(*shape, *array.shape[2:])
 
 

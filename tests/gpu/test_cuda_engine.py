@@ -18,8 +18,11 @@ from model.engines import cuda
 from model.engines.base import EngineError
 from model.engines.cuda import CudaEngine
 from model.engines.factory import create_engine
+from model.engines.flip import Mirrored
 from model.engines.torch_cpu import TorchEngine
+from model.networks import build
 from tests.gpu.conftest import SIZE
+from tests.model.official_checkpoints import weights_of
 
 TOLERANCE = {"float32": 2e-4, "auto": 0.05}  # of a probability
 PRECISIONS = tuple(TOLERANCE)
@@ -46,6 +49,17 @@ def test_it_answers_as_torch_on_the_cpu(network, inputs, expected, precision, ba
     answer = engine.run(*inputs)
     assert answer.dtype == np.float32
     assert np.abs(answer - expected).max() < TOLERANCE[precision]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_transformer_that_sees_the_mirror_image_answers_as_torch_on_the_cpu(precision):
+    network, rng = build("simpleclick-xtiny").eval(), np.random.default_rng(0)
+    network.load_state_dict(weights_of(network))
+    image = rng.integers(0, 256, (2, 448, 448, 3), dtype=np.uint8)
+    guide = (rng.random((2, 3, 448, 448)) > 0.99).astype(np.float32)
+    wanted = TorchEngine(Mirrored(network), 448).run(image, guide)
+    answer = CudaEngine(Mirrored(network), 448, precision=precision).run(image, guide)
+    assert np.abs(answer - wanted).max() < TOLERANCE[precision]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

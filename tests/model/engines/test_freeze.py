@@ -9,6 +9,7 @@ from torch import nn
 from model.engines.base import Probability
 from model.engines.freeze import fold_batch_norms, freeze
 from model.networks import NETWORKS, build
+from tests.model.official_checkpoints import weights_of
 
 SIZE = 96
 CPU = torch.device("cpu")
@@ -28,7 +29,10 @@ def settled(name: str) -> nn.Module:
     return network.eval()
 
 
-@pytest.fixture(scope="module", params=[name for name in NETWORKS if "hrnet" not in name or "18s" in name])
+ONE_OF_A_KIND = [n for n in NETWORKS if not n.startswith("simpleclick") and ("hrnet" not in n or "18s" in n)]
+
+
+@pytest.fixture(scope="module", params=ONE_OF_A_KIND)
 def network(request):
     return settled(request.param)
 
@@ -68,6 +72,23 @@ def test_weights_are_converted_once_and_layer_norms_stay_precise():
     assert kinds["Conv2d"] == kinds["Linear"] == kinds["Depthwise"] == torch.bfloat16
     assert kinds["LayerNorm"] == torch.float32
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@torch.no_grad()
+def test_a_transformer_answers_as_before_with_its_norms_precise(dtype):
+    network = build("simpleclick-xtiny").eval()
+    network.load_state_dict(weights_of(network))
+    torch.manual_seed(1)
+    inputs = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8), torch.rand(1, 3, 224, 224)
+    expected = Probability(network)(*inputs)
+    model, seen = freeze(network, 224, CPU, dtype), set()
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm):  # on a GPU, input and weights must be of one kind
+            module.register_forward_hook(lambda norm, args, _: seen.add((args[0].dtype, norm.weight.dtype)))
+    answer = model(*inputs)
+    assert seen == {(torch.float32, torch.float32)}
+    assert (answer - expected).abs().max() < 0.2 * expected.std()
 
 
 class Forked(nn.Module):

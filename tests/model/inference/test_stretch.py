@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,10 @@ def test_corners_lie_on_corners(shape: tuple[int, int]) -> None:
     shown = window.crop(np.tile(ramp, (height, 1)))
     assert shown.shape == (448, 448)
     assert np.abs(shown - np.linspace(0, 250, 448)).max() <= 1.1
-    shown = window.crop(np.repeat(np.tile(ramp, (height, 1))[..., None], 3, 2))
+    pixels = np.repeat(np.tile(ramp, (height, 1))[..., None], 3, 2)
+    pixels.flags.writeable = False  # as images of the cache are
+    with warnings.catch_warnings(action="error"):
+        shown = window.crop(pixels)
     assert shown.shape == (448, 448, 3)
     assert shown.dtype == np.uint8
 
