@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import logging
 import sys
-import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -16,13 +15,19 @@ import torch
 from torch import nn
 
 from model.engines.base import Probability
+from model.engines.disk_cache import DiskCache
+
+MODEL = "model.xml"  # its weights are beside it, in model.bin
+
+log = logging.getLogger(__name__)
 
 
 class OpenVINOEngine:
     """Run the network through OpenVINO, converted from torch without ONNX; items of a batch run one by one.
 
     Args:
-        cache_dir: where the compiled model is kept; compiling takes seconds, loading it a fraction of one.
+        cache_dir: where converted and compiled models are kept, see `DiskCache`; making them takes seconds, loading
+            them a fraction of one.
         threads: CPU threads per inference; 0 lets OpenVINO choose.
         precision: one of `PRECISIONS`; "auto" is twice as fast on CPUs with AMX.
     """
@@ -36,16 +41,14 @@ class OpenVINOEngine:
         precision: str = "float32",
     ) -> None:
         core = _openvino().Core()
-        converted = _converted(core, network, size, cache_dir)
         # pinned threads of several processes would all sit on the first cores, however many there are
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if precision == "float32":  # without a hint OpenVINO takes what the CPU computes in natively
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        if cache_dir is not None:
-            settings["CACHE_DIR"] = str(cache_dir)
-        self._compiled = core.compile_model(converted, "CPU", settings)
+        cached = None if cache_dir is None else _from_cache(core, network, size, cache_dir, settings)
+        self._compiled = cached or core.compile_model(_converted(network, size), "CPU", settings)
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.size, self.device = size, f"cpu (OpenVINO, {kind})"
         self._local = threading.local()
@@ -73,32 +76,52 @@ def _openvino() -> Any:
     return openvino
 
 
-def _converted(core: Any, network: nn.Module, size: int, cache_dir: Path | None) -> Any:
-    """Convert the network, or read it from the cache where the same weights were converted before."""
-    openvino, path = _openvino(), None
-    if cache_dir is not None:
-        path = cache_dir / f"{_digest(network)}-{size}-{openvino.__version__.split('-')[0]}.xml"
-        if path.exists():
-            return core.read_model(path)
+def _from_cache(core: Any, network: nn.Module, size: int, cache_dir: Path, settings: dict[str, Any]) -> Any:
+    """Compile what is in the cache, converted now or before; None where the cache cannot be used."""
+    openvino, cache = _openvino(), DiskCache(cache_dir)
+    name = f"{_digest(network)}-{size}-{openvino.__version__.split('-')[0]}"
+
+    def convert(folder: Path) -> None:
+        model = _converted(network, size)
+        try:
+            openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
+        except RuntimeError as error:  # as of a full disk
+            raise OSError(_last_line(error)) from error
+
+    for _ in range(2):  # once more where a file is damaged, as by a full disk
+        try:
+            folder = cache.folder(name, convert)
+        except OSError as error:
+            log.warning("%s cannot be written (%s): models are converted at every start", cache_dir, error)
+            return None
+        try:  # cold and warm run the very same model: the one that was read back
+            return core.compile_model(
+                core.read_model(folder / MODEL), "CPU", {**settings, "CACHE_DIR": str(folder)}
+            )
+        except RuntimeError as error:
+            log.warning("%s is damaged and made anew: %s", folder, _last_line(error))
+            cache.drop(name)
+    return None
+
+
+def _converted(network: nn.Module, size: int) -> Any:
+    """Convert the network for inputs of one size."""
     example = (torch.zeros(1, size, size, 3, dtype=torch.uint8), torch.zeros(1, 3, size, size))
     with torch.inference_mode(), warnings.catch_warnings():
         # what tracing takes for fixed is fixed: the input's size
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        model = openvino.convert_model(Probability(network).eval(), example_input=example)
+        model = _openvino().convert_model(Probability(network).eval(), example_input=example)
     model.reshape({0: [1, size, size, 3], 1: [1, 3, size, size]})
-    if path is None:
-        return model
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        openvino.save_model(model, Path(folder) / path.name, compress_to_fp16=False)
-        os.replace((Path(folder) / path.name).with_suffix(".bin"), path.with_suffix(".bin"))
-        os.replace(Path(folder) / path.name, path)  # last: readers look for the .xml
-    return core.read_model(path)  # cold and warm run the very same model
+    return model
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _digest(network: nn.Module) -> str:
     """Name structure and weights by sixteen hex digits."""
     digest = hashlib.sha256(str(network).encode())
     for value in network.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8))  # without a copy
     return digest.hexdigest()[:16]

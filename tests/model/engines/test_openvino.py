@@ -34,7 +34,7 @@ def test_openvino_in_the_precision_of_the_cpu_agrees_with_torch(network, batch):
 def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, tmp_path, precision):
     pytest.importorskip("openvino")
     cold = create_engine(network, SIZE, "openvino", tmp_path, precision=precision).run(*batch)
-    assert list(tmp_path.glob("*.xml")), "the converted model was not cached"
+    assert list(tmp_path.glob("*/model.xml")), "the converted model was not cached"
     engine = create_engine(network, SIZE, "openvino", tmp_path, precision=precision)
     np.testing.assert_array_equal(engine.run(*batch), cold)
     alone = np.concatenate([engine.run(i[None], g[None]) for i, g in zip(*batch, strict=True)])
@@ -68,6 +68,27 @@ def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path)
     with torch.no_grad():
         network.head.bias.sub_(1.0)
     assert (second > first).mean() > 0.99
+
+
+def test_a_damaged_cache_is_made_anew(network, batch, tmp_path, caplog):
+    pytest.importorskip("openvino")
+    cold = create_engine(network, SIZE, "openvino", tmp_path).run(*batch)
+    (model,) = tmp_path.glob("*/model.xml")
+    for damage in (lambda: model.write_bytes(model.read_bytes()[:1000]), model.unlink):
+        damage()
+        np.testing.assert_array_equal(create_engine(network, SIZE, "openvino", tmp_path).run(*batch), cold)
+        assert "is damaged and made anew" in caplog.text
+        assert model.exists()
+        caplog.clear()
+
+
+def test_without_a_place_for_the_cache_it_works_and_says_so(network, batch, tmp_path, caplog):
+    pytest.importorskip("openvino")
+    (tmp_path / "engines").write_text("a file where the folder should be")
+    expected = create_engine(network, SIZE, "openvino").run(*batch)
+    answer = create_engine(network, SIZE, "openvino", tmp_path / "engines").run(*batch)
+    np.testing.assert_array_equal(answer, expected)
+    assert "converted at every start" in caplog.text
 
 
 CONVERSION = """
