@@ -55,5 +55,7 @@ def depth_of(region: np.ndarray) -> np.ndarray:
     if box is not None:  # outside the box nothing can be nearer than the frame around it
         part = np.s_[box[1] : box[3], box[0] : box[2]]
         padded = np.pad(region[part].view(np.uint8), 1)
-        depth[part] = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        found = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        # Some CPUs are off by a bit, another one at every place, so that equal depths would differ.
+        depth[part] = np.sqrt(np.rint(found * found))
     return depth

@@ -142,7 +142,10 @@ def literal(truth, prediction, clicked, ignore):
     depths = []
     for error in (truth & ~prediction & counted, ~truth & prediction & counted):
         padded = np.pad(error.astype(np.uint8), 1)
-        depths.append(cv2.distanceTransform(padded, cv2.DIST_L2, 0)[1:-1, 1:-1])
+        depth = cv2.distanceTransform(padded, cv2.DIST_L2, 0)[1:-1, 1:-1]
+        depths.append(
+            np.sqrt(np.rint(depth**2))
+        )  # squares of distances are whole, whatever the CPU makes of them
     free = np.ones(truth.shape)
     for click in clicked:
         free[int(click.y), int(click.x)] = 0

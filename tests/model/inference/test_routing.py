@@ -32,10 +32,16 @@ def test_each_image_is_answered_by_the_one_that_knows_it():
     requests = [Request(image, CLICKS) for image in (foreign, mine, foreign)]
     answers = specialist.predict_many(requests)
     alone = {name: made(one, None) for name, one in (("own", own), ("general", general))}
-    np.testing.assert_array_equal(answers[1], alone["own"].predict(mine, CLICKS))
-    np.testing.assert_array_equal(answers[0], alone["general"].predict(foreign, CLICKS))
-    np.testing.assert_array_equal(answers[2], answers[0])
-    assert (alone["own"].predict(foreign, CLICKS) != answers[0]).any()  # they do differ
+    expected = alone["general"].predict(foreign, CLICKS)
+    assert off(answers[1], alone["own"].predict(mine, CLICKS)) <= 1  # of 255: batches round otherwise
+    assert off(answers[0], expected) <= 1
+    assert off(answers[2], expected) <= 1
+    assert off(alone["own"].predict(foreign, CLICKS), expected) > 1  # they do differ
+
+
+def off(one, other) -> int:
+    """The largest difference of two maps."""
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
 def test_an_image_at_the_address_of_another_is_looked_at_again():
