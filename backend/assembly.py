@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from backend.clicks.habits import Habits
 from backend.clicks.last_object import LastObjects
 from backend.clicks.map_cache import MapCache
+from backend.clicks.ownership import Ownership
 from backend.clicks.pipeline import ClickPipeline
 from backend.clicks.service import ClickService
 from backend.images.store import ImageStore
@@ -38,6 +40,7 @@ class Backend:
         self.models = ModelPool(self.registry, Loader(settings), settings.loaded_models, self._loaded)
         client, click_log = LabelStudio(settings), ClickLog(self.redis, settings.trace_days)
         self.images = ImageStore(settings, client)
+        self.ownership = Ownership(client)
         computed = f"{settings.device}-{settings.precision}-{settings.flip:d}:"
         pipeline = ClickPipeline(
             settings=settings,
@@ -45,6 +48,8 @@ class Backend:
             images=self.images,
             maps=MapCache(self.redis, settings.session_cache_mb << 20, settings.session_ttl_s, computed),
             last_objects=LastObjects(self.redis, settings.session_ttl_s),
+            habits=Habits(self.redis),
+            ownership=self.ownership,
             click_log=click_log,
             metrics=self.metrics,
         )
@@ -60,6 +65,7 @@ class Backend:
         self.models.stop()
         self.webhooks.stop()
         self.review_updater.stop()
+        self.ownership.close()
         self.redis.close()
 
     def _loaded(self, version: str, device: str, loaded: bool) -> None:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # What the backend keeps in Redis; the ledger, jobs and locks of fine-tuning have keys of their own.
 MAPS = "clickmask:session:"  # probability maps: "<computed how>:<name of the map>" -> bytes
 LAST_OBJECTS = "clickmask:recent:"  # the object an annotator worked on last -> JSON
+HABITS = "clickmask:habits:"  # what annotators did last, by project and by task -> JSON
 CLICKS = "clickmask:trace:"  # "<project>" -> stream of click events
 RECONCILIATION = "clickmask:reconciliation:"  # when and at which state projects were compared last
 QUALITY = "clickmask:quality:"  # "<project>" -> hash "<annotation>/<region>" -> task, annotator, iou

@@ -35,6 +35,7 @@ class LastObject:
         together: how many clicks were in the request; more than one means that Auto-Accept is off.
         size: height and width of the image.
         at: when it was answered, in seconds since the epoch.
+        drafted: when the annotator's draft had been saved last at that time, see `SavedWork.drafted`.
     """
 
     region_id: str
@@ -44,6 +45,7 @@ class LastObject:
     together: int
     size: tuple[int, int]
     at: float
+    drafted: str = ""
 
     def dump(self) -> str:
         """Return it as JSON; the field `key` is called ``chain`` there."""
@@ -69,6 +71,7 @@ class LastObject:
             together=int(value["together"]),
             size=(int(value["size"][0]), int(value["size"][1])),
             at=float(value["at"]),
+            drafted=str(value.get("drafted", "")),
         )
 
 

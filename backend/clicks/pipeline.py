@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.clicks.habits import Habits
 from backend.clicks.last_object import LastObject, LastObjects
 from backend.clicks.map_cache import MapCache
+from backend.clicks.ownership import Ownership
 from backend.clicks.replay import ClickSequence, map_before, replay
-from backend.clicks.target import Target, choose_target
+from backend.clicks.target import Surroundings, Target, choose_target
 from backend.images.store import ImageError, ImageStore, Picture
+from backend.label_studio.mask_regions import shown
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Answer, Suggestion, fresh_id
 from backend.metrics import Metrics
 from backend.review.click_log import Answered, ClickLog
 from backend.serving.model_pool import ModelPool
 from backend.settings import Settings
+from model.errors import ClickmaskError
 from model.inference.clean import remove_small_regions
 
 logger = logging.getLogger(__name__)
+
+
+class NothingToMark(ClickmaskError, ValueError):
+    """Clicks that can make no mask; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class ClickPipeline:
     images: ImageStore
     maps: MapCache
     last_objects: LastObjects
+    habits: Habits
+    ownership: Ownership
     click_log: ClickLog
     metrics: Metrics
 
@@ -53,43 +63,63 @@ class ClickPipeline:
         Raises:
             ImageError: the image cannot be had, or is not the one in the browser.
             LabelConfigError: the labeling config has no place for the answer.
+            NothingToMark: there are only clicks that take away, and nothing to take away from.
             NotReady: there is no model.
         """
-        started, task = time.perf_counter(), request.tasks[0]
-        controls = request.config.outputs(prompt.to_name, prompt.labels)  # before any work is done in vain
+        started, task, asked = time.perf_counter(), request.tasks[0], prompt
+        prompt = self._labelled(request, prompt)
+        outputs = request.config.outputs(prompt.to_name, prompt.labels)  # before any work is done in vain
         with self.metrics.stage("image"):
             image = self._image(request, prompt)
         # Less than the deadline, so that who waits in vain learns why.
         model = self.models.take(request.project_id, 0.8 * self.settings.deadline_s)
         last = self.last_objects.recall(request.project_id, task, prompt)
-        target = choose_target(prompt, task, last, self._map_of, time.time())
+        whose = self.ownership.of(request.project_id, task.saved)
+        known = Surroundings(
+            last, self._map_of, whose, lambda: self.habits.several(request.project_id, task, prompt)
+        )
+        target = choose_target(prompt, task, known, time.time())
         sequence = ClickSequence.of(prompt, target, model.version, image.digest)
         if sequence.empty:
-            logger.info("task %s, %s: nothing to take away from", task.id, prompt.summary())
-            return Suggestion()
+            raise NothingToMark(
+                "there is nothing to take away from: begin an object with a click without Alt"
+            )
         values = replay(sequence, model.predictor, image.pixels, self.maps, self.metrics)
         region_id = target.region_id or fresh_id(prompt, model.version)
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids))
         with self.metrics.stage("encode"):
-            suggestion = Suggestion.of(prompt, controls, answer, self.settings.polygon_tolerance)
+            suggestion = Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
         done = _Done(target, sequence, values, answer, time.perf_counter() - started)
         try:
             self._keep(request, prompt, done)
+            self.habits.note(request.project_id, task, prompt, unlabelled=not asked.labels)
         except Exception:  # the mask is there: no bookkeeping may lose it
             logger.exception("task %s, %s: answered, but not taken note of", task.id, prompt.summary())
         return suggestion
 
     def last_good(self, request: PredictRequest, prompt: Prompt) -> Suggestion:
         """Return the last suggestion for this object again, if the clicks go on from it, else an empty one."""
+        prompt = self._labelled(request, prompt)
         last = self.last_objects.recall(request.project_id, request.tasks[0], prompt)
         if last is None or not set(last.prompts) & set(prompt.ids):
             return Suggestion()
         values = self._map_of(last)
         if values is None or values.shape != (prompt.height, prompt.width):
             return Suggestion()
-        controls = request.config.outputs(prompt.to_name, prompt.labels)
+        outputs = request.config.outputs(prompt.to_name, prompt.labels)
         answer = self._cleaned(values, ClickSequence(last.key, last.clicks), last.region_id, prompt.ids)
-        return Suggestion.of(prompt, controls, answer, self.settings.polygon_tolerance)
+        return Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
+
+    def _labelled(self, request: PredictRequest, prompt: Prompt) -> Prompt:
+        """Give a prompt that came without a label one, which its suggestion then shows."""
+        if prompt.labels:
+            return prompt
+        task = request.tasks[0]
+        choices = request.config.labels(prompt.to_name, task.data)
+        if len(choices) > 1:
+            drawn = next((region.labels for region in reversed(shown(task)) if region.labels), ())
+            return replace(prompt, labels=self.habits.label(request.project_id, task, prompt, drawn, choices))
+        return replace(prompt, labels=choices)
 
     def _image(self, request: PredictRequest, prompt: Prompt) -> Picture:
         """Fetch the image, which must have the size that it has in the browser."""
@@ -131,6 +161,7 @@ class ClickPipeline:
             together=len(prompt.clicks),
             size=(prompt.height, prompt.width),
             at=time.time(),
+            drafted=task.saved.drafted,
         )
         self.last_objects.remember(request.project_id, task, prompt, last)
         maps = self.maps

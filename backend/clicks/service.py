@@ -6,18 +6,26 @@ import logging
 from typing import Any
 
 from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
-from backend.clicks.pipeline import ClickPipeline
+from backend.clicks.pipeline import ClickPipeline, NothingToMark
 from backend.images.store import ImageError
 from backend.label_studio.label_config import LabelConfigError
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Suggestion, prediction
 from backend.serving.model_pool import NotReady
-from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
 # Errors that leave a click without a mask, by the word that metrics count them under.
-REFUSALS = {ImageError: "image", LabelConfigError: "label_config", DeadlineExceeded: "deadline"}
+REFUSALS = {
+    ImageError: "image",
+    LabelConfigError: "label_config",
+    NothingToMark: "nothing_to_mark",
+    DeadlineExceeded: "deadline",
+}
+SUBMITTED = (
+    "asked without a click: an annotation was submitted whose last suggestion was not accepted, so that its mask is "
+    "not in it; the check mark at the bottom accepts"
+)
 
 
 class ClickService:
@@ -37,14 +45,28 @@ class ClickService:
         """
         if request.context is None:
             return self._opened(request)
+        if request.event:
+            self._prefetch(request)
+        elif not request.context:
+            others = ", ".join(request.other_kinds)
+            self._refuse(
+                request,
+                "no_click",
+                f"got {others}: only clicks and boxes are answered" if others else SUBMITTED,
+            )
         suggestions = [self._suggest(request, prompt) for prompt in request.context]
         empty = not any(suggestion.regions for suggestion in suggestions)
         return [prediction(suggestions, self._models.version_of(request.project_id) if empty else "")]
 
     def version_of(self, project: int | None) -> str:
         """Return the version that answers for a project, and have it loaded soon; "" where there is none."""
-        self._models.prepare(project)
+        self.prepare(project)
         return self._models.version_of(project)
+
+    def prepare(self, project: int | None) -> None:
+        """Have the model of a project loaded, and what Label Studio tells of it learned; returns at once."""
+        self._models.prepare(project)
+        self._pipeline.ownership.learn(project)
 
     def _opened(self, request: PredictRequest) -> list[Any]:
         """Answer where nothing was clicked: a task was opened, or predictions of many were asked for.
@@ -53,11 +75,15 @@ class ClickService:
         tab to the task and marks the annotation as derived from a prediction. An empty list stores nothing, and
         Label Studio asks again whenever the task is opened, which is when its image will be needed.
         """
-        self._models.prepare(request.project_id)
+        self._prefetch(request)
+        return [[] for _ in request.tasks]
+
+    def _prefetch(self, request: PredictRequest) -> None:
+        """Have ready what the first click will need."""
+        self.prepare(request.project_id)
         if len(request.tasks) == 1:  # many tasks are no sign that anybody is about to click
             for url in request.image_urls(request.tasks[0]):
                 self._pipeline.images.prefetch(url, request.tasks[0].id)
-        return [[] for _ in request.tasks]
 
     def _suggest(self, request: PredictRequest, prompt: Prompt) -> Suggestion:
         """Return the suggestion for one prompt; where there is no mask, the last good one or an empty one.
@@ -65,24 +91,31 @@ class ClickService:
         Label Studio shows an annotator nothing of an error and takes the pending suggestion away; so an answer
         without a mask says as much, and what is wrong is in the log, the metrics and on the status page.
         """
-        task, metrics = request.tasks[0].id, self._pipeline.metrics
+        task = request.tasks[0].id
         try:
-            return self.admission.run(lambda: self._pipeline.answer(request, prompt), self._deadline_s)
+            suggestion = self.admission.run(lambda: self._pipeline.answer(request, prompt), self._deadline_s)
         except (Overloaded, NotReady):
             raise
         except tuple(REFUSALS) as error:
-            logger.warning("task %s, %s: no mask: %s", task, prompt.summary(), error)
-            metrics.refuse(_reason(error), task, str(error))
+            reason = next(word for kind, word in REFUSALS.items() if isinstance(error, kind))
+            self._refuse(request, reason, str(error), prompt)
             late = isinstance(error, DeadlineExceeded)
             return self._pipeline.last_good(request, prompt) if late else Suggestion()
         except Exception:
             logger.exception("task %s, %s: failed", task, prompt.summary())
-            metrics.refuse("error", task, "internal error, see the log")
+            self._pipeline.metrics.refuse("error", task, "internal error, see the log")
             last = self._pipeline.last_good(request, prompt)
             if not last.regions:
                 raise
             return last
+        if not suggestion.regions:
+            self._refuse(
+                request, "empty_mask", "the model marks nothing there; one more click may help", prompt
+            )
+        return suggestion
 
-
-def _reason(error: ClickmaskError) -> str:
-    return next(reason for kind, reason in REFUSALS.items() if isinstance(error, kind))
+    def _refuse(self, request: PredictRequest, reason: str, text: str, prompt: Prompt | None = None) -> None:
+        """Tell the operator why an annotator sees no mask: in the log, the metrics and on the status page."""
+        task, asked = request.tasks[0].id, f", {prompt.summary()}" if prompt else ""
+        logger.warning("task %s%s: no mask: %s", task, asked, text)
+        self._pipeline.metrics.refuse(reason, task, text)

@@ -16,10 +16,13 @@ The rules, the first that fits:
 3. Within `FRESH_S` of an answer the draft may not show yet whether it was accepted. A lone click that comes
    without the clicks of that answer continues its object, if it is negative, or if it is positive and inside or
    beside the mask; the latter only while there was no sign that Auto-Accept is off, as are several clicks in one
-   request, or a draft that holds the click. (This comes before 2 where both speak of the same region.)
-4. A first click that is negative takes something away from the nearest accepted mask of its label.
-5. A lone positive click beside an accepted mask that was made with single clicks adds to it.
-6. Anything else is a new object: in particular the second object of a label after the first was accepted.
+   request, or a draft that holds the click. A draft that was saved since and shows neither click nor mask tells
+   that the answer was taken back. (This comes before 2 where both speak of the same region.)
+4. What may be somebody else's mask is not corrected (see `backend.clicks.ownership`), and neither is one whose own
+   clicks come with the request: accepting it was undone.
+5. A first click that is negative takes something away from the nearest accepted mask of its label.
+6. A lone positive click beside an accepted mask that was made with single clicks adds to it.
+7. Anything else is a new object: in particular the second object of a label after the first was accepted.
 
 "Beside" is nearer to the edge than `BESIDE` of the square root of the mask's area: near enough for a missed part,
 too near for the middle of a neighbour of the same size, whose radius is more than half of that root.
@@ -34,6 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.clicks.last_object import LastObject
+from backend.clicks.ownership import Whose
 from backend.label_studio.mask_regions import AcceptedObject, candidates, under
 from backend.label_studio.predict_request import Prompt, Task
 from model.click import Click
@@ -65,30 +69,41 @@ class Target:
 NEW = Target()
 
 
-def choose_target(
-    prompt: Prompt,
-    task: Task,
-    last: LastObject | None,
-    map_of: Callable[[LastObject], np.ndarray | None],
-    now: float,
-) -> Target:
+@dataclass(frozen=True)
+class Surroundings:
+    """What else is known where a prompt comes in.
+
+    Attributes:
+        last: the object that was answered last for this annotator, task and label.
+        map_of: gives the map (HxW uint8) of an object; None where that is gone.
+        whose: whose the masks of the task are.
+        several: tells whether the annotator's clicks are known to come together, as without Auto-Accept.
+    """
+
+    last: LastObject | None
+    map_of: Callable[[LastObject], np.ndarray | None]
+    whose: Whose = Whose.OWN
+    several: Callable[[], bool] = lambda: False
+
+
+def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -> Target:
     """Decide what ``prompt`` goes on from, by the rules above.
 
     Args:
         prompt: the clicks of this request.
         task: with the drafts and annotations that show what was accepted.
-        last: the object that was answered last for this annotator, task and label.
-        map_of: gives its map (HxW uint8); None where that is gone.
         now: seconds since the epoch.
     """
     if prompt.box is not None or not prompt.clicks:
         return NEW
-    first, lone = prompt.clicks[0], len(prompt.clicks) == 1
-    accepted = candidates(prompt, task)
+    first, lone, last = prompt.clicks[0], len(prompt.clicks) == 1, known.last
+    accepted = [entry for entry in candidates(prompt, task) if not _undone(entry, prompt)]
+    if known.whose is Whose.UNKNOWN or (known.whose is Whose.DISPLAYED and first.positive):
+        accepted = []
     hit = under(first, accepted)
     if lone and last is not None and (hit is None or hit.id == last.region_id):
-        values = map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
-        if values is not None and _continues(first, last, values):
+        values = known.map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
+        if values is not None and _continues(first, known, values):
             return Target(last.region_id, values, last.key.base + last.clicks, last.prompts)
     if hit is not None:
         return _correct(hit)
@@ -132,14 +147,24 @@ def _may_continue(
         return False  # a draft that still holds the click: Auto-Accept would have removed it
     # Once the draft shows this very state, it knows better: the annotator may have painted on it.
     saved = next((entry for entry in accepted if entry.id == last.region_id), None)
-    return saved is None or not set(last.prompts) <= set(saved.prompts)
+    if saved is None:
+        # A draft that was saved since, and shows neither click nor mask: the answer was taken back.
+        return task.saved.drafted == last.drafted
+    return not set(last.prompts) <= set(saved.prompts)
 
 
-def _continues(click: Click, last: LastObject, values: np.ndarray) -> bool:
+def _continues(click: Click, known: Surroundings, values: np.ndarray) -> bool:
+    last = known.last
+    assert last is not None, "only what was answered goes on"
     mask = remove_small_regions(values, last.key.base + last.clicks)
     if not click.positive:
         return bool(mask.any())
-    return last.together == 1 and distance(mask, click) <= reach(mask)
+    return last.together == 1 and distance(mask, click) <= reach(mask) and not known.several()
+
+
+def _undone(entry: AcceptedObject, prompt: Prompt) -> bool:
+    """Tell whether accepting an object was undone: its prompts are back, and the draft does not know it yet."""
+    return bool(set(entry.prompts) & set(prompt.ids)) and not prompt.moved
 
 
 def _nearest(accepted: list[AcceptedObject], click: Click) -> AcceptedObject | None:

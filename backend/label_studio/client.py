@@ -51,6 +51,11 @@ class LabelStudio:
         self._lock = threading.Lock()
         self._access, self._expires = "", 0.0
 
+    @property
+    def configured(self) -> bool:
+        """Whether there are an address and a token to ask with."""
+        return bool(self.url and self._token)
+
     def headers(self) -> dict[str, str]:
         """Credentials for one request; a personal access token is exchanged for a short-lived one first."""
         if not self._token:
@@ -138,6 +143,10 @@ class LabelStudio:
         return str(
             answer.get("release") or answer.get("label-studio-os-package", {}).get("version", "unknown")
         )
+
+    def users(self) -> list[Record]:
+        """The accounts of the organization."""
+        return self.call("GET", "/api/users/")
 
     def whoami(self) -> Record:
         """The account behind the token."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from backend.label_studio.json_fields import elements
-from backend.label_studio.label_config import KEYPOINT
+from backend.label_studio.label_config import KEYPOINT, PROMPTS, shape_of
 from backend.label_studio.prompt_regions import polarity
 from backend.label_studio.region_meta import RegionMeta
 
@@ -20,6 +20,7 @@ class Saved:
     Attributes:
         number: Label Studio's id; 0 where it has none.
         user: e-mail of whom it belongs to; Label Studio tells it of drafts alone, "" for an annotation.
+        author: id of who submitted it, as text; "" for a draft.
         updated: when it was saved last, ISO 8601; "" where nothing tells.
         cancelled: whether the annotator skipped the task.
         results: its results, those that are objects.
@@ -27,9 +28,20 @@ class Saved:
 
     number: int = 0
     user: str = ""
+    author: str = ""
     updated: str = ""
     cancelled: bool = False
     results: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def prompts(self) -> list[dict[str, Any]]:
+        """Its keypoints and rectangles."""
+        return [result for result in self.results if shape_of(str(result.get("type"))) in PROMPTS]
+
+    @property
+    def made_from(self) -> set[str]:
+        """Region ids of the prompts that its masks were made from."""
+        return {prompt for result in self.results for prompt in RegionMeta.read(result.get("meta")).prompts}
 
     @staticmethod
     def read(entry: dict[str, Any]) -> Saved:
@@ -38,6 +50,7 @@ class Saved:
         return Saved(
             number=number if isinstance(number, int) else 0,
             user=str(entry.get("user") or ""),
+            author=_author(entry.get("completed_by")),
             updated=str(entry.get("updated_at") or ""),
             cancelled=bool(entry.get("was_cancelled")),
             results=tuple(result for result in elements(entry.get("result")) if isinstance(result, dict)),
@@ -76,6 +89,11 @@ class SavedWork:
         submitted = [annotation for annotation in self.annotations if not annotation.cancelled]
         return sorted(self.drafts or submitted, key=lambda saved: (saved.updated, saved.number))
 
+    @property
+    def drafted(self) -> str:
+        """When a draft was saved last, ISO 8601; "" without any. Another text means that it was saved again."""
+        return max((draft.updated for draft in self.drafts), default="")
+
     @cached_property
     def polarities(self) -> dict[str, bool]:
         """Polarity of every keypoint that has one, by its region id."""
@@ -83,18 +101,34 @@ class SavedWork:
         return {number: positive for number, positive in found if positive is not None}
 
     @cached_property
-    def used_prompts(self) -> set[str]:
-        """Region ids of the prompts that accepted masks were made from, by the masks' ``meta.prompts``."""
+    def made_from(self) -> set[str]:
+        """Region ids of the prompts that accepted masks were made from."""
+        return {prompt for saved in (*self.annotations, *self.drafts) for prompt in saved.made_from}
+
+    @cached_property
+    def used_clicks(self) -> set[str]:
+        """Region ids of keypoints that accepted masks were made from, and that were left behind beside them.
+
+        A keypoint that is gone from where its mask was saved, but is sent, is back: accepting was undone.
+        """
         return {
-            prompt for result in self._results() for prompt in RegionMeta.read(result.get("meta")).prompts
+            prompt
+            for saved in (*self.annotations, *self.drafts)
+            for prompt in saved.made_from & {str(result.get("id")) for result in saved.prompts}
         }
 
     @property
     def pending_clicks(self) -> set[str]:
         """Region ids of the keypoints in the drafts: clicks whose answer was not accepted yet."""
-        results = (result for draft in self.drafts for result in draft.results)
-        return {str(result.get("id")) for result in results if result.get("type") == KEYPOINT}
+        prompts = (result for draft in self.drafts for result in draft.prompts)
+        return {str(result.get("id")) for result in prompts if shape_of(str(result.get("type"))) == KEYPOINT}
 
     def _results(self) -> Iterator[dict[str, Any]]:
         # Drafts last: they are newer than the annotation they change.
         return (result for saved in (*self.annotations, *self.drafts) for result in saved.results)
+
+
+def _author(completed_by: Any) -> str:
+    """Return the id in ``completed_by``, which is a number or an account."""
+    number = completed_by.get("id") if isinstance(completed_by, dict) else completed_by
+    return "" if number is None else str(number)

@@ -72,8 +72,10 @@ class Field:
         return float(value)
 
     def integer(self, low: int, high: int) -> int:
-        """Return a whole number in [low, high]."""
+        """Return a whole number in [low, high]; 320.0 is one, too."""
         value = self.value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self.fail(f"a whole number from {low} to {high}")
         return value

@@ -1,29 +1,29 @@
-"""Label Studio's labeling config: which image tags there are and which control carries a label."""
+"""Knows a labeling config: which image tags there are, and which controls take a mask with a label."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-from model.errors import ClickmaskError
+from backend.label_studio import config_tree
+from backend.label_studio.config_tree import LabelConfigError, attributes, look_up
 
-BRUSH, POLYGON, KEYPOINT, RECTANGLE = "brushlabels", "polygonlabels", "keypointlabels", "rectanglelabels"
-_TAGS = {
-    BRUSH: "BrushLabels",
-    POLYGON: "PolygonLabels",
-    KEYPOINT: "KeyPointLabels",
-    RECTANGLE: "RectangleLabels",
-}
-_VARIABLE = re.compile(r"\$(\w+)")
+# Shapes that a control draws. A result is of the type "brush", or "brushlabels" where the control has labels itself.
+BRUSH, BITMASK, POLYGON = "brush", "bitmask", "polygon"
+KEYPOINT, RECTANGLE = "keypoint", "rectangle"
+MASKS, PROMPTS = (BRUSH, BITMASK, POLYGON), (KEYPOINT, RECTANGLE)
+LABELS = "labels"  # the type of a control that names what others draw
+_TAGS = {"brush": "Brush", "bitmask": "Bitmask", "polygon": "Polygon", "keypoint": "KeyPoint"}
+_TAGS |= {"rectangle": "Rectangle", "": ""}
 
 
-class LabelConfigError(ClickmaskError, ValueError):
-    """A labeling config that cannot be read, or that has no place for an answer. One sentence with the fix."""
+def shape_of(kind: str) -> str:
+    """Return the shape in a result's type: ``brush`` of ``brush`` and ``brushlabels``; "" of ``labels``."""
+    return kind.removesuffix(LABELS)
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,7 @@ class ImageTag:
         Raises:
             LabelConfigError: the data has no such key or no address there.
         """
-        whole = _VARIABLE.fullmatch(self.source)
-        value = (
-            data.get(whole[1]) if whole else _VARIABLE.sub(lambda key: str(data.get(key[1], "")), self.source)
-        )
+        value = look_up(self.source, data)
         if isinstance(value, list):
             index = item_index or 0
             value = value[index] if 0 <= index < len(value) else None
@@ -55,51 +52,86 @@ class ImageTag:
             at = "" if item_index is None else f" (item {item_index})"
             raise LabelConfigError(
                 f'the task has no image address for <Image name="{self.name}" value="{self.source}">{at}; '
-                f"its data has the keys {sorted(map(str, data))}"
+                f"its data has the keys {_keys(data)}"
             )
         return value
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control tag with labels.
+    """A control tag that draws masks or prompts, or names them.
 
     Attributes:
-        kind: the result type it makes: ``brushlabels``, ``polygonlabels``, ``keypointlabels``, ``rectanglelabels``.
+        kind: the type of the results it makes: ``brushlabels``, ``brush``, ``keypoint``, ``labels`` ...
         name: what ``from_name`` refers to.
         to_names: names of the image tags it draws on.
         labels: label names as they appear in results (a label's ``alias`` where it has one), in order.
-        dynamic: True where labels come from the task's data, so that any label may be used.
+        source: where labels come from the task's data, so that any label may be used: ``$key``; else "".
         smart: True where Label Studio may use it to prompt the backend.
     """
 
     kind: str
     name: str
     to_names: tuple[str, ...]
-    labels: tuple[str, ...]
-    dynamic: bool = False
+    labels: tuple[str, ...] = ()
+    source: str = ""
     smart: bool = True
 
-    def carries(self, label: str) -> bool:
-        """Tell whether results of this control may hold ``label``."""
-        return self.dynamic or label in self.labels
+    @property
+    def shape(self) -> str:
+        """What it draws; "" for a control that only names."""
+        return shape_of(self.kind)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its results hold labels."""
+        return self.kind.endswith(LABELS)
+
+    @property
+    def tag(self) -> str:
+        """The tag as it stands in the config, with its name."""
+        return f'<{_TAGS[self.shape]}{"Labels" if self.labelled else ""} name="{self.name}">'
+
+    def carries(self, labels: tuple[str, ...]) -> bool:
+        """Tell whether results of this control may hold all of some labels."""
+        return self.labelled and (bool(self.source) or set(labels) <= set(self.labels))
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a mask goes.
+
+    Attributes:
+        mask: the control that draws it.
+        name: the one that names it, where the first has no labels.
+        renamable: whether there is a ``<Labels>``, with which annotators may rename it.
+    """
+
+    mask: Control
+    name: Control | None = None
+    renamable: bool = False
 
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The part of a labeling config that click segmentation needs."""
+    """The part of a labeling config that click segmentation needs, for one task."""
 
     images: tuple[ImageTag, ...] = ()
     controls: tuple[Control, ...] = ()
 
     @staticmethod
-    def parse(xml: str) -> LabelConfig:
+    def parse(xml: str, data: Mapping[str, Any] | None = None) -> LabelConfig:
         """Read a labeling config; tag and attribute names are compared without regard to case.
 
+        Args:
+            data: of the task, for which Repeaters are written out; None looks at the first page of each.
+
         Raises:
-            LabelConfigError: not XML, or XML with a document type definition.
+            LabelConfigError: not XML, or XML with a document type declaration.
         """
-        return _parse(xml)
+        if not config_tree.has_repeaters(xml):
+            return _parse(xml)
+        return _read(config_tree.write_out(config_tree.parse(xml), _FirstPages() if data is None else data))
 
     def image(self, to_name: str) -> ImageTag:
         """Return the image tag of that name; LabelConfigError when there is none."""
@@ -109,93 +141,138 @@ class LabelConfig:
         known = ", ".join(tag.name for tag in self.images) or "none"
         raise LabelConfigError(f'the labeling config has no <Image name="{to_name}">; it has: {known}')
 
-    def outputs(self, to_name: str, labels: tuple[str, ...]) -> tuple[Control, ...]:
-        """Return the controls that take a mask with all of ``labels`` on ``to_name``: a brush, a polygon, or both.
+    def outputs(self, to_name: str, labels: tuple[str, ...]) -> tuple[Output, ...]:
+        """Return where a mask with all of ``labels`` on ``to_name`` goes.
+
+        Controls with these labels come first: the first brush or bitmask, and the first polygon. Else it is one
+        control without labels, a brush before a bitmask before a polygon, beside a ``<Labels>`` that has them.
 
         Raises:
             LabelConfigError: there is none; the sentence says what to add to the config.
         """
-        found = [self._first(kind, to_name, labels) for kind in (BRUSH, POLYGON)]
-        controls = tuple(control for control in found if control is not None)
-        if not controls:
-            raise LabelConfigError(self._missing(to_name, labels))
-        return controls
+        takers = [c for c in self.controls if c.shape in MASKS and to_name in c.to_names]
+        carriers = [c for c in takers if labels and c.carries(labels)]
+        pixels = [c for c in carriers if c.shape != POLYGON][:1]
+        polygons = [c for c in carriers if c.shape == POLYGON][:1]
+        if carriers:
+            renamable = bool(self._rows(to_name))
+            return tuple(Output(control, None, renamable) for control in pixels + polygons)
+        plain = sorted((c for c in takers if not c.labelled), key=lambda c: MASKS.index(c.shape))
+        if plain:
+            names = [c for c in self._rows(to_name) if labels and c.carries(labels)]
+            return (Output(plain[0], names[0] if names else None, bool(names)),)
+        raise LabelConfigError(self._missing(to_name, labels, takers))
+
+    def labels(self, to_name: str, data: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+        """Return the labels that a mask on ``to_name`` may have, in order.
+
+        Args:
+            data: of the task, for labels that come from there.
+        """
+        takers = [c for c in self.controls if c.shape in MASKS and c.labelled and to_name in c.to_names]
+        rows = self._rows(to_name) if not takers or self._plain(to_name) else []
+        found = [label for control in rows + takers for label in _labels_of(control, data or {})]
+        return tuple(dict.fromkeys(found))
 
     def problems(self) -> list[str]:
         """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
         if not self.images:
             return ['there is no <Image>; add <Image name="image" value="$image"/>']
-        prompts = [
-            control for control in self.controls if control.kind in (KEYPOINT, RECTANGLE) and control.smart
-        ]
+        prompts = [control for control in self.controls if control.shape in PROMPTS and control.smart]
         found = []
         if not prompts:
             found.append(
-                'there is nothing to click with; add <KeyPointLabels name="kp" toName="image" smart="true">'
+                'there is nothing to click with; add <KeyPoint name="kp" toName="image" smart="true" '
+                'smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
             )
         for control in prompts:
-            for to_name, label in product(control.to_names, control.labels):
-                try:
-                    self.image(to_name)
-                    self.outputs(to_name, (label,))
-                except LabelConfigError as error:
-                    found.append(f'<{_TAGS[control.kind]} name="{control.name}">: {error}')
+            found += dict.fromkeys(self._unanswered(control))
         for control in self.controls:
-            if control.kind in (BRUSH, POLYGON) and control.smart:
-                name = f'<{_TAGS[control.kind]} name="{control.name}">'
-                found.append(f'{name} offers a smart tool that does nothing; add smart="false" to it')
+            if control.shape in MASKS and control.smart:
+                found.append(f'{control.tag} offers a smart tool that does nothing; add smart="false" to it')
         return found
 
-    def _first(self, kind: str, to_name: str, labels: tuple[str, ...]) -> Control | None:
-        for control in self.controls:
-            if control.kind == kind and to_name in control.to_names and all(map(control.carries, labels)):
-                return control
-        return None
+    def _unanswered(self, prompt: Control) -> Iterator[str]:
+        """Say for which labels a prompt of this control gets no mask."""
+        for to_name in prompt.to_names:
+            labels = (
+                prompt.labels
+                or [label for row in self._rows(to_name) for label in row.labels]
+                or self.labels(to_name)
+            )
+            wanted: list[tuple[str, ...]] = [(label,) for label in labels] or [()]
+            for chosen in wanted:
+                try:
+                    self.image(to_name)
+                    self.outputs(to_name, chosen)
+                except LabelConfigError as error:
+                    yield f"{prompt.tag}: {error}"
 
-    def _missing(self, to_name: str, labels: tuple[str, ...]) -> str:
-        wanted = ", ".join(repr(label) for label in labels)
-        takers = [c for c in self.controls if c.kind in (BRUSH, POLYGON) and to_name in c.to_names]
+    def _rows(self, to_name: str) -> list[Control]:
+        return [c for c in self.controls if c.kind == LABELS and to_name in c.to_names]
+
+    def _plain(self, to_name: str) -> bool:
+        return any(c.shape in MASKS and not c.labelled and to_name in c.to_names for c in self.controls)
+
+    def _missing(self, to_name: str, labels: tuple[str, ...], takers: list[Control]) -> str:
+        wanted = ", ".join(repr(label) for label in labels) or "(none)"
         if not takers:
             return f'no <BrushLabels> or <PolygonLabels> has toName="{to_name}"; add one with label {wanted}'
-        names = " or ".join(f'<{_TAGS[c.kind]} name="{c.name}">' for c in takers)
+        names = " or ".join(control.tag for control in takers)
         return f"label {wanted} is not in {names}; give it the same labels as the prompt tool"
+
+
+class _FirstPages(dict[str, Any]):
+    """Data in which every list has one element, so that a config can be looked at without a task."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, key: str) -> Any:
+        return [{}]
 
 
 @lru_cache(maxsize=64)
 def _parse(xml: str) -> LabelConfig:
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        raise LabelConfigError(
-            "a labeling config with a document type definition is refused; remove <!DOCTYPE ...>"
-        )
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as error:
-        raise LabelConfigError(
-            f"the labeling config is not XML ({error}); copy it from the project settings"
-        ) from None
+    return _read(config_tree.parse(xml))
+
+
+def _read(root: Element) -> LabelConfig:
     images, controls = [], []
     for element in root.iter():
-        attributes = _attributes(element)
-        kind, name = str(element.tag).lower(), attributes.get("name", "")
+        given = attributes(element)
+        kind, name = str(element.tag).lower(), given.get("name", "")
         if kind == "image":
-            images.append(ImageTag(name, attributes.get("valuelist") or attributes.get("value", "")))
-        elif kind in _TAGS:
-            controls.append(_control(kind, name, attributes, element))
+            images.append(ImageTag(name, given.get("valuelist") or given.get("value", "")))
+        elif kind == LABELS or shape_of(kind) in MASKS + PROMPTS:
+            controls.append(_control(kind, name, given, element))
     return LabelConfig(tuple(images), tuple(controls))
 
 
-def _control(kind: str, name: str, attributes: dict[str, str], element: ElementTree.Element) -> Control:
-    labels = [_attributes(child) for child in element.iter() if str(child.tag).lower() == "label"]
+def _control(kind: str, name: str, given: dict[str, str], element: Element) -> Control:
+    labels = [attributes(child) for child in element.iter() if str(child.tag).lower() == "label"]
+    source = given.get("value", "")
     return Control(
         kind=kind,
         name=name,
-        to_names=tuple(part.strip() for part in attributes.get("toname", "").split(",")),
+        to_names=tuple(part.strip() for part in given.get("toname", "").split(",")),
         labels=tuple(label.get("alias") or label.get("value", "") for label in labels),
-        dynamic=attributes.get("value", "").startswith("$"),
+        source=source if source.startswith("$") else "",
         # Label Studio 1.23 takes every control for smart unless it says otherwise.
-        smart=attributes.get("smart", "true").lower() == "true",
+        smart=given.get("smart", "true").lower() == "true",
     )
 
 
-def _attributes(element: ElementTree.Element) -> dict[str, str]:
-    return {key.lower(): value for key, value in element.attrib.items()}
+def _labels_of(control: Control, data: Mapping[str, Any]) -> tuple[str, ...]:
+    found = look_up(control.source, data) if control.source else None
+    entries = found if isinstance(found, list) else []
+    told = [
+        entry.get("alias") or entry.get("value") if isinstance(entry, dict) else entry for entry in entries
+    ]
+    return control.labels + tuple(str(label) for label in told if label)
+
+
+def _keys(data: Mapping[str, Any]) -> str:
+    shown = reprlib.Repr()
+    shown.maxlist, shown.maxstring = 12, 40
+    return shown.repr(sorted(map(str, data)))

@@ -6,44 +6,48 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from backend.label_studio.label_config import BRUSH, POLYGON
-from backend.label_studio.mask_formats import polygon, rle
+from backend.label_studio.json_fields import elements
+from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, shape_of
+from backend.label_studio.mask_formats import bitmask, polygon, rle
+from backend.label_studio.mask_formats.runs import Runs
 from backend.label_studio.predict_request import Prompt, Task
-from backend.label_studio.prompt_regions import MAX_SIDE
+from backend.label_studio.prompt_regions import MAX_SIDE, names_of
 from backend.label_studio.region_meta import RegionMeta
 from model.click import Click
 
 logger = logging.getLogger(__name__)
 
-# Codes of so many bytes are hand-painted or noise: not worth the memory to keep them decoded.
-_LARGE = 1 << 16
 # Ids that predict_response.py gives the further regions of an object; Label Studio's own have another form.
 _PART = re.compile(r"(cm[0-9a-f]{12})-\d+")
+_CONTENT = {
+    BRUSH: "rle",
+    BITMASK: "imageDataURL",
+    POLYGON: "points",
+}  # where a result keeps a mask of this shape
 
 
 @dataclass(frozen=True)
 class MaskRegion:
-    """One result that holds a mask: type ``brushlabels`` with an RLE, or ``polygonlabels``.
+    """One region that holds a mask.
 
     Attributes:
         id: Label Studio's region id.
-        kind: ``brushlabels`` or ``polygonlabels``.
-        labels: label names; empty for an unlabelled region.
+        shape: ``brush``, ``bitmask`` or ``polygon``.
+        labels: label names, as the annotator wanted them last; empty for an unlabelled region.
         to_name: name of the image tag.
         item_index: position in a multi-image tag, or None.
         height, width: size of the image, pixels.
-        value: the result's ``value``.
+        value: the ``value`` of the result that holds the mask.
         meta: how this backend made it, where it did.
         origin: ``manual``, ``prediction`` (accepted untouched) or ``prediction-changed``.
     """
 
     id: str
-    kind: str
+    shape: str
     labels: tuple[str, ...]
     to_name: str
     item_index: int | None
@@ -59,26 +63,30 @@ class MaskRegion:
         part = _PART.fullmatch(self.id)
         return part[1] if part else self.id
 
+    def check(self) -> None:
+        """Look whether there is a mask of the right size, as far as that is quick; ValueError says what is wrong."""
+        content = self.value.get(_CONTENT[self.shape])
+        if self.shape == POLYGON:
+            polygon.check(self._points)
+        elif self.shape == BRUSH:
+            rle.check(content, self.height, self.width)
+        else:
+            bitmask.check(content, self.height, self.width)
+
     def mask(self) -> np.ndarray:
-        """Return the mask, HxW bool; soft edges are cut at one half. ValueError when it cannot be decoded."""
-        if self.kind == POLYGON:
-            return polygon.to_mask(self.value.get("points", ()), self.height, self.width)
-        runs = self._runs
-        return np.repeat(runs.on, np.diff(runs.ends, prepend=0)).reshape(self.height, self.width)
+        """Return the mask, HxW bool, as the editor shows it. ValueError when it cannot be decoded."""
+        if self.shape == POLYGON:
+            return polygon.to_mask(self._points, self.height, self.width)
+        return self._runs.mask(self.width)
 
     def contains(self, x: float, y: float) -> bool:
-        """Tell whether the pixel at (x, y) belongs to the mask; cheaper than `mask`.
-
-        Raises:
-            ValueError: the mask cannot be decoded.
-        """
+        """Tell whether the pixel at (x, y) belongs to the mask; cheaper than `mask`. Errors as for `mask`."""
         row, column = int(y // 1), int(x // 1)
         if not (0 <= row < self.height and 0 <= column < self.width):
             return False
-        if self.kind == POLYGON:
-            return polygon.covers(self.value.get("points", ()), (self.height, self.width), (row, column))
-        runs = self._runs
-        return bool(runs.on[np.searchsorted(runs.ends, row * self.width + column, side="right")])
+        if self.shape == POLYGON:
+            return polygon.covers(self._points, (self.height, self.width), (row, column))
+        return self._runs.covers(row * self.width + column)
 
     @property
     def box(self) -> tuple[float, float, float, float] | None:
@@ -87,56 +95,19 @@ class MaskRegion:
         Raises:
             ValueError: the mask cannot be decoded.
         """
-        if self.kind != POLYGON:
-            return self._runs.box
-        points = np.array(self.value.get("points", ()), np.float64).reshape(-1, 2)
-        if not points.size:
-            return None
-        points *= np.array([self.width, self.height]) / 100
-        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        return left, top, right, bottom
+        if self.shape == POLYGON:
+            return polygon.box(self._points, self.height, self.width)
+        return self._runs.box
 
     @property
-    def _runs(self) -> _Runs:
-        code = self.value.get("rle")
-        try:
-            data = bytes(code) if isinstance(code, list) else None
-        except (TypeError, ValueError):
-            data = None
-        if data is None:
-            raise ValueError("an RLE is a list of whole numbers from 0 to 255")
-        # Every request brings the accepted masks of its task again.
-        read = _Runs.read if len(data) < _LARGE else _Runs.read.__wrapped__
-        return read(data, self.height, self.width)
+    def _points(self) -> Any:
+        return self.value.get("points", ())
 
-
-@dataclass(frozen=True)
-class _Runs:
-    """A decoded brush mask, run by run in row-major order.
-
-    Attributes:
-        ends: int64, index of the pixel after each run.
-        on: bool, whether the run belongs to the mask.
-        box: left, top, right, bottom around the mask; None for an empty one.
-    """
-
-    ends: np.ndarray
-    on: np.ndarray
-    box: tuple[int, int, int, int] | None
-
-    @staticmethod
-    @lru_cache(maxsize=1024)
-    def read(code: bytes, height: int, width: int) -> _Runs:
-        """Decode; ValueError where that is not possible."""
-        lengths, values = rle.runs(code, height, width)
-        ends, on = np.cumsum(lengths), values > 127
-        first, last = (ends - lengths)[on], ends[on] - 1
-        if not first.size:
-            return _Runs(ends, on, None)
-        top, bottom = int(first[0]) // width, int(last[-1]) // width + 1
-        if (first // width != last // width).any():  # a run over the edge touches both sides
-            return _Runs(ends, on, (0, top, width, bottom))
-        return _Runs(ends, on, (int((first % width).min()), top, int((last % width).max()) + 1, bottom))
+    @property
+    def _runs(self) -> Runs:
+        content = self.value.get(_CONTENT[self.shape])
+        read = Runs.of_rle if self.shape == BRUSH else Runs.of_bitmask
+        return read(content, self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -152,7 +123,7 @@ class AcceptedObject:
         return tuple(dict.fromkeys(prompt for region in self.regions for prompt in region.meta.prompts))
 
     def mask(self) -> np.ndarray:
-        """Return the mask, HxW bool: of the brush regions where there are any, they are more exact than polygons."""
+        """Return the mask, HxW bool: of the regions with pixels where there are any, polygons are less exact."""
         return np.logical_or.reduce([region.mask() for region in self._best])
 
     @property
@@ -170,18 +141,32 @@ class AcceptedObject:
 
     @property
     def _best(self) -> list[MaskRegion]:
-        brushes = [region for region in self.regions if region.kind == BRUSH]
-        return brushes or list(self.regions)
+        exact = [region for region in self.regions if region.shape != POLYGON]
+        return exact or list(self.regions)
 
 
 def accepted(results: Iterable[Any]) -> list[MaskRegion]:
-    """Return the masks among the results of an annotation or draft, in order.
+    """Return the regions with a mask among the results of an annotation or draft, in order.
 
-    Left out: keypoints and rectangles (also the keypoint result with an RLE that Label Studio adds to a mask which
-    was accepted while the keypoint label was selected), regions without a mask, relations and other entries.
+    A region may have several results of one id: the mask, and names that the editor adds to it. Left out are
+    keypoints and rectangles, regions whose mask has no content or no size, relations and other entries; and, with
+    a line in the log, regions whose mask is malformed.
     """
-    regions = [_region(entry) for entry in results if isinstance(entry, dict)]
-    return [region for region in regions if region is not None]
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for number, entry in enumerate(results):
+        if isinstance(entry, dict):
+            groups.setdefault(str(entry["id"]) if entry.get("id") else number, []).append(entry)
+    regions = []
+    for group in groups.values():
+        region = _region(group)
+        if region is None:
+            continue
+        try:
+            region.check()
+            regions.append(region)
+        except ValueError as error:
+            logger.warning("region %s is left out, it holds no mask: %s", region.id, error)
+    return regions
 
 
 def objects(regions: Iterable[MaskRegion]) -> list[AcceptedObject]:
@@ -197,9 +182,8 @@ def shown(task: Task) -> list[MaskRegion]:
     regions: dict[str, MaskRegion] = {}
     for saved in task.saved.shown:
         for region in accepted(saved.results):
-            # Keyed with the kind: a brush and a polygon result may share a region.
-            regions.pop(f"{region.kind}/{region.id}", None)
-            regions[f"{region.kind}/{region.id}"] = region
+            regions.pop(region.id, None)
+            regions[region.id] = region
     return list(regions.values())
 
 
@@ -225,27 +209,62 @@ def under(click: Click, candidates: Iterable[AcceptedObject]) -> AcceptedObject 
     return next((candidate for candidate in candidates if candidate.contains(click.x, click.y)), None)
 
 
-def _region(entry: dict[str, Any]) -> MaskRegion | None:
-    kind, value = entry.get("type"), entry.get("value")
-    if kind not in (BRUSH, POLYGON) or not isinstance(value, dict) or not value.get(_CONTENT[kind]):
+def _region(group: list[dict[str, Any]]) -> MaskRegion | None:
+    """Read the results of one region; None where none of them holds a mask."""
+    # What a control that only names has copied counts where no other result holds the mask.
+    entry = next(filter(_shape, sorted(group, key=lambda entry: entry.get("type") == LABELS)), None)
+    if entry is None:
         return None
-    sides = entry.get("original_height"), entry.get("original_width")
-    height, width = (side if isinstance(side, int) and 0 < side <= MAX_SIDE else 0 for side in sides)
+    height, width = _side(entry.get("original_height")), _side(entry.get("original_width"))
     if not height or not width:
         return None
-    labels = value.get(kind)
+    meta, index = RegionMeta.read(entry.get("meta")), entry.get("item_index")
     return MaskRegion(
         id=str(entry.get("id", "")),
-        kind=kind,
-        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
+        shape=_shape(entry),
+        labels=_wanted(names_of(entry), [names_of(e) for e in group if e.get("type") == LABELS], meta),
         to_name=str(entry.get("to_name", "")),
-        item_index=entry.get("item_index"),
+        item_index=index if isinstance(index, int) else None,
         height=height,
         width=width,
-        value=value,
-        meta=RegionMeta.read(entry.get("meta")),
+        value=entry["value"],
+        meta=meta,
         origin=str(entry.get("origin") or "manual"),
     )
 
 
-_CONTENT = {BRUSH: "rle", POLYGON: "points"}
+def _shape(entry: dict[str, Any]) -> str:
+    """Return the shape of the mask that a result holds, "" for none."""
+    kind, value = str(entry.get("type")), entry.get("value")
+    if not isinstance(value, dict):
+        return ""
+    if kind == LABELS:
+        return next((shape for shape in MASKS if _is_content(shape, value)), "")
+    shape = shape_of(kind)
+    return shape if shape in MASKS and _is_content(shape, value) else ""
+
+
+def _is_content(shape: str, value: dict[str, Any]) -> bool:
+    content = value.get(_CONTENT[shape])
+    return bool(content) if shape == BITMASK else bool(elements(content))
+
+
+def _wanted(own: tuple[str, ...], names: list[tuple[str, ...]], meta: RegionMeta) -> tuple[str, ...]:
+    """Return the labels that the annotator wanted last.
+
+    Args:
+        own: labels of the control that holds the mask.
+        names: labels of the rows that only name, whose last change cannot be seen in `own`.
+        meta: with the labels of the suggestion: whichever differs from them was changed.
+    """
+    row = next((labels for labels in reversed(names) if labels), ())
+    if not row or (own and meta.labels and row == meta.labels):
+        return own
+    return row
+
+
+def _side(value: Any) -> int:
+    """Return a side of an image in pixels; 320.0 is 320, and 0 stands for what cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0
+    return int(value) if value == value // 1 and 0 < value <= MAX_SIDE else 0

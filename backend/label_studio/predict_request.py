@@ -19,8 +19,17 @@ from typing import Any
 
 from backend.label_studio.drafts import SavedWork
 from backend.label_studio.json_fields import Field, RequestError, project_number
-from backend.label_studio.label_config import KEYPOINT, RECTANGLE, ImageTag, LabelConfig, LabelConfigError
-from backend.label_studio.prompt_regions import Box, PromptRegion
+from backend.label_studio.label_config import (
+    KEYPOINT,
+    LABELS,
+    PROMPTS,
+    RECTANGLE,
+    ImageTag,
+    LabelConfig,
+    LabelConfigError,
+    shape_of,
+)
+from backend.label_studio.prompt_regions import Box, PromptRegion, names_of
 from model.click import Click
 
 
@@ -29,7 +38,7 @@ class Prompt:
     """Everything the annotator said about one object.
 
     Attributes:
-        labels: label names, normally one.
+        labels: label names, normally one; empty where none was selected.
         to_name: name of the image tag.
         from_name: name of the control that made the prompt.
         width, height: size of the image as the browser shows it, pixels.
@@ -40,6 +49,7 @@ class Prompt:
         rotation: ``image_rotation`` in degrees, to be echoed.
         item_index: position in a multi-image tag, or None.
         ignored: region ids in the request that are no prompts of this object.
+        moved: True where every click already belongs to an accepted mask, so that one of them was moved.
     """
 
     labels: tuple[str, ...]
@@ -54,6 +64,7 @@ class Prompt:
     rotation: float = 0
     item_index: int | None = None
     ignored: tuple[str, ...] = ()
+    moved: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -68,7 +79,7 @@ class Prompt:
                 0, f"box({self.box.left:.0f},{self.box.top:.0f},{self.box.right:.0f},{self.box.bottom:.0f})"
             )
         ignored = f", {len(self.ignored)} ignored" if self.ignored else ""
-        return f"{'+'.join(self.labels)} on {self.to_name}: {' '.join(parts)}{ignored}"
+        return f"{'+'.join(self.labels) or 'no label'} on {self.to_name}: {' '.join(parts)}{ignored}"
 
 
 @dataclass(frozen=True)
@@ -90,12 +101,16 @@ class PredictRequest:
         config: the labeling config.
         context: None for a batch call (nothing was clicked), else the prompts, one per object; empty when Label
             Studio asked with nothing to answer.
+        event: what happened instead of a click, such as "prewarm"; "" normally.
+        other_kinds: types of results in the context that are no prompts.
     """
 
     tasks: tuple[Task, ...]
     project_id: int | None
     config: LabelConfig
     context: tuple[Prompt, ...] | None
+    event: str = ""
+    other_kinds: tuple[str, ...] = ()
 
     @staticmethod
     def parse(body: Any) -> PredictRequest:
@@ -106,15 +121,17 @@ class PredictRequest:
         """
         root = Field(body)
         tasks = tuple(_task(task) for task in root["tasks"].items())
-        config = _config(root["label_config"])
-        params = root["params"]
+        config = _config(root["label_config"], tasks[0].data if tasks else {})
+        project, params = _project(root["project"]), root["params"]
         context = Field(None) if params.absent else params["context"]
-        prompts = None
-        if not context.absent:
-            if len(tasks) != 1:
-                raise RequestError("tasks", f"got {len(tasks)} tasks with a context; send exactly one")
-            prompts = tuple(_prompts(context["result"], tasks[0], config))
-        return PredictRequest(tasks, _project(root["project"]), config, prompts)
+        if context.absent:
+            return PredictRequest(tasks, project, config, None)
+        if len(tasks) != 1:
+            raise RequestError("tasks", f"got {len(tasks)} tasks with a context; send exactly one")
+        if context["result"].absent and not context["event"].absent:
+            return PredictRequest(tasks, project, config, (), context["event"].text())
+        prompts = tuple(_prompts(context["result"], tasks[0], config))
+        return PredictRequest(tasks, project, config, prompts, "", _other_kinds(context["result"]))
 
     def image_url(self, prompt: Prompt) -> str:
         """Return the address of the image that was clicked; LabelConfigError when the task has none."""
@@ -141,11 +158,11 @@ def _project(project: Field) -> int | None:
     return number
 
 
-def _config(config: Field) -> LabelConfig:
+def _config(config: Field, data: dict[str, Any]) -> LabelConfig:
     if config.absent:
         return LabelConfig()
     try:
-        return LabelConfig.parse(config.text())
+        return LabelConfig.parse(config.text(), data)
     except LabelConfigError as error:
         raise RequestError(config.path, str(error)) from None
 
@@ -158,10 +175,12 @@ def _urls(tag: ImageTag, task: Task) -> Iterator[str]:
 
 
 def _prompts(result: Field, task: Task, config: LabelConfig) -> Iterator[Prompt]:
+    entries = result.items()
+    named = _named(entries)
     groups: dict[tuple[Any, ...], list[PromptRegion]] = {}
-    for entry in result.items():
-        if entry["type"].value in (KEYPOINT, RECTANGLE):
-            region = PromptRegion.read(entry)
+    for entry in entries:
+        if shape_of(str(entry["type"].value)) in PROMPTS:
+            region = PromptRegion.read(entry, named.get(str(entry["id"].value), ()))
             if all(tag.name != region.to_name for tag in config.images):
                 raise entry["to_name"].fail("the name of an <Image> tag of label_config")
             groups.setdefault(region.group, []).append(region)
@@ -169,26 +188,45 @@ def _prompts(result: Field, task: Task, config: LabelConfig) -> Iterator[Prompt]
         yield _prompt(group, task.saved)
 
 
+def _named(entries: list[Field]) -> dict[str, tuple[str, ...]]:
+    """Return the labels that elements of another type give to a prompt of the same id, those of <Labels> first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        names, number = names_of(entry.value), str(entry["id"].value)
+        if names:
+            found[number] = names if entry["type"].value == LABELS else found.get(number, names)
+    return found
+
+
+def _other_kinds(result: Field) -> tuple[str, ...]:
+    kinds = dict.fromkeys(str(entry["type"].value) for entry in result.items())
+    return tuple(kind for kind in kinds if kind != LABELS and shape_of(kind) not in PROMPTS)
+
+
 def _prompt(group: list[PromptRegion], saved: SavedWork) -> Prompt:
     # When every prompt already belongs to an accepted mask, the annotator moved one of them: all are meant.
-    live = [region for region in group if region.id not in saved.used_prompts] or group
-    points = _polarised([region for region in live if region.kind == KEYPOINT], saved)
+    used = {KEYPOINT: saved.used_clicks, RECTANGLE: saved.made_from}
+    live = [region for region in group if region.id not in used[region.shape]]
+    moved = not live
+    live = live or group
+    points = _polarised([region for region in live if region.shape == KEYPOINT], saved)
     # Nothing marks the rectangle that was just drawn, but it is the last.
-    boxes = [region for region in live if region.kind == RECTANGLE][-1:]
-    used = [region for region, _ in points] + boxes
+    boxes = [region for region in live if region.shape == RECTANGLE][-1:]
+    meant = [region for region, _ in points] + boxes
     return Prompt(
-        labels=used[-1].labels,
-        to_name=used[-1].to_name,
-        from_name=used[-1].from_name,
-        width=used[-1].width,
-        height=used[-1].height,
+        labels=meant[-1].labels,
+        to_name=meant[-1].to_name,
+        from_name=meant[-1].from_name,
+        width=meant[-1].width,
+        height=meant[-1].height,
         clicks=tuple(region.click(positive) for region, positive in points),
         click_ids=tuple(region.id for region, _ in points),
         box=boxes[0].box() if boxes else None,
         box_id=boxes[0].id if boxes else "",
-        rotation=used[-1].rotation,
-        item_index=used[-1].item_index,
-        ignored=tuple(region.id for region in group if all(region is not other for other in used)),
+        rotation=meant[-1].rotation,
+        item_index=meant[-1].item_index,
+        ignored=tuple(region.id for region in group if all(region is not other for other in meant)),
+        moved=moved,
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes a mask as the regions of a suggestion: brush, polygon, or both, as the config has controls for."""
+"""Writes a mask as the regions of a suggestion: brush, bitmask or polygon, as the config has controls for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.label_config import BRUSH, Control
-from backend.label_studio.mask_formats import polygon, rle
+from backend.label_studio.label_config import BITMASK, BRUSH, Control, Output
+from backend.label_studio.mask_formats import bitmask, polygon, rle
 from backend.label_studio.predict_request import Prompt
 from backend.label_studio.region_meta import RegionMeta
 from model.click import Click
@@ -43,7 +43,7 @@ class Suggestion:
     """An answer as Label Studio shows it; without regions it clears the suggestion before.
 
     Attributes:
-        regions: results of Label Studio, none for an empty mask.
+        regions: results as Label Studio keeps them, none for an empty mask.
         score: confidence, 0 to 1.
         version: name of the model version that made it, "" where none did.
     """
@@ -53,13 +53,14 @@ class Suggestion:
     version: str = ""
 
     @staticmethod
-    def of(prompt: Prompt, controls: Sequence[Control], answer: Answer, tolerance: float = 1.0) -> Suggestion:
-        """Write an answer as regions, one for each of some controls.
+    def of(prompt: Prompt, outputs: Sequence[Output], answer: Answer, tolerance: float = 1.0) -> Suggestion:
+        """Write an answer as regions, one for each of some outputs.
 
-        The first region has the id of the answer, the ids of the others are derived from it.
+        The first region has the id of the answer, the ids of the others are derived from it. A region of a control
+        without labels has a second result, which names it.
 
         Args:
-            controls: those that take the mask, see `LabelConfig.outputs`.
+            outputs: where the mask goes, see `LabelConfig.outputs`.
             tolerance: of polygons, in pixels.
 
         Raises:
@@ -70,12 +71,18 @@ class Suggestion:
             raise ValueError(f"the mask is {width}x{height} but the image is {prompt.width}x{prompt.height}")
         if not answer.mask.any():
             return Suggestion((), answer.score, answer.version)
-        ids = [answer.region_id, *(f"{answer.region_id}-{n}" for n in range(2, len(controls) + 1))]
-        regions = [
-            _region(prompt, answer, control, region_id, _value(control, answer.mask, tolerance))
-            for region_id, control in zip(ids, controls, strict=True)
-        ]
-        return Suggestion(tuple(regions), answer.score, answer.version)
+        results = []
+        for number, output in enumerate(outputs, 1):
+            region_id = answer.region_id if number == 1 else f"{answer.region_id}-{number}"
+            value = _value(output.mask, answer.mask, tolerance)
+            meta = _meta(prompt, answer, output.renamable)
+            results.append(
+                _result(prompt, answer, output.mask, {"id": region_id, "value": value, "meta": meta})
+            )
+            if output.name is not None:
+                part = {"id": region_id, "value": {}, "meta": meta}
+                results.append(_result(prompt, answer, output.name, part))
+        return Suggestion(tuple(results), answer.score, answer.version)
 
 
 def prediction(suggestions: Sequence[Suggestion], version: str) -> dict[str, Any]:
@@ -106,29 +113,39 @@ def fresh_id(prompt: Prompt, version: str) -> str:
 
 
 def _value(control: Control, mask: np.ndarray, tolerance: float) -> dict[str, Any]:
-    if control.kind == BRUSH:
+    if control.shape == BRUSH:
         return {"format": "rle", "rle": list(rle.encode(mask))}
+    if control.shape == BITMASK:
+        return {"imageDataURL": bitmask.encode(mask)}
     return {"points": polygon.from_mask(mask, tolerance), "closed": True}
 
 
-def _region(
-    prompt: Prompt, answer: Answer, control: Control, region_id: str, value: dict[str, Any]
-) -> dict[str, Any]:
-    prompts = tuple(dict.fromkeys(answer.prompts))
-    region = {
-        "id": region_id,
+def _meta(prompt: Prompt, answer: Answer, renamable: bool) -> dict[str, Any]:
+    return RegionMeta(
+        points=answer.clicks,
+        version=answer.version,
+        clicks=len(prompt.clicks),
+        prompts=tuple(dict.fromkeys(answer.prompts)),
+        labels=prompt.labels if renamable else (),
+    ).to_json()
+
+
+def _result(prompt: Prompt, answer: Answer, control: Control, part: dict[str, Any]) -> dict[str, Any]:
+    value = part["value"]
+    result = {
+        "id": part["id"],
         "from_name": control.name,
         "to_name": prompt.to_name,
         "type": control.kind,
         "original_width": prompt.width,
         "original_height": prompt.height,
         "image_rotation": prompt.rotation,
-        "value": {**value, control.kind: list(prompt.labels)},
+        "value": {**value, control.kind: list(prompt.labels)} if control.labelled else value,
         # Label Studio turns this into "prediction-changed" when the annotator edits the mask.
         "origin": "prediction",
         "score": float(answer.score),
-        "meta": RegionMeta(answer.clicks, answer.version, len(prompt.clicks), prompts).to_json(),
+        "meta": part["meta"],
     }
     if prompt.item_index is not None:
-        region["item_index"] = prompt.item_index
-    return region
+        result["item_index"] = prompt.item_index
+    return result

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.label_studio.json_fields import Field, elements
+from backend.label_studio.label_config import LABELS, shape_of
 from model.click import Click
 
 MAX_SIDE = 65_535
 # A point dragged over the edge is meant for the edge; further out the numbers are not percentages.
 _SLACK = 5.0
+# Names under which senders tell a keypoint's polarity, and whether a true flag means positive.
+_FLAGS = {"is_positive": True, "positive": True, "isPositive": True, "is_negative": False, "negative": False}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class PromptRegion:
 
     Attributes:
         id: Label Studio's region id, "" where there is none.
-        kind: ``keypointlabels`` or ``rectanglelabels``.
+        shape: ``keypoint`` or ``rectangle``.
+        labels: label names; empty where none was selected.
         positive: polarity of a keypoint, None where nothing tells.
         width, height: size of the image as the browser shows it, pixels.
         rotation: degrees by which the editor shows it turned; positions do not depend on it.
@@ -39,7 +43,7 @@ class PromptRegion:
     """
 
     id: str
-    kind: str
+    shape: str
     labels: tuple[str, ...]
     to_name: str
     from_name: str
@@ -51,14 +55,18 @@ class PromptRegion:
     value: Field
 
     @staticmethod
-    def read(entry: Field) -> PromptRegion:
-        """Check one element; RequestError names what is wrong with it."""
+    def read(entry: Field, named: tuple[str, ...] = ()) -> PromptRegion:
+        """Check one element; RequestError names what is wrong with it.
+
+        Args:
+            named: the labels that other elements of the same id give it.
+        """
         value, kind = entry["value"], entry["type"].text()
         number, index, rotation = entry["id"], entry["item_index"], entry["image_rotation"]
         return PromptRegion(
             id="" if number.absent else number.text(),
-            kind=kind,
-            labels=_labels(value["labels"] if value[kind].absent else value[kind]),
+            shape=shape_of(kind),
+            labels=_labels(value, kind) or named,
             to_name=entry["to_name"].text(),
             from_name=entry["from_name"].text(),
             positive=polarity(entry.mapping()),
@@ -100,20 +108,37 @@ class PromptRegion:
 
 
 def polarity(entry: dict[str, Any]) -> bool | None:
-    """Return a keypoint's polarity, None where nothing tells; the flag may be on it, its value or its label."""
+    """Return a keypoint's polarity, None where nothing tells.
+
+    The flag may be on it, its value or its label, and be called is_positive or positive, or say the contrary.
+    """
     value = entry.get("value")
     value = value if isinstance(value, dict) else {}
     labels = [*elements(value.get("labels")), *elements(value.get(str(entry.get("type"))))]
     for holder in (entry, value, *labels):
-        flag = holder.get("is_positive") if isinstance(holder, dict) else None
-        if flag is not None:
-            return str(flag).lower() not in ("false", "0")
+        for name, meaning in _FLAGS.items():
+            flag = holder.get(name) if isinstance(holder, dict) else None
+            if flag is not None:
+                return (str(flag).lower() not in ("false", "0", "no")) is meaning
     return None
 
 
-def _labels(labels: Field) -> tuple[str, ...]:
+def names_of(entry: Any) -> tuple[str, ...]:
+    """Return the label names in a result's value, () for anything without."""
+    entry = entry if isinstance(entry, dict) else {}
+    value, kind = entry.get("value"), str(entry.get("type"))
+    if not isinstance(value, dict) or not kind.endswith(LABELS):
+        return ()
+    return tuple(name for name in elements(value.get(kind)) if isinstance(name, str))
+
+
+def _labels(value: Field, kind: str) -> tuple[str, ...]:
+    """Return the labels of a prompt; only one of a control without labels of its own may have none."""
+    labels = value["labels"] if value[kind].absent else value[kind]
+    if labels.absent and not kind.endswith(LABELS):
+        return ()
     entries = labels.items()
-    if not entries:
+    if not entries and kind.endswith(LABELS):
         raise labels.fail("the label that is selected in the editor")
     return tuple(
         entry["value"].text() if isinstance(entry.value, dict) else entry.text() for entry in entries

@@ -18,12 +18,14 @@ class RegionMeta:
         version: name of the model version.
         clicks: how many clicks were in the request; None for a region that this backend did not make.
         prompts: region ids of all prompts that made the mask.
+        labels: label names that it was suggested with, where annotators may rename it.
     """
 
     points: tuple[Click, ...] = ()
     version: str = ""
     clicks: int | None = None
     prompts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @staticmethod
     def read(meta: Any) -> RegionMeta:
@@ -35,17 +37,23 @@ class RegionMeta:
             points=_clicks(meta.get("points")),
             version=str(meta.get("model_version") or ""),
             clicks=clicks if isinstance(clicks, int) else None,
-            prompts=tuple(entry for entry in elements(meta.get("prompts")) if isinstance(entry, str)),
+            prompts=_texts(meta.get("prompts")),
+            labels=_texts(meta.get("labels")),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values; points are triples of x, y and 1 (positive) or 0."""
-        return {
+        made = {
             "points": [[click.x, click.y, int(click.positive)] for click in self.points],
             "model_version": self.version,
             "clicks": self.clicks,
             "prompts": list(self.prompts),
         }
+        return made | ({"labels": list(self.labels)} if self.labels else {})
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(entry for entry in elements(value) if isinstance(entry, str))
 
 
 def _clicks(value: Any) -> tuple[Click, ...]:

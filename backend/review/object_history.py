@@ -116,8 +116,11 @@ def abandoned(matched: Sequence[MatchedObject], histories: Sequence[ObjectHistor
 
 def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> MatchedObject:
     wanted = set(accepted.prompts)
-    fitting = [_until(history, wanted) for history in histories if _alike(history, accepted)]
-    shared = [history for history in fitting if history.prompts & wanted]
+    seen = [_until(history, wanted) for history in histories if _same_image(history, accepted)]
+    shared = [
+        history for history in seen if history.prompts & wanted
+    ]  # also of one that was named otherwise since
+    fitting = [history for history in seen if history.events[-1].labels == accepted.regions[0].labels]
     try:
         mask = accepted.mask()
     except ValueError:
@@ -130,13 +133,9 @@ def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> Matc
     return MatchedObject(accepted, history, 0.0 if untouched else 1 - iou)
 
 
-def _alike(history: ObjectHistory, accepted: AcceptedObject) -> bool:
+def _same_image(history: ObjectHistory, accepted: AcceptedObject) -> bool:
     event, region = history.events[-1], accepted.regions[0]
-    return (event.labels, event.to_name, event.item_index) == (
-        region.labels,
-        region.to_name,
-        region.item_index,
-    )
+    return (event.to_name, event.item_index) == (region.to_name, region.item_index)
 
 
 def _until(history: ObjectHistory, prompts: set[str]) -> ObjectHistory:

@@ -65,6 +65,25 @@ def to_mask(points: Sequence[Sequence[float]], height: int, width: int) -> np.nd
     return np.bitwise_xor.accumulate(flips, axis=1)[:, :width].view(np.bool_)
 
 
+def check(points: Sequence[Sequence[float]]) -> None:
+    """Raise ValueError for what are not three pairs of finite numbers at least."""
+    _pixels(points, 1, 1)
+
+
+def box(
+    points: Sequence[Sequence[float]], height: int, width: int
+) -> tuple[float, float, float, float] | None:
+    """Return left, top, right, bottom around a polygon, pixels; None for one without an area.
+
+    Raises:
+        ValueError: `to_mask` would refuse it.
+    """
+    ring = _pixels(points, height, width)
+    _check_crossings(ring, height, width)
+    (left, top), (right, bottom) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
 def covers(points: Sequence[Sequence[float]], shape: tuple[int, int], pixel: tuple[int, int]) -> bool:
     """Tell whether `to_mask` of these points, for an image of (height, width), has the pixel (row, column)."""
     ring = _pixels(points, *shape) - [0, pixel[0]]
@@ -140,14 +159,20 @@ def _nearest(outline: np.ndarray, other: np.ndarray) -> tuple[int, int]:
 def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (row, column) of the first pixel centre right of every crossing of an edge with a row of centres."""
     ends = np.roll(ring, -1, axis=0)
-    low, high = np.minimum(ring[:, 1], ends[:, 1]), np.maximum(ring[:, 1], ends[:, 1])
-    first = np.clip(np.ceil(low - 0.5), 0, height).astype(np.int64)
-    last = np.clip(np.ceil(high - 0.5), 0, height).astype(np.int64)
-    spans = last - first
-    if spans.sum() > _MOST_CROSSINGS + height * width:
-        raise ValueError(f"a polygon of {len(ring)} points zigzags over the image; draw a simpler one")
+    first, spans = _check_crossings(ring, height, width)
     edge = np.repeat(np.arange(len(ring)), spans)
     rows = np.arange(len(edge)) + (first - np.cumsum(spans) + spans)[edge]
     share = (rows + 0.5 - ring[edge, 1]) / (ends[edge, 1] - ring[edge, 1])
     x = ring[edge, 0] + share * (ends[edge, 0] - ring[edge, 0])
     return rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+
+
+def _check_crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of centres that each edge crosses, and how many; ValueError for a hostile zigzag."""
+    ends = np.roll(ring, -1, axis=0)
+    low, high = np.minimum(ring[:, 1], ends[:, 1]), np.maximum(ring[:, 1], ends[:, 1])
+    first = np.clip(np.ceil(low - 0.5), 0, height).astype(np.int64)
+    spans = np.clip(np.ceil(high - 0.5), 0, height).astype(np.int64) - first
+    if spans.sum() > _MOST_CROSSINGS + height * width:
+        raise ValueError(f"a polygon of {len(ring)} points zigzags over the image; draw a simpler one")
+    return first, spans

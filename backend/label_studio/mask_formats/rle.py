@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def runs(code: bytes | Sequence[int], height: int, width: int) -> tuple[np.ndarr
     """
     if height < 1 or width < 1:
         raise ValueError(f"a mask has at least one pixel, got {width}x{height}")
-    data, total = _bytes(code), 4 * height * width
+    data, total = to_bytes(code), 4 * height * width
     sizes = _read_header(data, total)
     lengths, values, done = [], [], 0
     for counts, told in _blocks(data, sizes):
@@ -125,7 +126,15 @@ def _header(total: int) -> int:
     return header
 
 
-def _bytes(code: bytes | Sequence[int]) -> bytes:
+def check(code: Any, height: int, width: int) -> None:
+    """Look at a code's beginning: ValueError where it is none, or of a mask of another size."""
+    if not isinstance(code, (bytes, list, tuple)):
+        raise ValueError("an RLE is a list of whole numbers from 0 to 255")
+    _read_header(to_bytes(code[: _HEADER_BITS // 8 + 1]), 4 * height * width)
+
+
+def to_bytes(code: Any) -> bytes:
+    """Return a code as bytes, whichever way it is written; ValueError for anything that is none."""
     # Only these: a number would make bytes() allocate as many zeros.
     if isinstance(code, (bytes, list, tuple)):
         try:

@@ -10,7 +10,8 @@ import pytest
 
 from backend.clicks.last_object import LastObject
 from backend.clicks.map_cache import CacheKey
-from backend.clicks.target import FRESH_S, Target, choose_target, distance, reach
+from backend.clicks.ownership import Whose
+from backend.clicks.target import FRESH_S, Surroundings, Target, choose_target, distance, reach
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
 from model.click import Click
@@ -62,6 +63,11 @@ def answered(**changes: Any) -> LastObject:
         "at": NOW - 2,
     }
     return LastObject(**{**values, **changes})
+
+
+def known(last: LastObject | None, **more: Any) -> Surroundings:
+    """What else is known: the last object, whose map is 200 inside ONE."""
+    return Surroundings(last, lambda _: ONE.astype(np.uint8) * 200, **more)
 
 
 INSIDE = keypoint("k2", 15, 30)  # pixel (30, 30)
@@ -128,19 +134,68 @@ CASES = [
 def test_which_object(clicks: list, task: dict, last: LastObject | None, expected: str | None) -> None:
     request = PredictRequest.parse(predict(*clicks, **task))
     assert request.context is not None
-    target = choose_target(
-        request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW
-    )
+    target = choose_target(request.context[0], request.tasks[0], known(last), NOW)
     assert target.region_id == expected
     assert (target.start is None) == (expected is None)
+
+
+SUBMITTED = {"annotations": [{"id": 1, "completed_by": 5, "result": [region(X, ONE)]}]}
+
+
+@pytest.mark.parametrize(
+    ("click", "whose", "expected"),
+    [
+        (INSIDE, Whose.OWN, X),
+        (INSIDE_MINUS, Whose.OWN, X),
+        (INSIDE, Whose.DISPLAYED, NEW),
+        (INSIDE_MINUS, Whose.DISPLAYED, X),
+        (INSIDE, Whose.UNKNOWN, NEW),
+        (INSIDE_MINUS, Whose.UNKNOWN, NEW),
+        (BESIDE, Whose.UNKNOWN, NEW),
+        (FAR_MINUS, Whose.UNKNOWN, NEW),
+    ],
+)
+def test_what_may_be_somebody_elses_is_not_corrected(click: dict, whose: Whose, expected: str | None) -> None:
+    request = PredictRequest.parse(predict(click, **SUBMITTED))
+    assert request.context is not None
+    target = choose_target(request.context[0], request.tasks[0], known(None, whose=whose), NOW)
+    assert target.region_id == expected
+
+
+def at(*results: dict) -> dict[str, Any]:
+    return {"drafts": [{"id": 1, "user": "a@example.com", "updated_at": "2026-02", "result": list(results)}]}
+
+
+def test_after_undo_a_draft_that_was_saved_since_tells_that_the_answer_was_taken_back() -> None:
+    assert decide_on(answered(drafted="2026-01"), INSIDE, **at()).region_id is None
+    assert decide_on(answered(drafted="2026-02"), INSIDE, **at()).region_id == X
+
+
+def test_after_undo_an_annotator_whose_clicks_come_together_begins_anew() -> None:
+    request = PredictRequest.parse(predict(INSIDE))
+    assert request.context is not None
+    for several, expected in ((True, None), (False, X)):
+        around = known(answered(), several=lambda several=several: several)
+        assert choose_target(request.context[0], request.tasks[0], around, NOW).region_id == expected
+
+
+def test_after_accepting_was_undone_its_clicks_make_the_object_again() -> None:
+    """The draft still shows the mask, but its clicks are back and come with the request."""
+    request = PredictRequest.parse(predict(PENDING, INSIDE, **draft(region(X, ONE, prompts=["k1"]))))
+    assert request.context is not None
+    assert request.context[0].click_ids == ("k1", "k2")
+    assert choose_target(request.context[0], request.tasks[0], known(None), NOW) == Target()
+
+
+def test_a_moved_click_of_an_accepted_mask_changes_that_mask() -> None:
+    saved = draft(region(X, ONE, prompts=["k1"]), PENDING)
+    assert decide_on(None, keypoint("k1", 16, 31), **saved).region_id == X
 
 
 def decide_on(last: LastObject | None, *clicks: dict, **task: Any) -> Target:
     request = PredictRequest.parse(predict(*clicks, **task))
     assert request.context is not None
-    return choose_target(
-        request.context[0], request.tasks[0], last, lambda _: ONE.astype(np.uint8) * 200, NOW
-    )
+    return choose_target(request.context[0], request.tasks[0], known(last), NOW)
 
 
 def test_a_correction_starts_from_the_accepted_mask_and_its_clicks() -> None:
@@ -172,7 +227,8 @@ def test_without_the_map_a_fresh_answer_cannot_go_on() -> None:
     request = PredictRequest.parse(predict(INSIDE))
     assert request.context is not None
     assert (
-        choose_target(request.context[0], request.tasks[0], answered(), lambda _: None, NOW).region_id is None
+        choose_target(request.context[0], request.tasks[0], Surroundings(answered(), lambda _: None), NOW)
+        == Target()
     )
 
 

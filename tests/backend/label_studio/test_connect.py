@@ -16,9 +16,9 @@ def test_a_written_config_has_no_problems(outputs, kinds):
     labels = ('Cat & "Dog"', "<Bird>")
     config = LabelConfig.parse(label_config(labels, outputs))
     assert config.problems() == []
-    assert {control.kind for control in config.controls} == {KEYPOINT, RECTANGLE} | kinds
+    assert {control.shape for control in config.controls} == {KEYPOINT, RECTANGLE} | kinds
     assert all(control.labels == labels for control in config.controls)
-    assert {control.kind for control in config.outputs("image", labels[:1])} == kinds
+    assert {output.mask.shape for output in config.outputs("image", labels[:1])} == kinds
 
 
 @pytest.mark.parametrize(

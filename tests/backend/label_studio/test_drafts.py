@@ -39,6 +39,22 @@ def test_a_draft_knows_polarities_better_than_the_annotation_it_changes() -> Non
 
 def test_prompts_of_accepted_masks_are_used_up_and_those_in_a_draft_are_pending() -> None:
     mask = {"id": "m", "type": "brushlabels", "meta": {"prompts": ["k1", 3]}}
-    work = SavedWork.read([saved(1, mask)], [saved(2, keypoint("k2", 1, 1), mask)])
-    assert work.used_prompts == {"k1"}
+    work = SavedWork.read([saved(1, mask, keypoint("k1", 1, 1))], [saved(2, keypoint("k2", 1, 1), mask)])
+    assert work.made_from == work.used_clicks == {"k1"}
     assert work.pending_clicks == {"k2"}
+
+
+def test_clicks_that_went_with_their_mask_are_not_used_up_should_they_come_back() -> None:
+    mask = {"id": "m", "type": "brushlabels", "meta": {"prompts": ["k1"]}}
+    assert SavedWork.read([], [saved(1, mask)]).used_clicks == set()
+
+
+def test_a_draft_that_is_saved_again_is_another_one() -> None:
+    assert SavedWork.read([saved(1, updated_at="2026-03")], []).drafted == ""
+    drafts = [saved(5, updated_at="2026-02"), saved(4, updated_at="2026-01")]
+    assert SavedWork.read([], drafts).drafted == "2026-02"
+
+
+def test_keypoints_of_any_control_are_clicks() -> None:
+    plain = {**keypoint("k1", 1, 1), "type": "keypoint"}
+    assert SavedWork.read([], [saved(1, plain)]).pending_clicks == {"k1"}

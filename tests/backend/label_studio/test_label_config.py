@@ -15,13 +15,13 @@ def test_recorded_config_is_read_and_has_no_problems() -> None:
         ("keypointlabels", "kp", ("Cat", "Dog"), True),
         ("rectanglelabels", "rect", ("Cat", "Dog"), True),
     ]
-    assert [c.name for c in config.outputs("image", ("Dog",))] == ["brush"]
+    assert [output.mask.name for output in config.outputs("image", ("Dog",))] == ["brush"]
     assert config.problems() == []
 
 
 def test_recorded_polygon_config_gives_polygons() -> None:
     config = LabelConfig.parse(recordings.body("43_")["label_config"])
-    assert [c.kind for c in config.outputs("image", ("Cat",))] == ["polygonlabels"]
+    assert [output.mask.kind for output in config.outputs("image", ("Cat",))] == ["polygonlabels"]
 
 
 def test_brush_comes_before_polygon_and_one_of_each_kind_is_enough() -> None:
@@ -32,7 +32,7 @@ def test_brush_comes_before_polygon_and_one_of_each_kind_is_enough() -> None:
         <BrushLabels name="b" toName="i"><Label value="Cat"/></BrushLabels>
         <BrushLabels name="b2" toName="i"><Label value="Cat"/></BrushLabels></View>"""
     )
-    assert [c.name for c in config.outputs("i", ("Cat",))] == ["b", "p"]
+    assert [output.mask.name for output in config.outputs("i", ("Cat",))] == ["b", "p"]
 
 
 def test_control_of_another_image_does_not_count() -> None:
@@ -41,7 +41,7 @@ def test_control_of_another_image_does_not_count() -> None:
         <BrushLabels name="l" toName="left"><Label value="Cat"/></BrushLabels>
         <BrushLabels name="r" toName="right"><Label value="Cat"/></BrushLabels></View>"""
     )
-    assert [c.name for c in config.outputs("right", ("Cat",))] == ["r"]
+    assert [output.mask.name for output in config.outputs("right", ("Cat",))] == ["r"]
 
 
 def test_label_without_a_control_says_where_to_add_it() -> None:
@@ -66,7 +66,7 @@ def test_labels_from_task_data_may_be_any() -> None:
     config = LabelConfig.parse(
         '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$labels"/></View>'
     )
-    assert config.outputs("i", ("whatever",))[0].dynamic
+    assert config.outputs("i", ("whatever",))[0].mask.source == "$labels"
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,98 @@ def test_image_address(source: str, data: dict[str, object], index: int | None, 
     assert config.image("i").url(data, index) == url
 
 
+ROW = """<View><Labels name="label" toName="i"><Label value="Cup"/><Label value="Spoon"/></Labels>
+  <Image name="i" value="$image"/><KeyPoint name="kp" toName="i" smart="true"/>%s</View>"""
+CUP = '<Label value="Cup"/>'
+OUTPUTS = [
+    # Tags beside the row; the controls that take a mask with the label Cup, and who names it.
+    ('<Brush name="b" toName="i" smart="false"/>', [("b", "label")]),
+    ('<Polygon name="p" toName="i"/><Bitmask name="m" toName="i"/>', [("m", "label")]),
+    ('<Polygon name="p" toName="i"/><Brush name="b" toName="i"/>', [("b", "label")]),
+    ('<Polygon name="p" toName="i"/>', [("p", "label")]),
+    (f'<BrushLabels name="bl" toName="i">{CUP}</BrushLabels><Brush name="b" toName="i"/>', [("bl", None)]),
+    (f'<BitmaskLabels name="ml" toName="i">{CUP}</BitmaskLabels>', [("ml", None)]),
+    (
+        f'<BitmaskLabels name="ml" toName="i">{CUP}</BitmaskLabels>'
+        f'<BrushLabels name="bl" toName="i">{CUP}</BrushLabels>'
+        f'<PolygonLabels name="pl" toName="i">{CUP}</PolygonLabels>',
+        [("ml", None), ("pl", None)],
+    ),
+    ('<BrushLabels name="bl" toName="i"/><Brush name="b" toName="i"/>', [("b", "label")]),
+]
+
+
+@pytest.mark.parametrize(("tags", "expected"), OUTPUTS)
+def test_a_row_of_labels_beside_any_tag_is_answered(
+    tags: str, expected: list[tuple[str, str | None]]
+) -> None:
+    config = LabelConfig.parse(ROW % tags)
+    outputs = config.outputs("i", ("Cup",))
+    assert [(o.mask.name, o.name.name if o.name else None) for o in outputs] == expected
+    assert all(output.renamable for output in outputs)
+
+
+def test_tags_without_any_labels_take_masks_without() -> None:
+    config = LabelConfig.parse(
+        '<View><Image name="i" value="$image"/><KeyPoint name="k" toName="i"/>'
+        '<Brush name="b" toName="i" smart="false"/></View>'
+    )
+    assert config.labels("i") == ()
+    (output,) = config.outputs("i", ())
+    assert (output.mask.kind, output.name, output.renamable) == ("brush", None, False)
+    assert config.problems() == []
+
+
+def test_labels_that_a_mask_may_have() -> None:
+    row = ROW % '<BrushLabels name="b" toName="i"><Label value="Spoon"/><Label value="Cup"/></BrushLabels>'
+    assert LabelConfig.parse(row).labels("i") == ("Spoon", "Cup")
+    assert LabelConfig.parse(ROW % '<Brush name="b" toName="i"/>').labels("i") == ("Cup", "Spoon")
+    assert LabelConfig.parse(CONFIG).labels("image") == ("Cat", "Dog")
+    assert LabelConfig.parse(CONFIG).labels("other") == ()
+
+
+def test_labels_may_come_from_the_task() -> None:
+    config = LabelConfig.parse(
+        '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$classes"/></View>'
+    )
+    data = {"classes": [{"value": "Cup"}, {"value": "Spoon", "alias": "spoon"}, "Fork", None, 5]}
+    assert config.labels("i", data) == ("Cup", "spoon", "Fork", "5")
+    assert config.labels("i", {"classes": "x"}) == ()
+
+
+PAGES = """<View><Repeater on="$pages" indexFlag="{{idx}}"><Image name="page_{{idx}}" value="$pages[{{idx}}].image"/>
+  <KeyPointLabels name="kp_{{idx}}" toName="page_{{idx}}" smart="true"><Label value="Cup"/></KeyPointLabels>
+  <BrushLabels name="brush_{{idx}}" toName="page_{{idx}}" smart="false"><Label value="Cup"/></BrushLabels>
+</Repeater></View>"""
+
+
+def test_pages_of_a_repeater_have_controls_of_their_own() -> None:
+    data = {"pages": [{"image": "/0"}, {"image": "/1"}]}
+    config = LabelConfig.parse(PAGES, data)
+    assert [tag.url(data) for tag in config.images] == ["/0", "/1"]
+    assert [o.mask.name for o in config.outputs("page_1", ("Cup",))] == ["brush_1"]
+    with pytest.raises(LabelConfigError, match='no <Image name="page_2">'):
+        config.image("page_2")
+
+
+def test_problems_of_pages_are_found_without_a_task() -> None:
+    assert LabelConfig.parse(PAGES).problems() == []
+    without = PAGES.replace('toName="page_{{idx}}" smart="false"', 'toName="page" smart="false"')
+    assert any("page_0" in problem for problem in LabelConfig.parse(without).problems())
+
+
 @pytest.mark.parametrize("data", [{}, {"image": 5}, {"image": ""}, {"image": ["/0"]}])
 def test_missing_image_address_is_named(data: dict[str, object]) -> None:
     config = LabelConfig.parse('<View><Image name="i" value="$image"/></View>')
     with pytest.raises(LabelConfigError, match=r'<Image name="i" value="\$image"> \(item 3\)'):
         config.image("i").url(data, 3)
+
+
+def test_the_data_of_a_task_is_not_printed_whole() -> None:
+    data = {f"key-{number}": "x" * 1000 for number in range(1000)}
+    with pytest.raises(LabelConfigError) as error:
+        LabelConfig.parse('<View><Image name="i" value="$doc.image"/></View>').image("i").url(data)
+    assert len(str(error.value)) < 500
 
 
 def test_unknown_image_lists_the_known_ones() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from backend.label_studio import mask_regions
-from backend.label_studio.mask_formats import polygon, rle
+from backend.label_studio.mask_formats import bitmask, polygon, rle
 from backend.label_studio.predict_request import PredictRequest
 from tests.backend import recordings
 from tests.backend.predict_bodies import keypoint, predict, rectangle
@@ -69,7 +70,7 @@ def test_recorded_annotation_gives_its_masks() -> None:
 def test_recorded_keypoint_with_an_rle_is_not_a_second_mask() -> None:
     results = recordings.submitted("33_")
     assert [entry["type"] for entry in results] == ["brushlabels", "keypointlabels"]
-    assert [region.kind for region in mask_regions.accepted(results)] == ["brushlabels"]
+    assert [region.shape for region in mask_regions.accepted(results)] == ["brush"]
 
 
 def test_recorded_keypoints_saved_without_their_mask_give_nothing() -> None:
@@ -221,10 +222,107 @@ def test_unreadable_mask_is_skipped_with_a_warning(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize(
-    "content", [{"rle": 10**12}, {"rle": "x"}, {"points": "x"}, {"points": [[1, None]] * 3}]
+    ("kind", "content"),
+    [
+        ("brushlabels", {"rle": 10**12}),
+        ("brushlabels", {"rle": "x"}),
+        ("brushlabels", {"rle": [1, 2, 3]}),
+        ("brushlabels", {"rle": ["a"] * 20}),
+        ("brushlabels", {"rle": list(rle.encode(np.ones((5, 5), bool)))}),
+        ("polygonlabels", {"points": "x"}),
+        ("polygonlabels", {"points": [[1, None]] * 3}),
+        ("polygonlabels", {"points": [[1, 1], [2, 2]]}),
+        ("polygon", {"points": [[1, 1], [2, math.nan], [3, 3]]}),
+        ("bitmasklabels", {"imageDataURL": 5}),
+        ("bitmasklabels", {"imageDataURL": "data:image/png;base64,AAAA"}),
+        ("bitmask", {"imageDataURL": bitmask.encode(np.ones((5, 5), bool))}),
+    ],
 )
-def test_nonsense_in_a_region_is_a_value_error(content: dict[str, Any]) -> None:
-    kind = "brushlabels" if "rle" in content else "polygonlabels"
-    (region,) = mask_regions.accepted([{**brush("a", box(0, 0, 9, 9)), "type": kind, "value": content}])
-    with pytest.raises(ValueError, match="list of"):
-        region.contains(1, 1)
+def test_one_malformed_region_is_left_out_and_told(
+    kind: str, content: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = (
+        {**brush("bad", box(0, 0, 9, 9)), "type": kind, "value": content},
+        brush("good", box(0, 0, 9, 9)),
+    )
+    with caplog.at_level(logging.WARNING):
+        assert [region.id for region in mask_regions.accepted([bad, good])] == ["good"]
+    assert "region bad is left out" in caplog.text or not isinstance(next(iter(content.values())), list)
+
+
+RECORDED = {"73_": [("regDxH1VO", "brush", ("Spoon",)), ("rega_oE6e", "brush", ("Spoon",))]}
+RECORDED["78_"] = [("regxtxtga", "bitmask", ("Cup",))]
+RECORDED["79_"] = [("reg3S93Rw", "brush", ("Cup",)), ("reg6ExcyD", "brush", ("Spoon",))]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_results_of_one_id_are_one_region(name: str) -> None:
+    results = recordings.body(name)["annotation"]["result"]
+    found = mask_regions.accepted(results)
+    assert [(region.id, region.shape, region.labels) for region in found] == RECORDED[name]
+    assert all(region.mask().any() for region in found)
+
+
+def named(number: str, mask: np.ndarray, label: str) -> dict[str, Any]:
+    """What the editor adds to a mask when a label of <Labels> is chosen."""
+    value = {"format": "rle", "rle": list(rle.encode(mask)), "labels": [label]}
+    return {**brush(number, mask), "type": "labels", "from_name": "label", "value": value}
+
+
+def labels_of(*results: dict[str, Any]) -> tuple[str, ...]:
+    (region,) = mask_regions.accepted(results)
+    return region.labels
+
+
+def test_the_label_that_was_chosen_last_counts() -> None:
+    mask = box(0, 0, 9, 9)
+    meta = {"labels": ["Cat"], "prompts": ["k"]}
+    assert labels_of(brush("a", mask), named("a", mask, "Dog")) == ("Dog",)
+    assert labels_of(named("a", mask, "Dog"), brush("a", mask)) == ("Dog",)
+    assert labels_of(brush("a", mask, meta=meta), named("a", mask, "Dog")) == ("Dog",)
+    # The row still has the suggestion's label, so that it was the mask's own that was changed.
+    assert labels_of(brush("a", mask, "Dog", meta=meta), named("a", mask, "Cat")) == ("Dog",)
+
+
+def test_masks_of_controls_without_labels_are_named_by_the_row() -> None:
+    mask = box(0, 0, 9, 9)
+    plain = {**brush("a", mask), "type": "brush"}
+    plain["value"] = {"format": "rle", "rle": plain["value"]["rle"]}
+    assert labels_of(plain) == ()
+    assert labels_of(plain, named("a", mask, "Dog")) == ("Dog",)
+    assert labels_of(named("a", mask, "Dog")) == ("Dog",)
+
+
+def test_a_bitmask_is_a_mask() -> None:
+    mask = box(20, 20, 60, 60)
+    entry = {**brush("a", mask), "type": "bitmasklabels"}
+    entry["value"] = {"imageDataURL": bitmask.encode(mask), "bitmasklabels": ["Cat"]}
+    (region,) = mask_regions.accepted([entry])
+    assert np.array_equal(region.mask(), mask)
+    assert region.box == (20, 20, 60, 60)
+    assert (region.contains(30, 30), region.contains(70, 30)) == (True, False)
+    assert corrected(20, 40, drafts=[draft(entry)]) == "a"
+
+
+def test_masks_of_other_tools_are_masks() -> None:
+    """A faint brush (alpha 100), and sizes as floating-point numbers."""
+    entry = brush("a", box(20, 20, 60, 60))
+    entry["value"]["rle"] = faint(entry["value"]["rle"])
+    entry |= {"original_width": 200.0, "original_height": 100.0}
+    (region,) = mask_regions.accepted([entry])
+    assert (region.height, region.width) == (100, 200)
+    assert np.array_equal(region.mask(), box(20, 20, 60, 60))
+    assert corrected(20, 40, drafts=[draft(entry)]) == "a"
+
+
+def faint(code: list[int]) -> list[int]:
+    """The same mask with alpha 100: the values of runs are all that is 255 in it, eight bits each."""
+    bits = "".join(f"{value:08b}" for value in code)
+    out, at = bits[:53], 53
+    while at + 3 < len(bits) and len(bits) - at >= 14:
+        size = (3, 4, 8, 16)[int(bits[at + 1 : at + 3], 2)]
+        head, value = bits[at : at + 3 + size], int(bits[at + 3 + size : at + 11 + size], 2)
+        out += head + f"{100 if value else 0:08b}"
+        at += 11 + size
+    out += "0" * (-len(out) % 8)
+    return list(int(out, 2).to_bytes(len(out) // 8, "big"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_every_recorded_body_is_understood(name: str) -> None:
         newest = sent["result"][-1]
         assert prompt.ids[-1] == newest["id"]
         assert (prompt.width, prompt.height) == (newest["original_width"], newest["original_height"])
-        assert prompt.labels == tuple(newest["value"][newest["type"]])
+        assert prompt.labels == tuple(newest["value"].get(newest["type"], ()))
         assert {*prompt.ids, *prompt.ignored} == {entry["id"] for entry in sent["result"]}
 
 
@@ -203,6 +204,84 @@ def test_to_name_decides_which_image_is_meant() -> None:
     assert request.context is not None
     assert request.image_url(request.context[0]) == "/b"
     assert request.image_urls(request.tasks[0]) == ["/a", "/b"]
+
+
+ROW = """<View><Labels name="label" toName="image"><Label value="Cup"/><Label value="Spoon"/></Labels>
+  <Image name="image" value="$image"/><KeyPoint name="kp" toName="image" smart="true"/>
+  <Rectangle name="rect" toName="image" smart="true"/>
+  <BrushLabels name="brush" toName="image"><Label value="Cup"/><Label value="Spoon"/></BrushLabels></View>"""
+
+
+def plain(entry: dict[str, Any], *labels: str) -> list[dict[str, Any]]:
+    """The prompt as a control without labels makes it, and what <Labels> adds to it."""
+    value = {
+        key: part for key, part in entry["value"].items() if key in ("x", "y", "width", "height", "rotation")
+    }
+    bare = {**entry, "type": entry["type"].removesuffix("labels"), "value": value}
+    row = {**bare, "type": "labels", "from_name": "label", "value": {**value, "labels": list(labels)}}
+    return [bare, row] if labels else [bare]
+
+
+def test_labels_of_a_row_belong_to_the_prompt_of_the_same_id() -> None:
+    prompt = prompt_of(
+        predict(*plain(keypoint("a", 1, 1), "Spoon"), *plain(keypoint("b", 2, 2, False), "Spoon"), config=ROW)
+    )
+    assert (prompt.labels, prompt.click_ids) == (("Spoon",), ("a", "b"))
+    assert [click.positive for click in prompt.clicks] == [True, False]
+    box = prompt_of(predict(*plain(rectangle("r", 10, 10, 20, 20), "Cup"), config=ROW))
+    assert (box.labels, box.box_id) == (("Cup",), "r")
+
+
+def test_a_label_of_the_mask_control_that_is_selected_counts_as_well() -> None:
+    bare, row = plain(keypoint("a", 1, 1), "Spoon")
+    row |= {"type": "brushlabels", "value": {"brushlabels": ["Spoon"]}}
+    assert prompt_of(predict(bare, row, config=ROW)).labels == ("Spoon",)
+
+
+def test_a_click_may_come_without_a_label() -> None:
+    entry = plain(keypoint("a", 1, 1))[0]
+    entry["value"]["labels"] = []
+    assert prompt_of(predict(entry, config=ROW)).labels == ()
+    assert prompt_of(predict(*plain(rectangle("r", 1, 1, 5, 5)), config=ROW)).labels == ()
+
+
+@pytest.mark.parametrize(
+    ("place", "flag", "positive"),
+    [
+        ("", {"is_positive": False}, False),
+        ("value", {"is_positive": False}, False),
+        ("value", {"positive": False}, False),
+        ("", {"positive": "false"}, False),
+        ("", {"negative": True}, False),
+        ("value", {"is_negative": 1}, False),
+        ("value", {"positive": 1}, True),
+        ("", {"isPositive": False}, False),
+        ("", {}, True),
+    ],
+)
+def test_polarity_is_understood_wherever_a_sender_puts_it(
+    place: str, flag: dict[str, Any], positive: bool
+) -> None:
+    entry = keypoint("a", 1, 1, None)
+    (entry[place] if place else entry).update(flag)
+    assert prompt_of(predict(entry)).clicks[0].positive is positive
+
+
+def test_an_event_without_clicks_is_told() -> None:
+    body = predict()
+    body["params"]["context"] = {"event": "prewarm"}
+    request = PredictRequest.parse(body)
+    assert (request.event, request.context) == ("prewarm", ())
+
+
+def test_sizes_may_be_floating_point_numbers() -> None:
+    entry = {**keypoint("a", 50, 50), "original_width": 200.0, "original_height": 100.0}
+    assert (prompt_of(predict(entry)).width, prompt_of(predict(entry)).height) == (200, 100)
+
+
+def test_kinds_that_are_no_prompts_are_named() -> None:
+    request = PredictRequest.parse(predict({"type": "ellipselabels", "value": {}}, {"type": "labels"}))
+    assert request.other_kinds == ("ellipselabels",)
 
 
 def test_other_kinds_of_regions_are_no_prompts() -> None:

@@ -168,6 +168,7 @@ def test_a_prediction_without_regions_names_the_served_version() -> None:
 def test_recorded_prompts_get_a_region_that_fits(name: str) -> None:
     request = PredictRequest.parse(recordings.body(name))
     for prompt in request.context or ():
+        prompt = replace(prompt, labels=prompt.labels or request.config.labels(prompt.to_name)[:1])
         mask = np.zeros((prompt.height, prompt.width), bool)
         mask[: prompt.height // 2, : prompt.width // 3] = True
         (region,) = to_regions(prompt, request.config, answer(mask=mask))

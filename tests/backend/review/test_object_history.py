@@ -87,6 +87,11 @@ def test_joined_by_prompts():
     assert [history.prompts for history in abandoned([matched], histories)] == [{"d"}]
 
 
+def test_an_object_that_was_named_otherwise_later_is_still_joined_by_prompts():
+    (matched,) = match(regions(disk_map(11) > 0, ["a"], label="Dog"), group_by_object(events(("a",))))
+    assert matched.history is not None
+
+
 def test_clicks_after_the_accepted_answer_do_not_count():
     (matched,) = match(regions(disk_map(11) > 0, ["a"]), group_by_object(events(("a",), ("a", "b"))))
     assert matched.history is not None

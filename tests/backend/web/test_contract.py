@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from backend.label_studio.mask_formats import rle
+from backend.label_studio.mask_formats import bitmask, rle
 from tests.backend import recordings
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, regions, running, settings_for
@@ -58,18 +58,22 @@ def test_predict(app: Flask, images: ImageServer, name: str) -> None:
         assert prediction["result"] == []
         return
     prompt = context["result"][-1]
+    labels = prompt["value"].get(prompt["type"]) or ["Cup"]  # the first of the config, where none was chosen
     assert prediction["result"], "a prompt without a mask"
     for region in prediction["result"]:
         assert re.search(rf'name="{region["from_name"]}"', body["label_config"])
-        assert region["type"] in ("brushlabels", "polygonlabels")
+        assert region["type"] in ("brushlabels", "polygonlabels", "bitmasklabels")
         assert region["to_name"] == prompt["to_name"]
-        assert region["value"][region["type"]] == prompt["value"][prompt["type"]]
+        assert region["value"][region["type"]] == labels
         assert region["id"] not in [entry["id"] for entry in context["result"]]
         for key in ("original_width", "original_height", "image_rotation"):
             assert region[key] == prompt[key]
         if region["type"] == "brushlabels":
             mask = rle.decode(region["value"]["rle"], region["original_height"], region["original_width"])
             assert np.count_nonzero(mask) > 0
+        if region["type"] == "bitmasklabels":
+            url = region["value"]["imageDataURL"]
+            assert bitmask.decode(url, region["original_height"], region["original_width"]).any()
 
 
 @pytest.mark.parametrize("route", ["/health", "/versions"])
@@ -120,9 +124,11 @@ def test_clicks_add_up_as_recorded(app: Flask, images: ImageServer) -> None:
 
 
 def test_a_recorded_mask_can_be_corrected(app: Flask, images: ImageServer) -> None:
-    """Recording 28 shows a submitted annotation; the click is moved into its mask."""
+    """Recording 28 shows a submitted annotation; the click is moved into its mask, of which there is a draft."""
     body = asked("28", images)
     accepted = body["tasks"][0]["annotations"][0]["result"][0]
+    draft = {"id": 3, "user": "admin@example.com", "annotation": 16, "result": [accepted]}
+    body["tasks"][0]["drafts"] = [draft]
     mask = rle.decode(accepted["value"]["rle"], 480, 640)
     rows, columns = np.nonzero(mask)
     body["params"]["context"]["result"][0]["value"] |= {

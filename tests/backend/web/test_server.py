@@ -22,9 +22,7 @@ from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.running_app import ImageServer, settings_for
 
 ROOT = Path(__file__).parents[3]
-RUN = (
-    "from backend.gunicorn_config import run; from backend.settings import Settings; run(Settings.from_env())"
-)
+RUN = "from backend.web.server import run; from backend.settings import Settings; run(Settings.from_env())"
 
 
 @pytest.fixture(scope="module")

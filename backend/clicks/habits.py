@@ -1,0 +1,176 @@
+"""Remembers how an annotator works: the label used last, and whether several clicks came in one request.
+
+A click may come without a label, and Label Studio does not say whether it accepts every answer at once. Both can be
+told from what the same annotator did before; Label Studio names annotators by their drafts, so that the first click
+on a task is by nobody it names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from backend.label_studio.predict_request import Prompt, Task
+from backend.redis_store import HABITS, OptionalRedis
+
+logger = logging.getLogger(__name__)
+
+KEPT = 1000  # in memory, of each kind
+TTL_S = 12 * 3600
+SEVERAL_S = 600.0  # the switch for Auto-Accept may be turned any time
+GIVEN = 50  # clicks without a label whose label is remembered
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskHabit:
+    """What an annotator did last on an image of a task.
+
+    Attributes:
+        labels: of the last object.
+        given: region id of a click without a label -> the labels it got.
+        several_at: when several clicks came in one request, in seconds since the epoch; 0 for never.
+        at: when, in seconds since the epoch.
+    """
+
+    labels: Labels
+    given: dict[str, Labels] = field(default_factory=dict)
+    several_at: float = 0.0
+    at: float = 0.0
+
+    @staticmethod
+    def parse(text: str | bytes) -> TaskHabit:
+        """Read what was stored as JSON; ValueError, KeyError, TypeError or AttributeError for anything else."""
+        value = json.loads(text)
+        given = {str(number): tuple(map(str, labels)) for number, labels in value["given"].items()}
+        return TaskHabit(
+            tuple(map(str, value["labels"])), given, float(value["several_at"]), float(value["at"])
+        )
+
+
+@dataclass(frozen=True)
+class AnnotatorHabit:
+    """What an annotator did last in a project: labels, and when, in seconds since the epoch."""
+
+    labels: Labels
+    at: float = 0.0
+
+    @staticmethod
+    def parse(text: str | bytes) -> AnnotatorHabit:
+        """Read what was stored as JSON; errors as for `TaskHabit.parse`."""
+        value = json.loads(text)
+        return AnnotatorHabit(tuple(map(str, value["labels"])), float(value["at"]))
+
+
+Habit = TypeVar("Habit", TaskHabit, AnnotatorHabit)
+
+
+class Habits:
+    """Keeps habits in this process, and in Redis for the other ones."""
+
+    def __init__(self, store: OptionalRedis) -> None:
+        self._store = store
+        self._tasks: OrderedDict[str, TaskHabit] = OrderedDict()
+        self._annotators: OrderedDict[tuple[str, str], AnnotatorHabit] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, project: int | None, task: Task, prompt: Prompt, unlabelled: bool) -> None:
+        """Remember a prompt that was answered; ``unlabelled`` where its labels are ours."""
+        now, user = time.time(), task.saved.annotator
+        known = self._task(project, task, prompt)
+        given = dict(known.given) if known else {}
+        if unlabelled:
+            given.update(dict.fromkeys(prompt.ids, prompt.labels))
+        several = now if len(prompt.clicks) > 1 else known.several_at if known else 0.0
+        habit = TaskHabit(prompt.labels, dict(list(given.items())[-GIVEN:]), several, now)
+        annotator = AnnotatorHabit(prompt.labels, now)
+        task_key, hash_key = _task_key(project, task, prompt, user), f"{HABITS}{project}"
+        with self._lock:
+            _keep(self._tasks, task_key, habit)
+            _keep(self._annotators, (str(project), user), annotator)
+
+        def write(client: Any) -> None:
+            pipe = client.pipeline(transaction=False)
+            pipe.set(task_key, json.dumps(asdict(habit)), ex=TTL_S)
+            pipe.hset(hash_key, user, json.dumps(asdict(annotator)))
+            pipe.expire(hash_key, TTL_S)
+            pipe.execute()
+
+        self._store.write_behind(write)
+
+    def label(
+        self, project: int | None, task: Task, prompt: Prompt, drawn: Labels, choices: Sequence[str]
+    ) -> Labels:
+        """Choose labels for a prompt that came without.
+
+        Those that its earlier clicks got, else those used last on this task, else by this annotator, else the first.
+
+        Args:
+            drawn: labels of the object that was accepted last on this task, () for none.
+            choices: what may be chosen; () where there are no labels, or any.
+        """
+        known = self._task(project, task, prompt)
+        wishes = [known.given[number] for number in prompt.ids if known and number in known.given]
+        wishes += [known.labels] if known else []
+        wishes += [drawn]
+        wishes += [habit.labels for habit in self._by_annotator(project, task)]
+        fitting = (labels for labels in wishes if labels and set(labels) <= set(choices))
+        return next(fitting, tuple(choices[:1]))
+
+    def several(self, project: int | None, task: Task, prompt: Prompt) -> bool:
+        """Tell whether clicks on this task came together lately, as they do without Auto-Accept."""
+        known = self._task(project, task, prompt)
+        return known is not None and time.time() - known.several_at < SEVERAL_S
+
+    def _task(self, project: int | None, task: Task, prompt: Prompt) -> TaskHabit | None:
+        users = dict.fromkeys((task.saved.annotator, ""))
+        keys = [_task_key(project, task, prompt, user) for user in users]
+        found = [self._tasks[key] for key in keys if key in self._tasks]
+        texts: list[Any] = self._store.attempt(lambda client: client.mget(keys), [])
+        found += _parsed(texts, TaskHabit.parse)
+        return max(found, key=lambda habit: habit.at, default=None)
+
+    def _by_annotator(self, project: int | None, task: Task) -> list[AnnotatorHabit]:
+        """Return the habits of who asks, newest first; where nobody is named, of the only one who works here."""
+        stored: dict[bytes, bytes] = self._store.attempt(
+            lambda client: client.hgetall(f"{HABITS}{project}"), {}
+        )
+        texts = {name.decode(errors="replace"): text for name, text in stored.items()}
+        with self._lock:
+            own = {
+                name: habit for (number, name), habit in self._annotators.items() if number == str(project)
+            }
+        user = task.saved.annotator
+        named = (own.keys() | texts.keys() | {user}) - {""}
+        wanted = {"", *named} if len(named) <= 1 else {user} - {""}
+        habits = [habit for name, habit in own.items() if name in wanted]
+        habits += _parsed([text for name, text in texts.items() if name in wanted], AnnotatorHabit.parse)
+        return sorted(habits, key=lambda habit: -habit.at)
+
+
+def _parsed(texts: Sequence[Any], parse: Callable[[Any], Habit]) -> list[Habit]:
+    found = []
+    for text in filter(None, texts):
+        try:
+            found.append(parse(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("a habit in Redis is left out: it cannot be read (%r)", error)
+    return found
+
+
+def _keep(kept: OrderedDict[Any, Habit], key: Any, habit: Habit) -> None:
+    kept[key] = habit
+    kept.move_to_end(key)
+    if len(kept) > KEPT:
+        kept.popitem(last=False)
+
+
+def _task_key(project: int | None, task: Task, prompt: Prompt, user: str) -> str:
+    return HABITS + json.dumps([project, task.id, user, prompt.to_name, prompt.item_index])
