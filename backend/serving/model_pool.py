@@ -2,7 +2,8 @@
 
 A project is served by its own line once that has a promoted version, else by ``base``. One thread loads models and
 watches the pointers of the lines in use; requests only ever take what is loaded. A version that cannot be loaded
-never replaces one that could.
+never replaces one that could: one whose files are damaged is given up, one that a disk or a device failed for is
+tried again, after a pause that grows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 BASE = "base"
 POLL_S = 1.0
+LONGEST_PAUSE_S = 300.0  # before a version that could not be loaded is tried again
 
 
 class NotReady(ClickmaskError, RuntimeError):
@@ -48,7 +50,8 @@ class ModelPool:
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._wanted: set[str] = {BASE}
         self._problems: dict[str, str] = {}
-        self._broken: set[str] = set()
+        self._broken: set[str] = set()  # versions that are given up
+        self._failed: dict[str, tuple[int, float]] = {}  # version -> how often, and when it is tried again
         self._by_base: set[str] = set()  # lines without a promoted version when last looked at
         self._evicted: set[str] = set()  # lines whose own model had to make room for others
         self._pointers: dict[str, tuple[float, Version | None]] = {}
@@ -109,10 +112,15 @@ class ModelPool:
                 self._want(line)
 
     def version_of(self, project: int | None) -> str:
-        """Return the name of the version that answers for a project, "" where there is none; never waits."""
+        """Return the name of the version that serves a project, "" where there is none; never waits.
+
+        After a restart it is the project's own while that is being loaded, although base answers meanwhile: what
+        Label Studio keeps of a version's name must not change with every restart.
+        """
         line = self.line_of(project)
         with self._news:
-            line = self._answering(line)
+            if line not in self._loaded and (line in self._problems or line in self._by_base):
+                line = self._answering(line)
             served = self._loaded.get(line)
         if served is not None:
             return served.version
@@ -145,7 +153,12 @@ class ModelPool:
         now = time.monotonic()
         known = self._pointers.get(line)
         if known is None or known[0] < now:
-            known = self._pointers[line] = now + POLL_S, self._registry.current(line)
+            try:
+                current = self._registry.current(line)
+            except (ClickmaskError, OSError) as error:
+                logger.warning("line %s: what is promoted cannot be read now: %s", line, error)
+                current = known[1] if known else None
+            known = self._pointers[line] = now + POLL_S, current
         return known[1]
 
     def _want(self, line: str) -> None:
@@ -194,17 +207,24 @@ class ModelPool:
         earlier = [] if served else [v for v in self._registry.versions(line) if v.name != current.name]
         problem = ""
         for version in (current, *reversed(earlier)):
-            if version.name in self._broken:
+            failures, due = self._failed.get(version.name, (0, 0.0))
+            if version.name in self._broken or time.monotonic() < due:
                 continue
             try:
                 self._serve(line, self._loader(version))
+                self._failed.pop(version.name, None)
                 break
             except ValueError as error:
                 self._broken.add(version.name)
                 problem = problem or f"{version.name} cannot be loaded: {error}"
+            except Exception as error:  # of a disk, a driver, a lack of memory: it may pass
+                pause = min(POLL_S * 2.0**failures, LONGEST_PAUSE_S)
+                self._failed[version.name] = failures + 1, time.monotonic() + pause
+                sentence = error if isinstance(error, ClickmaskError) else f"{type(error).__name__}: {error}"
+                problem = problem or f"{version.name} cannot be loaded now: {sentence}"
         if problem:
             self._report(line, problem)
-        elif current.name not in self._broken:
+        elif current.name not in self._broken and current.name not in self._failed:
             self._settle(line, trouble)
 
     def _serve(self, line: str, served: LoadedModel) -> None:

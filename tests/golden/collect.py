@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from flask import Flask
+
 from tests.backend.redis_server import RedisServer
 from tests.golden import requests_other, requests_predict, surface
 from tests.golden.bodies import keypoint, predict
@@ -107,8 +109,7 @@ def projects() -> dict[str, Any]:
         ask = Recorder(app)
         for project in (3, 4, 5):
             ask.ask(f"project {project}: setup", "/setup", {"project": f"{project}.1700000000"})
-        loaded = {"base", "project-3", "project-4"}
-        wait_for("the models", lambda: set(app.test_client().get("/ready").json["models"]) == loaded)
+        _wait_for_models(app)
         point = keypoint("k1", 25, 22)
         for project in (3, 4, 5):
             ask.click(f"project {project}: a click", predict(point, task=project, project=project))
@@ -127,6 +128,9 @@ def recorded() -> dict[str, Any]:
         "time.time", return_value=time.time()
     )  # a click soon after another may go on with its object
     with place() as here, serving(here.variables()) as app, still:
+        for project in (3, 4):
+            app.test_client().post("/setup", json={"project": project})
+        _wait_for_models(app)
         ask = Recorder(app)
         for name, recording in recordings():
             request = recording["request_received_by_backend"]
@@ -140,6 +144,12 @@ def recorded() -> dict[str, Any]:
             ask.ask(name, request["path"], body, method=request["method"], hidden=hidden)
             _hide_positions(ask.answers[name])
     return ask.answers
+
+
+def _wait_for_models(app: Flask) -> None:
+    """Wait until no project is answered by base any more that has a model of its own."""
+    loaded = {"base", "project-3", "project-4"}
+    wait_for("the models", lambda: set(app.test_client().get("/ready").json["models"]) == loaded)
 
 
 def _identities(value: Any) -> list[str]:

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from backend.serving.loader import LoadedModel, load
 from backend.serving.model_pool import ModelPool, NotReady
 from backend.settings import Settings
 from model.click import Click
+from model.versions.checkpoint import CheckpointError
 from model.versions.registry import Registry, Version
 from tests.backend.published_models import add
 
@@ -95,7 +97,8 @@ def test_base_answers_until_a_projects_own_model_is_loaded(
         return LoadedModel(version.name, "test", None)  # type: ignore[arg-type]
 
     serving = start(slow)
-    assert serving.take(7, 60).version == base.name == serving.version_of(7)
+    assert serving.take(7, 60).version == base.name
+    assert serving.version_of(7) == own.name  # whose name is not to change with every start
     release.set()
     until(lambda: serving.take(7, 60).version == own.name)
 
@@ -147,8 +150,56 @@ def test_a_project_whose_model_is_corrupt_is_served_by_base(
     base, bad = add(registry), add(registry, "project-7", seed=1)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     serving = start()
-    assert serving.take(7, 60).version == base.name == serving.version_of(7)
+    assert serving.take(7, 60).version == base.name
     until(lambda: bad.name in serving.problems().get("project-7", ""))
+    assert serving.version_of(7) == base.name
+
+
+def test_what_a_disk_or_a_device_failed_for_is_tried_again_after_growing_pauses(
+    registry: Registry, start: Callable[..., ModelPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.serving.model_pool.POLL_S", 0.05)
+    version, tried = add(registry), list[float]()
+
+    def failing(version: Version) -> LoadedModel:
+        tried.append(time.monotonic())
+        if len(tried) < 5:
+            raise OSError("Input/output error")
+        return LoadedModel(version.name, "test", None)  # type: ignore[arg-type]
+
+    serving = start(failing)
+    until(lambda: "Input/output error" in serving.problems().get("base", ""))
+    until(lambda: not serving.problems())
+    assert serving.take(None, 60).version == version.name
+    pauses = [after - before for before, after in pairwise(tried)]
+    assert all(pause >= 0.05 * 2**number for number, pause in enumerate(pauses))
+
+
+def test_damaged_files_are_not_read_again(registry: Registry, start: Callable[..., ModelPool]) -> None:
+    add(registry)
+    tried = []
+
+    def refusing(version: Version) -> LoadedModel:
+        tried.append(version.name)
+        raise CheckpointError("damaged")
+
+    serving = start(refusing)
+    until(lambda: "damaged" in serving.problems().get("base", ""))
+    time.sleep(0.5)
+    assert len(tried) == 1
+
+
+def test_a_pointer_that_cannot_be_read_is_the_last_one_that_could(
+    registry: Registry, start: Callable[..., ModelPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.serving.model_pool.POLL_S", 0.0)
+    add(registry)
+    own = add(registry, "project-7", seed=1)
+    serving = start()
+    until(lambda: serving.take(7, 60).version == own.name)
+    monkeypatch.setattr(registry, "current", lambda line: (_ for _ in ()).throw(OSError("gone")))
+    assert serving.version_of(7) == own.name
+    assert serving.take(7, 1).version == own.name
 
 
 def test_nothing_but_corrupt_weights_says_so(registry: Registry, start: Callable[..., ModelPool]) -> None:
