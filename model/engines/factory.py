@@ -32,6 +32,7 @@ def create_engine(
     precision: str = "float32",
     batch: int = 1,
     graphs: bool = True,
+    streams: int = 1,
 ) -> Engine:
     """Choose the engine.
 
@@ -40,7 +41,7 @@ def create_engine(
         size: side of the square input, a multiple of 32.
         device: one of `DEVICES`; "auto" is CUDA where a GPU can be used, else OpenVINO, else torch on the CPU;
             "cpu" is torch.
-        cache_dir, threads: see `OpenVINOEngine`.
+        cache_dir, threads, streams: see `OpenVINOEngine`.
         precision: one of `PRECISIONS`. "auto" for answers that are waited for; "float32" for figures that every
             machine reproduces. Either gives the same bytes for the same input again on one machine.
         batch, graphs: see `CudaEngine`.
@@ -65,7 +66,7 @@ def create_engine(
         except EngineError as error:
             log.warning("%s; the CPU is used instead", error)
     try:
-        return OpenVINOEngine(network, size, cache_dir, threads, precision)
+        return OpenVINOEngine(network, size, cache_dir, threads, precision, streams)
     except ImportError:
         if device == "openvino":
             raise ValueError("device 'openvino' needs the package openvino: pip install openvino") from None

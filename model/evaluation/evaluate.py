@@ -1,12 +1,13 @@
 """Let an automatic annotator click objects and score the masks: NoC and IoU@k as RITM (arXiv 2102.06583).
 
-Every object gets all its clicks, whatever IoU it has reached: that gives whole IoU curves, and the same NoC as
-stopping at the target, because the first click that reaches it is the same.
+Every object gets all its clicks, whatever IoU it has reached, unless `Rules.stop_at` says otherwise: that gives whole
+IoU curves, and the same NoC as stopping at the target, because the first click that reaches it is the same.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +49,8 @@ class Rules:
         threshold: the mask is map / 255 > threshold. RITM's 0.49 means values from 125, which is a probability
             from 0.4882 before the map was rounded; served masks start at 128.
         seed: of the noisy clicker.
+        stop_at: IoU from which on an object gets no more clicks, and its curve stays; None for all clicks. NoC at
+            this IoU and below is the same either way.
         batch, workers: objects that run together, and threads that click and score them; they change the
             pace, and nothing else as long as the engine answers the same in any batch.
     """
@@ -56,6 +59,7 @@ class Rules:
     max_clicks: int = 20
     threshold: float = THRESHOLD
     seed: int = 0
+    stop_at: float | None = None
     batch: int = 16
     workers: int = 1
 
@@ -68,23 +72,25 @@ class Rules:
     def identity(self) -> dict[str, Any]:
         """Name what a figure depends on, as plain values."""
         same = {"clicker": self.clicker, "max_clicks": self.max_clicks, "threshold": self.threshold}
+        same |= {} if self.stop_at is None else {"stop_at": self.stop_at}
         return same | ({"seed": self.seed} if self.clicker == "noisy" else {})
 
 
 class Journal:
     """Keep records on disk as they are made, one JSON line each, so that an evaluation can go on after a stop.
 
-    One file may hold any number of evaluations: a record counts only where `identity` is the same.
+    One file may hold any number of evaluations: a record counts only where `identity` is the same. Several threads
+    may add records.
 
     Args:
-        path: of the file; made with its folder at the first record.
+        path: of the file; made with its folder at the first record. None keeps the records in memory alone.
         identity: plain values that name model, set and rules.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self._path, self._identity = path, identity
+    def __init__(self, path: Path | None, identity: dict[str, Any]) -> None:
+        self._path, self._identity, self._lock = path, identity, threading.Lock()
         self.records: dict[str, Record] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
+        for line in path.read_text().splitlines() if path is not None and path.exists() else ():
             try:
                 entry = json.loads(line)
                 if entry["of"] == identity:
@@ -96,8 +102,10 @@ class Journal:
     def add(self, record: Record) -> None:
         """Append one record."""
         self.records[record.sample] = record
+        if self._path is None:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:  # the leading line end closes a line that was cut off
+        with self._lock, self._path.open("a") as file:  # the leading line end closes a line that was cut off
             file.write("\n" + json.dumps(record.as_json() | {"of": self._identity}))
 
 
@@ -175,7 +183,8 @@ class _Game:
 
     def score(self, rules: Rules) -> None:
         self.ious.append(iou(self.scene.truth, self.mask(rules.threshold), self.scene.ignore))
-        self.finished = self.ious[-1] == 1 or len(self.ious) == rules.max_clicks
+        enough = 1.0 if rules.stop_at is None else min(rules.stop_at, 1.0)
+        self.finished = self.ious[-1] >= enough or len(self.ious) == rules.max_clicks
 
     def record(self, max_clicks: int) -> Record:
         ious = self.ious + self.ious[-1:] * (max_clicks - len(self.ious))

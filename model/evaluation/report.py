@@ -21,8 +21,9 @@ class Record:
 
     Attributes:
         sample: id of the sample.
-        ious: IoU after click 1, 2, ... of the evaluation's maximum; where the mask became perfect, it stays.
-        clicks: the clicks made; fewer than `ious` only where the mask became perfect.
+        ious: IoU after click 1, 2, ... of the evaluation's maximum; where clicking ended before (a perfect mask, or
+            `Rules.stop_at`), the last one stays.
+        clicks: the clicks made; fewer than `ious` only where clicking ended before.
         seconds: time of all clicks, clicker and scoring included, its share where objects ran together.
     """
 

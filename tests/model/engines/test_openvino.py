@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_openvino_leaves_it_to_the_system_where_a_thread_runs(network, batch):
         except ProcessLookupError:  # it ended between the two lines
             break
     assert seen == {frozenset(os.sched_getaffinity(0))}
+
+
+def test_openvino_answers_several_threads_at_once_alike(network, batch):
+    pytest.importorskip("openvino")
+    engine = create_engine(network, SIZE, "openvino", threads=2, streams=2)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: engine.run(*batch), range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - TorchEngine(network, SIZE).run(*batch)).max() < TOLERANCE
 
 
 def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path):

@@ -91,6 +91,24 @@ def test_one_click_maximum(samples):
     assert report.curve() == pytest.approx([(1 + 1 / 2 + 1 / 5 + 1 / 10) / 4])
 
 
+def test_an_object_that_is_good_enough_gets_no_more_clicks(samples):
+    full, short = (evaluate(Painter(), samples, Rules(stop_at=stop)) for stop in (None, 0.4))
+    assert [len(r.clicks) for r in full.records] == [1, 2, 5, 10]
+    assert [len(r.clicks) for r in short.records] == [1, 1, 2, 4]
+    assert [r.ious[-1] for r in short.records] == pytest.approx([1, 0.5, 0.4, 0.4])
+    assert short.noc(0.4) == full.noc(0.4)
+    assert full.max_clicks == short.max_clicks == 20
+
+
+def test_a_journal_without_a_file_keeps_records_in_memory(samples):
+    journal = Journal(None, {})
+    evaluate(Painter(), samples[:2], Rules(), journal)
+    again = Painter()
+    evaluate(again, samples, Rules(), journal)
+    assert set(journal.records) == {sample.id for sample in samples}
+    assert again.batches[0] == 2, "two are known"
+
+
 def test_batches_are_full_and_change_nothing(samples):
     one, three = Painter(), Painter()
     alone = evaluate(one, samples, Rules(batch=1))
