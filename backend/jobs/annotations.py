@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.label_config import ImageTag, LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
+from backend.label_studio.task_states import listed
 from backend.settings import Settings
 from fine_tune.data.project_samples import LabelledImage, SourceError
 from model.evaluation.datasets import DatasetError
 from model.scene import Sample, Scene
 
+BATCH = 50  # tasks whose annotations are asked for at once
 Fetch = Callable[[str, int | None], np.ndarray]
 
 
@@ -119,24 +121,27 @@ class ProjectSource:
     def annotations(self) -> ProjectAnnotations:
         """List the annotations of the project as they are now; see `Source`."""
         try:
-            tasks = self._client.annotated_tasks(self._project)
+            tasks = [task for page, _ in listed(self._client, self._project) for task in page]
         except LabelStudioError as error:
             raise SourceError(str(error)) from error
         return ProjectAnnotations(self._project, tasks, self._client, self._images)
 
 
 class ProjectAnnotations:
-    """Holds the annotations of a project at one moment; an `AnnotationList`."""
+    """Reads the annotations of some tasks, a few tasks at once; an `AnnotationList`.
 
-    def __init__(
-        self, project: int, tasks: list[dict[str, Any]], client: LabelStudio, images: ImageStore
-    ) -> None:
+    The masks of a whole project may be gigabytes: they are let go as soon as they are used.
+    """
+
+    def __init__(self, project: int, tasks: Sequence[int], client: LabelStudio, images: ImageStore) -> None:
         self._project, self._tasks, self._client, self._images = project, tasks, client, images
+        self._task_of: dict[int, int] = {}
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """Yield every annotation with its task's number; see `AnnotationList`."""
-        for task in self._tasks:
+        for task in self._exported(self._tasks):
             for annotation in task["annotations"]:
+                self._task_of[annotation["id"]] = task["id"]
                 yield {**annotation, "task": task["id"]}
 
     def images(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[LabelledImage]:
@@ -145,7 +150,8 @@ class ProjectAnnotations:
             config = LabelConfig.parse(self._record()["label_config"])
         except LabelConfigError as error:
             raise SourceError(str(error)) from error
-        for task in self._tasks:
+        needed = {self._task_of.get(annotation) for annotation in chosen}
+        for task in self._exported([t for t in self._tasks if t in needed or None in needed]):
             annotation = choose(a for a in task["annotations"] if a["id"] in chosen)
             by_image: dict[tuple[str, int | None], list[AcceptedObject]] = {}
             for item in objects(accepted(annotation.get("result") or ())):
@@ -153,16 +159,29 @@ class ProjectAnnotations:
                 by_image.setdefault((region.to_name, region.item_index), []).append(item)
             for (name, index), items in by_image.items():
                 try:
-                    url = config.image(name).url(task["data"], index)
-                    picture = self._images.get(url, task["id"])
-                    masks = [item.mask() for item in items]
-                    if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
-                        raise ValueError("the masks have another size than the image has now")
-                    yield LabelledImage(picture.digest, picture.pixels, masks)
+                    yield self._image(config.image(name).url(task["data"], index), task["id"], items)
                 except (ImageError, LabelConfigError, ValueError) as error:
                     if isinstance(error, ImageError):
                         self._record()  # one image may be missing; a Label Studio that is gone has them all
                     on_problem(f"task {task['id']}: {error}")
+
+    def _image(self, url: str, task: int, items: Sequence[AcceptedObject]) -> LabelledImage:
+        picture = self._images.get(url, task)
+        self._images.forget(url, task)  # it is used once
+        masks = [item.mask() for item in items]
+        if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
+            raise ValueError("the masks have another size than the image has now")
+        return LabelledImage(picture.digest, picture.pixels, masks)
+
+    def _exported(self, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the tasks with their annotations."""
+        for start in range(0, len(tasks), BATCH):
+            part = tasks[start : start + BATCH]
+            try:
+                exported = self._client.annotated_tasks(self._project, part)
+            except LabelStudioError as error:
+                raise SourceError(str(error)) from error
+            yield from exported
 
     def _record(self) -> dict[str, Any]:
         try:

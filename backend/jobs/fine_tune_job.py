@@ -13,6 +13,7 @@ import redis
 import torch
 from rq import Retry, get_current_job
 from rq.job import Job
+from rq.timeouts import JobTimeoutException
 
 from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
@@ -45,13 +46,19 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     try:
         outcome = learn(project, settings, job.connection, Reporter(job, scheduler.cancelled), force)
     except Exception as error:
-        job.meta["problem"] = str(error) or type(error).__name__
+        job.meta["problem"] = _problem(error, job)
         job.save_meta()  # RQ keeps no reason for a job that it tries again
         if isinstance(error, ProjectLocked):
             return LOCKED
         raise
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
     return outcome.as_json()
+
+
+def _problem(error: Exception, job: Job) -> str:
+    if isinstance(error, JobTimeoutException):
+        return f"it took longer than CLICKMASK_TRAIN_TIMEOUT_S allows ({job.timeout} s)"
+    return str(error) or type(error).__name__
 
 
 def learn(project: int, settings: Settings, client: Any, report: Report, force: bool = False) -> Outcome:

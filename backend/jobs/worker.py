@@ -1,14 +1,25 @@
-"""Runs jobs, each in a fresh process, and queues comparisons with Label Studio between two jobs."""
+"""Runs jobs, each in a fresh process, and queues comparisons with Label Studio between two jobs.
+
+A worker that is told to end (SIGTERM) puts its job back into the queue and is gone within seconds; one that is
+interrupted (SIGINT) finishes its job first.
+"""
 
 from __future__ import annotations
 
 import logging
+import signal
+import time
+from types import FrameType
 from typing import Any
 
 import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import now
 from rq.worker import SpawnWorker
 
 from backend.jobs import reconcile_job
@@ -17,15 +28,21 @@ from fine_tune.project.scheduler import QUEUE
 
 logger = logging.getLogger(__name__)
 
+# About half a minute, in which a Redis starts again: of every command, in the worker and in the processes of jobs.
+TRIES = 16
+LONGEST_PAUSE_S = 2.0
+
 
 class Worker(SpawnWorker):
     """Runs jobs in spawned processes, since CUDA does not survive a fork.
 
     Attributes:
         sync_s: how often projects are compared with Label Studio; 0 for never.
+        leaving: SIGTERM has come.
     """
 
     sync_s = 0
+    leaving = False
 
     @classmethod
     def of(cls, settings: Settings, connection: Any) -> Worker:
@@ -40,6 +57,60 @@ class Worker(SpawnWorker):
         worker.sync_s = settings.sync_s
         return worker
 
+    @property
+    def told_to_stop(self) -> bool:
+        """Tell whether a signal, and not a trouble, ended the work."""
+        return self.leaving or self._shutdown_requested_date is not None
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the job that runs (SIGINT), or put it back at once (SIGTERM); the job's process gets neither."""
+        if signum == signal.SIGTERM:
+            self.leaving = True
+            self._end_horse()
+        super().request_stop(signum, frame)
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Start the process of a job, unless the worker is leaving: SIGTERM may come just before."""
+        super().fork_work_horse(job, queue)
+        if self.leaving:
+            self._end_horse()
+
+    def _end_horse(self) -> None:
+        if self.horse_pid:
+            self.kill_horse(signal.SIGTERM)  # and the processes that train for it: they are of one group
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """Run the job, in its process: a result that Redis does not take at once is worth some tries."""
+        self.connection.set_retry(patient())
+        super().main_work_horse(job, queue)
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: Any = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """Put the job back where the worker is leaving, and try no job again that has used up its time."""
+        if self.leaving:
+            self._put_back(job, queue, execution)
+            return
+        if job.started_at and job.timeout and (now() - job.started_at).total_seconds() >= job.timeout:
+            job.retries_left = 0
+        super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
+
+    def _put_back(self, job: Job, queue: Queue, execution: Execution | None) -> None:
+        logger.info("job %s is put back: this worker was told to end", job.id)
+        job.refresh()  # its process has changed it meanwhile
+        job.meta.update(phase="waiting", share=None, step=None, loss=None, eta_s=None)
+        job.meta["problem"] = "its worker was told to end; it begins anew"
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline=pipeline, execution=execution)
+            # As `Job.retry` does it: all or nothing, or a job could be lost between the registry and the queue.
+            queue._enqueue_job(job, pipeline=pipeline, at_front=True)
+            pipeline.execute()
+
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Report to Redis twice a minute while a job runs; the job goes on where Redis does not answer just then."""
         try:
@@ -51,3 +122,29 @@ class Worker(SpawnWorker):
         """Do what is due before and between jobs."""
         super().run_maintenance_tasks()
         reconcile_job.enqueue(self.connection, self.sync_s)
+
+
+def patient() -> Retry:
+    """Return how often a command is tried where Redis does not answer."""
+    return Retry(ExponentialBackoff(cap=LONGEST_PAUSE_S, base=0.1), TRIES)
+
+
+def work(settings: Settings, url: str, burst: bool = False) -> None:
+    """Work until a signal comes, or, with `burst`, until no job is waiting.
+
+    A Redis that is away for longer than its commands are tried ends no worker: another one takes over as soon as it
+    answers.
+
+    Args:
+        url: of the Redis.
+    """
+    while True:
+        worker = Worker.of(settings, redis.Redis.from_url(url, health_check_interval=30, retry=patient()))
+        try:
+            worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
+        except redis.RedisError as error:
+            logger.warning("the worker cannot say good-bye to Redis: %s", error)
+        if burst or worker.told_to_stop:
+            return
+        logger.warning("the worker begins anew in %.0f s", LONGEST_PAUSE_S)
+        time.sleep(LONGEST_PAUSE_S)

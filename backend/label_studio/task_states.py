@@ -46,7 +46,7 @@ class TaskStates:
             LabelStudioError: it refuses or does not answer.
         """
         known, changed, there = self.known(), dict[int, str](), set[int]()
-        for tasks, total in _pages(studio, self._project):
+        for tasks, total in listed(studio, self._project):
             fresh = {task: state for task, state in tasks.items() if known.get(task) != state}
             changed |= fresh
             there |= tasks.keys()
@@ -91,7 +91,7 @@ class TaskStates:
         self._redis.hdel(PROJECTS, str(self._project))
 
 
-def _pages(studio: LabelStudio, project: int) -> Iterator[tuple[dict[int, str], int]]:
+def listed(studio: LabelStudio, project: int) -> Iterator[tuple[dict[int, str], int]]:
     """Yield the tasks of a project page by page as task -> state, with the number of all; the newest change first."""
     query = json.dumps({"ordering": ["-tasks:updated_at"]})
     page, seen = 1, 0

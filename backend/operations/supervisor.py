@@ -97,7 +97,7 @@ def spawn(
 def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> None:
     """End a child and everything it started: asked twice, then killed.
 
-    RQ's workers finish their job after the first request and leave it after the second.
+    A worker puts its job back after the first request.
     """
     family = _family(process.pid)
     for wish in (process.terminate, process.terminate, process.kill):

@@ -117,7 +117,7 @@ class Ledger:
         records = {  # before asking: what is created meanwhile is not missing
             number: record
             for number, record in self._records(project).items()
-            if tasks is None or record.get("task") in tasks
+            if tasks is None or record.get("deleted") or record.get("task") in tasks
         }
         known = {number for number, record in records.items() if not record.get("deleted")}
         listed = {a["id"]: facts(a) for a in listing()}

@@ -14,12 +14,12 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_":
 @click.command("worker")
 @click.option("--burst", is_flag=True, help="End when no job is waiting.")
 def command(burst: bool) -> None:
-    """Run fine-tuning jobs; start as many workers as there are GPUs."""
-    import redis
-    from redis.backoff import ExponentialBackoff
-    from redis.retry import Retry
+    """Run fine-tuning jobs; start as many workers as there are GPUs.
 
-    from backend.jobs.worker import Worker
+    SIGTERM puts the job that runs back into the queue and ends the worker within seconds.
+    Ctrl-C ends it after the job.
+    """
+    from backend.jobs.worker import work
     from backend.logs import configure
     from backend.operations.redis_client import connected, redis_url
     from backend.settings import Settings
@@ -27,11 +27,7 @@ def command(burst: bool) -> None:
     settings = Settings.from_env()
     with connected(settings):  # a worker that cannot reach Redis at its start says so and ends
         pass
-    # Half a minute, in which a Redis starts again; a worker that gives up between two jobs would leave them waiting.
-    retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), 16)
-    connection = redis.Redis.from_url(redis_url(settings), health_check_interval=30, retry=retry)
     for name, value in KEEP_MEMORY.items():
         os.environ.setdefault(name, value)
     configure(settings.log_level, settings.secrets())
-    worker = Worker.of(settings, connection)
-    worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
+    work(settings, redis_url(settings), burst)

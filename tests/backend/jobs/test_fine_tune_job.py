@@ -90,6 +90,24 @@ def test_a_killed_worker_does_not_stand_in_the_way(place: WorkerHome):
     assert result is not None and result["status"] == "promoted"
 
 
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_worker_that_is_told_to_end_hands_its_job_on(place: WorkerHome, devices: str):
+    job = place.scheduler.request(PROJECT, "test", force=True)
+    worker = place.work(CLICKMASK_TRAIN_STEPS="500", CLICKMASK_TRAIN_DEVICES=devices)
+    place.training(job)
+    family = psutil.Process(worker.pid).children(recursive=True)
+    worker.terminate()
+    assert worker.wait(PATIENCE_S) == 0
+    assert not alive(family)
+    waiting = place.scheduler.waiting(PROJECT)
+    assert waiting is not None and waiting.id == job.id
+    assert place.registry.versions("project-3") == []
+    place.work()
+    result = place.end_of(job).return_value()  # as soon as the lock of the first has run out
+    assert result is not None and result["status"] == "promoted"
+    assert [each.id for each in place.scheduler.jobs()] == [job.id]
+
+
 def test_two_workers_share_a_project_without_training_it_twice(place: WorkerHome):
     first = place.scheduler.request(PROJECT, "first")
     place.work(CLICKMASK_TRAIN_STEPS="6")

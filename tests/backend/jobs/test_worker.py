@@ -1,15 +1,29 @@
-"""The worker, where Redis is not there for a while; whole jobs are in test_worker_job.py."""
+"""The worker: what becomes of jobs when Redis goes, time is up, or it is told to end."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
 import pytest
+from rq import Queue, Retry
 from rq.executions import Execution
+from rq.serializers import JSONSerializer
 
 from backend.jobs.configure import policy
 from backend.jobs.worker import Worker
 from backend.settings import Settings
-from fine_tune.project.scheduler import Scheduler
+from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
+from tests.live_processes import alive
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_redis_that_is_gone_during_a_job_does_not_end_the_worker(
@@ -24,3 +38,102 @@ def test_a_redis_that_is_gone_during_a_job_does_not_end_the_worker(
     redis_server.stop()
     worker.maintain_heartbeats(job, execution)
     assert f"Redis does not answer while job {job.id} runs" in caplog.text
+
+
+# Not as patient as the real one, so that a test need not wait for half a minute.
+IMPATIENT = """
+import logging, sys
+from backend.jobs import worker
+from backend.settings import Settings
+logging.basicConfig(level="INFO")
+worker.TRIES, worker.LONGEST_PAUSE_S = 1, 0.1
+worker.work(Settings(sync_s=0, log_level="info"), sys.argv[1])
+"""
+
+
+@pytest.fixture
+def queue(redis_server: RedisServer) -> Queue:
+    return Queue(QUEUE, connection=redis_server.client(), serializer=JSONSerializer)
+
+
+@pytest.fixture
+def running(redis_server: RedisServer, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-c", IMPATIENT, redis_server.url]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def wait(what: str, condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what} never came")
+
+
+def test_a_redis_that_is_away_for_long_ends_no_worker(
+    queue: Queue, running: subprocess.Popen[bytes], redis_server: RedisServer, tmp_path: Path
+) -> None:
+    queue.enqueue("time.sleep", 2)
+    wait("the job", lambda: queue.started_job_registry.get_job_ids())
+    redis_server.stop()
+    wait("the end of the first", lambda: "begins anew" in (tmp_path / "log").read_text())
+    redis_server.start()
+    job = queue.enqueue("os.getpid")
+    assert wait("the next job", job.return_value)
+    assert running.poll() is None
+
+
+def test_a_job_is_put_back_when_its_worker_is_told_to_end(
+    queue: Queue, running: subprocess.Popen[bytes]
+) -> None:
+    job = queue.enqueue(
+        "time.sleep", 600, job_timeout=1000, retry=Retry(max=2), meta={"project": 3, "share": 0.5}
+    )
+    waiting = queue.enqueue("os.getpid")
+    wait(
+        "the job",
+        lambda: job.get_status() == "started" and psutil.Process(running.pid).children(recursive=True),
+    )
+    family = psutil.Process(running.pid).children(recursive=True)
+    running.terminate()
+    assert running.wait(60) == 0
+    assert not alive(family)
+    assert job.get_status() == "queued"
+    assert queue.get_job_ids() == [job.id, waiting.id], "before those that came later"
+    assert queue.started_job_registry.get_job_ids() == []
+    job.refresh()
+    assert job.retries_left == 2, "it did not fail"
+    assert (job.meta["project"], job.meta["phase"], job.meta["share"]) == (3, "waiting", None)
+    assert "begins anew" in job.meta["problem"]
+
+
+def test_an_interrupted_worker_finishes_its_job(queue: Queue, running: subprocess.Popen[bytes]) -> None:
+    job = queue.enqueue("time.sleep", 2)
+    wait("the job", lambda: job.get_status() == "started")
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 0
+    assert job.get_status() == "finished"
+
+
+def test_an_idle_worker_ends_at_once(queue: Queue, running: subprocess.Popen[bytes]) -> None:
+    connection = queue.connection
+    wait("the worker", lambda: [w.get_state() for w in Worker.all(connection=connection)] == ["idle"])
+    running.terminate()
+    assert running.wait(60) == 0
+
+
+def test_a_job_that_used_up_its_time_is_not_tried_again(
+    queue: Queue, running: subprocess.Popen[bytes]
+) -> None:
+    slow = queue.enqueue("time.sleep", 600, job_timeout=1, retry=Retry(max=2))
+    bad = queue.enqueue("os.listdir", "/there/is/no/such/folder", retry=Retry(max=1))
+    wait("both ends", lambda: slow.is_failed and bad.is_failed)
+    slow.refresh(), bad.refresh()
+    assert (slow.retries_left, bad.retries_left) == (0, 0)
+    assert len(slow.results()) == 1

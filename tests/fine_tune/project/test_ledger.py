@@ -90,6 +90,9 @@ def test_only_some_tasks_are_compared(ledger: Ledger) -> None:
     listed = [saved(6, updated="2026-02", task=9)["annotation"], saved(8, task=11)["annotation"]]
     assert ledger.reconcile(3, lambda: listed, {9, 11}) == (2, 1)
     assert sorted(ledger.annotations(3)) == [6, 7, 8]
+    back = saved(5, task=9)["annotation"]
+    assert ledger.reconcile(3, lambda: [*listed, back], {9}) == (1, 0), "as after a backup was restored"
+    assert sorted(ledger.annotations(3)) == [5, 6, 7, 8]
 
 
 def test_other_actions_do_not_concern_it(ledger: Ledger) -> None:
