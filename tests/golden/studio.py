@@ -7,6 +7,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 from tests.golden.bodies import BRUSH, SIZE, drawing, file
 
@@ -28,7 +29,7 @@ class Studio:
             def do_GET(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 sent = json.loads(self.rfile.read(length)) if length else None
-                status, body = outer._answer(self.command, self.path.partition("?")[0], sent)
+                status, body = outer._answer(self.command, self.path, sent)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -48,21 +49,29 @@ class Studio:
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, method: str, path: str, sent: Any) -> tuple[int, bytes]:
+    def _answer(self, method: str, address: str, sent: Any) -> tuple[int, bytes]:
+        path, _, query = address.partition("?")
         if path in self.answers:
             return self.answers[path]
         if not path.startswith("/api/"):
             return 200, file(drawing(*self.size))
-        value = self._api(method, path, sent)
+        value = self._listed(query) if path == "/api/tasks" else self._api(method, path, sent)
         return (404, b"{}") if value is None else (200, json.dumps(value).encode())
+
+    def _listed(self, query: str) -> Any:
+        """The tasks of a project, without their annotations."""
+        tasks = self.tasks.get(int(parse_qs(query)["project"][0]), [])
+        light = [
+            {"id": task["id"], "updated_at": "2026-11-20T10:00:00.000000Z", "total_annotations": 1}
+            for task in tasks
+        ]
+        return {"tasks": light, "total": len(light)}
 
     def _api(self, method: str, path: str, sent: Any) -> Any:
         numbers = [int(number) for number in re.findall(r"/(\d+)/", path)]
         if path == "/api/dm/views/":
             self.views += [sent] if method == "POST" else []
             return self.views
-        if path == "/api/tasks":
-            return {"tasks": [{"updated_at": "2026-11-20T10:00:00.000000Z"}], "total": 1}
         if path.startswith("/api/tasks/"):
             task = next(t for tasks in self.tasks.values() for t in tasks if t["id"] == numbers[0])
             task["data"] = sent["data"] if method == "PATCH" else task["data"]

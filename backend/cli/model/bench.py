@@ -1,4 +1,4 @@
-"""`clickmask bench`: how long a click takes on this machine, stage by stage."""
+"""`clickmask bench`: how long a click takes on this machine, what that depends on, and how many people it carries."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+
+from backend.cli.model import bench_tables
 
 if TYPE_CHECKING:
-    from backend.operations.bench import Sizes, Times
+    from backend.operations.bench.annotators import Crowd
+    from backend.operations.bench.latency import Measured, Sizes, Times
+    from backend.operations.bench.network_limits import NetworkLimits
+    from backend.settings import Settings
 
-STAGES = ("image", "session", "predict", "clean", "encode", "http", "total")
-
-TARGETS = "meant for two cores: later clicks on 1920x1080 in 50 / 100, first ones on 4000x3000 in 400"
+PICTURES = 16  # at least; two for each annotator
 
 console = Console(stderr=True)
 
@@ -34,6 +39,14 @@ def _size(_context: click.Context, _option: click.Parameter, texts: tuple[str, .
     return sizes
 
 
+def _counts(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int]:
+    """``1,8,32`` -> [1, 8, 32]."""
+    words = text.split(",") if text else []
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise click.BadParameter(f"{text!r}: write numbers with commas between them, such as 1,8,32")
+    return [int(word) for word in words]
+
+
 @click.command("bench")
 @click.option(
     "--size",
@@ -45,40 +58,82 @@ def _size(_context: click.Context, _option: click.Parameter, texts: tuple[str, .
     help="Image size; repeatable.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="New images per size.")
+@click.option("--redis-keys", type=click.IntRange(0), default=0, help="Compare with so many keys in Redis,")
+@click.option("--jobs", type=click.IntRange(0), default=0, help="so many jobs that it still knows,")
+@click.option("--ledger", type=click.IntRange(0), default=0, help="so many recorded annotations,")
+@click.option("--saved-masks", type=click.IntRange(0), default=0, help="so many accepted masks of the task.")
+@click.option(
+    "--annotators", callback=_counts, help="Instead, let so many people click at once, over HTTP: 1,8,32."
+)
+@click.option("--think", default=3.0, show_default=True, help="Seconds an annotator pauses between clicks.")
+@click.option(
+    "--clicks", type=click.IntRange(1), default=20, show_default=True, help="Clicks of each annotator."
+)
+@click.option(
+    "--url",
+    help="Backend to click at. Default: one of the benchmark's own, with CLICKMASK_WORKERS processes.",
+)
+@click.option("--network", is_flag=True, help="Instead, measure the network alone, and what limits it.")
 @click.option(
     "--sdk-python",
     help="Compare the RLE encoder with the one of Label Studio's SDK, run by this Python interpreter.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print seconds as JSON, no table.")
-def command(sizes: list[tuple[int, int]], rounds: int, sdk_python: str | None, as_json: bool) -> None:
+def command(
+    sizes: list[tuple[int, int]],
+    rounds: int,
+    annotators: list[int],
+    network: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure whole /predict requests: first clicks on new images, and the clicks that follow.
 
-    Runs the served base model in this process, with the settings of the environment.
+    Runs the served base model with the settings of the environment, and a Redis of its own. With numbers of keys,
+    jobs, records or masks, an empty backend and full ones are measured in turn and compared.
     """
-    from backend.operations.bench import compare_rle, measure
     from backend.settings import Settings
 
     settings = Settings.from_env()
-    with console.status("starting") as status:
-        version, device, results = measure(settings, sizes, rounds, status.update)
-        codecs = {}
-        if sdk_python:
-            status.update("Label Studio's RLE encoder")
-            for r in results:
-                with tempfile.TemporaryDirectory() as folder:
-                    codecs[r.width, r.height] = compare_rle(r.masks[:20], sdk_python, Path(folder))
-    report = {
-        "version": version,
-        "device": device,
-        "cpus": os.cpu_count(),
-        "rounds": rounds,
-        "sizes": [_summary(r, codecs.get((r.width, r.height))) for r in results],
-    }
+    if network:
+        report, show = _network(settings), bench_tables.network
+    elif annotators:
+        report, show = _annotators(settings, sizes, annotators, options), bench_tables.annotators
+    else:
+        report, show = _latency(settings, sizes, rounds, options), bench_tables.latency
     if as_json:
         json.dump(report, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _show(report)
+        show(report)
+
+
+def _latency(
+    settings: Settings, sizes: list[tuple[int, int]], rounds: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    from backend.operations.bench.filling import Filling
+    from backend.operations.bench.latency import EMPTY, measure
+    from backend.operations.bench.rle_comparison import compare_rle
+
+    filling = Filling(options["redis_keys"], options["jobs"], options["ledger"], options["saved_masks"])
+    with console.status("starting") as status:
+        measured = measure(settings, sizes, rounds, filling, status.update)
+        codecs = {}
+        if options["sdk_python"]:
+            status.update("Label Studio's RLE encoder")
+            for r in measured.sizes[EMPTY]:
+                with tempfile.TemporaryDirectory() as folder:
+                    codecs[r.width, r.height] = compare_rle(r.masks[:20], options["sdk_python"], Path(folder))
+    return {
+        **_head(measured.version, measured.device),
+        "rounds": rounds,
+        "sizes": [_summary(r, codecs.get((r.width, r.height))) for r in measured.sizes[EMPTY]],
+        "full": {name: _against_empty(measured, name) for name in measured.sizes if name != EMPTY},
+    }
+
+
+def _head(version: str, device: str) -> dict[str, Any]:
+    return {"version": version, "device": device, "cpus": os.cpu_count()}
 
 
 def _summary(result: Sizes, codec: tuple[list[float], list[float]] | None) -> dict[str, Any]:
@@ -93,6 +148,20 @@ def _summary(result: Sizes, codec: tuple[list[float], list[float]] | None) -> di
     return summary
 
 
+def _against_empty(measured: Measured, name: str) -> list[dict[str, Any]]:
+    """Totals of a variant, with the ratio of its median to that of the empty one."""
+    from backend.operations.bench.latency import EMPTY
+
+    rows = []
+    for empty, full in zip(measured.sizes[EMPTY], measured.sizes[name], strict=True):
+        row: dict[str, Any] = {"width": full.width, "height": full.height}
+        for kind in ("first", "later"):
+            before, after = (_percentiles(getattr(size, kind))["total"] for size in (empty, full))
+            row[kind] = {**after, "ratio": round(after["p50"] / before["p50"], 3)}
+        rows.append(row)
+    return rows
+
+
 def _percentiles(times: Times) -> dict[str, dict[str, float]]:
     """p50 and p95 of each stage, in seconds."""
     import numpy as np
@@ -104,22 +173,58 @@ def _percentiles(times: Times) -> dict[str, dict[str, float]]:
     }
 
 
-def _show(report: dict[str, Any]) -> None:
-    title = f"{report['version']} on {report['device']}, {report['cpus']} CPUs: milliseconds, p50 / p95"
-    table = Table("image", "click", *STAGES, title=title, caption=TARGETS)
-    for size in report["sizes"]:
-        for kind in ("first", "later"):
-            cells = [_cell(size[kind].get(stage)) for stage in STAGES]
-            table.add_row(f"{size['width']}x{size['height']}", kind, *cells)
-    out = Console()
-    if not out.is_terminal:
-        out.width = 140  # a file takes whole lines
-    out.print(table)
-    for size in report["sizes"]:
-        if "rle" in size:
-            ours, sdk = _cell(size["rle"]["ours"]), _cell(size["rle"]["sdk"])
-            out.print(f"RLE {size['width']}x{size['height']}: ours {ours} ms, Label Studio's SDK {sdk} ms")
+def _annotators(
+    settings: Settings, sizes: list[tuple[int, int]], annotators: list[int], options: dict[str, Any]
+) -> dict[str, Any]:
+    from backend.operations.bench.annotators import check
+
+    count, levels = max(2 * max(annotators), PICTURES), []
+    with console.status("starting the server") as status, _crowd(settings, sizes, count, options) as place:
+        crowd, same = place
+        for number in annotators:
+            level = crowd.level(number, options["clicks"], status.update)
+            status.update(f"{number} annotators: comparing masks")
+            check(level, same)
+            levels.append(level.facts())
+    workers = None if options["url"] else settings.workers
+    return {"cpus": os.cpu_count(), "workers": workers, "think_s": options["think"], "levels": levels}
 
 
-def _cell(times: dict[str, float] | None) -> str:
-    return "-" if times is None else f"{1000 * times['p50']:.1f} / {1000 * times['p95']:.1f}"
+@contextmanager
+def _crowd(
+    settings: Settings, sizes: list[tuple[int, int]], count: int, options: dict[str, Any]
+) -> Iterator[tuple[Crowd, Settings]]:
+    """Annotators at the given server, or at one that runs while the context lasts; and its settings."""
+    from backend.operations.bench.annotators import Crowd, inline, pictures
+    from backend.operations.bench.image_server import ImageServer
+    from backend.operations.bench.serving import serving
+
+    user, word = settings.basic_auth_user, settings.basic_auth_pass
+    account = None if user is None or word is None else (user, word)
+    drawn = pictures(sizes, count)
+    if options["url"]:
+        url = options["url"].rstrip("/")
+        yield Crowd(url, {inline(p): p for p in drawn}, account, options["think"]), settings
+        return
+    with ImageServer() as images:
+        found = {f"/data/upload/0/{number}.jpg": picture for number, picture in enumerate(drawn)}
+        images.files.update({path: picture.jpeg for path, picture in found.items()})
+        with serving(settings, images) as url:
+            yield Crowd(url, found, account, options["think"]), replace(settings, label_studio_url=images.url)
+
+
+def _network(settings: Settings) -> dict[str, Any]:
+    from backend.operations.bench.network_limits import network_limits
+
+    with console.status("measuring the network and matrix products"):
+        limits: NetworkLimits = network_limits(settings)
+    return {
+        **_head(limits.version, limits.device),
+        "network": limits.network,
+        "precision": limits.precision,
+        "passes": [
+            {"size": p.size, "multiply_adds": p.multiply_adds, "seconds": p.seconds, "gflops": p.gflops}
+            for p in limits.passes
+        ],
+        "products_gflops": limits.products,
+    }

@@ -1,0 +1,123 @@
+"""Measures how much a network computes, how fast, and how fast this machine can: a plain matrix product."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from backend.settings import Settings
+from model.engines.factory import create_engine
+from model.versions import checkpoint
+from model.versions.registry import Registry
+
+RUNS = 30
+SIDE = 2048  # of the matrices
+HALF = ("bf16", "bfloat16", "float16", "half")  # in an engine's name
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of a network.
+
+    Attributes:
+        size: side of the input in pixels.
+        multiply_adds: of the pass.
+        seconds: median time of a pass.
+    """
+
+    size: int
+    multiply_adds: float
+    seconds: float
+
+    @property
+    def gflops(self) -> float:
+        """Return what is achieved: 10**9 floating-point operations per second; a multiply-add is two."""
+        return 2 * self.multiply_adds / self.seconds / 1e9
+
+
+@dataclass(frozen=True)
+class NetworkLimits:
+    """What was measured.
+
+    Attributes:
+        version, network, device: what ran, and on what.
+        passes: one for each input size that clicks use.
+        products: precision -> GFLOP/s of a product of two SIDExSIDE matrices.
+    """
+
+    version: str
+    network: str
+    device: str
+    passes: tuple[Pass, ...]
+    products: dict[str, float]
+
+    @property
+    def precision(self) -> str:
+        """Return which of `products` is the network's limit."""
+        return "bfloat16" if any(name in self.device for name in HALF) else "float32"
+
+
+def network_limits(settings: Settings) -> NetworkLimits:
+    """Measure the served base model, with the engine and the threads that the settings choose."""
+    registry = Registry(settings.home, settings.registry)
+    version = registry.ensure_base()
+    network, card = checkpoint.load(version.path)
+    sizes = sorted({card[key] for key in ("size", "later", "closer") if key in card})
+    passes, device = [], ""
+    for size in sizes:
+        work = _multiply_adds(network, size)
+        engine = create_engine(
+            network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
+        )
+        device = engine.device
+        image, guide = np.zeros((1, size, size, 3), np.uint8), np.zeros((1, 3, size, size), np.float32)
+        passes.append(Pass(size, work, _median(partial(engine.run, image, guide))))
+    name = card["architecture"]["name"]
+    return NetworkLimits(version.name, name, device, tuple(passes), _products(settings, device))
+
+
+def _multiply_adds(network: torch.nn.Module, size: int) -> float:
+    """Count the multiply-adds of convolutions and products in a pass of one SxS input."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network.eval()(torch.zeros(1, 3, size, size), torch.zeros(1, 3, size, size))
+    return counter.get_total_flops() / 2
+
+
+def _products(settings: Settings, device: str) -> dict[str, float]:
+    place = "cuda" if "cuda" in device else "cpu"
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or before)
+    found = {}
+    try:
+        for precision in (torch.float32, torch.bfloat16):
+            one = torch.rand(SIDE, SIDE, device=place).to(precision)
+
+            def product(matrix: torch.Tensor = one) -> None:
+                matrix @ matrix
+                if place == "cuda":
+                    torch.cuda.synchronize()
+
+            found[str(precision).removeprefix("torch.")] = 2 * SIDE**3 / _median(product) / 1e9
+    finally:
+        torch.set_num_threads(before)
+    return found
+
+
+def _median(run: Callable[[], object]) -> float:
+    """Return the median seconds of RUNS runs; some before do not count."""
+    for _ in range(3):
+        run()
+    times = []
+    for _ in range(RUNS):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
