@@ -267,6 +267,10 @@ class LabelStudio:
 
 
 def _unreachable(url: str, error: Exception) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return (
+            f"Label Studio at {url} has a certificate of an unknown authority: name it in REQUESTS_CA_BUNDLE"
+        )
     hint = "is it running, and is LABEL_STUDIO_URL right?"
     if "localhost" in url or "127.0.0.1" in url:
         hint += (

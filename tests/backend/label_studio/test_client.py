@@ -3,11 +3,13 @@
 import base64
 import json
 import logging
+import ssl
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import trustme
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
@@ -213,3 +215,19 @@ def test_no_token_is_shown_anywhere(web, caplog):
             list(studio_client.projects())
         shown = f"{studio_client!r} {vars(caught.value)} {''.join(traceback.format_exception(caught.value))}"
         assert not any(secret in shown + caplog.text for secret in (token, *studio.issued))
+
+
+def test_a_certificate_of_a_private_authority_needs_that_authority(tmp_path, monkeypatch):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = Web(tls=context)
+    server.routes["/api/version"] = answers(200, b'{"release": "1.23.2"}')
+    client = LabelStudio(Settings(label_studio_url=server.url, label_studio_api_key=LEGACY))
+    try:
+        with pytest.raises(LabelStudioError, match="unknown authority: name it in REQUESTS_CA_BUNDLE"):
+            client.version()
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+        assert client.version() == "1.23.2"
+    finally:
+        server.close()
