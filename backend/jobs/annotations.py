@@ -24,12 +24,12 @@ BATCH = 50  # tasks whose annotations are asked for at once
 Fetch = Callable[[str, int | None], np.ndarray]
 
 
-def read_export(path: Path, config: LabelConfig | None, fetch: Fetch, min_area: int = 1) -> list[Sample]:
+def read_export(path: Path, config: str | None, fetch: Fetch, min_area: int = 1) -> list[Sample]:
     """Read the objects of an export in Label Studio's format JSON (not JSON-MIN).
 
     Args:
         path: the file.
-        config: of the project; None where every task has just one value, its image.
+        config: the project's labeling config (XML); None where every task has just one value, its image.
         fetch: (address, task id) -> HxWx3 uint8 RGB, called when a sample is loaded.
         min_area: smaller objects (pixels) are left out.
 
@@ -52,13 +52,14 @@ def read_project(client: LabelStudio, project: int, fetch: Fetch, min_area: int 
         LabelStudioError: Label Studio refuses or does not answer.
         LabelConfigError: the project's labeling config cannot be read.
     """
-    config = LabelConfig.parse(client.project(project)["label_config"])
+    config = client.project(project)["label_config"]
+    LabelConfig.parse(config)  # the trouble with it is not that of a task
     tasks = client.annotated_tasks(project)
     return _samples(f"project {project}", tasks, config, fetch, min_area)
 
 
 def _samples(
-    where: str, tasks: Iterable[Mapping[str, Any]], config: LabelConfig | None, fetch: Fetch, min_area: int
+    where: str, tasks: Iterable[Mapping[str, Any]], config: str | None, fetch: Fetch, min_area: int
 ) -> list[Sample]:
     samples = []
     for task in tasks:
@@ -80,7 +81,7 @@ def choose(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(kept, key=lambda a: (bool(a.get("ground_truth")), str(a.get("updated_at") or "")), default={})
 
 
-def _address(name: str, task: Mapping[str, Any], item: AcceptedObject, config: LabelConfig | None) -> str:
+def _address(name: str, task: Mapping[str, Any], item: AcceptedObject, config: str | None) -> str:
     region, data = item.regions[0], task["data"]
     if config is None and len(data) != 1:
         raise DatasetError(
@@ -88,7 +89,11 @@ def _address(name: str, task: Mapping[str, Any], item: AcceptedObject, config: L
             "the image among them"
         )
     try:
-        tag = config.image(region.to_name) if config else ImageTag(region.to_name, f"${next(iter(data))}")
+        tag = (
+            LabelConfig.parse(config, data).image(region.to_name)
+            if config
+            else ImageTag(region.to_name, f"${next(iter(data))}")
+        )
         return tag.url(data, region.item_index)
     except LabelConfigError as error:
         raise DatasetError(f"task {name}: {error}") from error
@@ -146,8 +151,9 @@ class ProjectAnnotations:
 
     def images(self, chosen: set[int], on_problem: Callable[[str], None]) -> Iterator[LabelledImage]:
         """Yield the images of the chosen annotations with their masks; see `AnnotationList`."""
+        config = self._record()["label_config"]
         try:
-            config = LabelConfig.parse(self._record()["label_config"])
+            LabelConfig.parse(config)
         except LabelConfigError as error:
             raise SourceError(str(error)) from error
         needed = {self._task_of.get(annotation) for annotation in chosen}
@@ -159,7 +165,8 @@ class ProjectAnnotations:
                 by_image.setdefault((region.to_name, region.item_index), []).append(item)
             for (name, index), items in by_image.items():
                 try:
-                    yield self._image(config.image(name).url(task["data"], index), task["id"], items)
+                    tag = LabelConfig.parse(config, task["data"]).image(name)
+                    yield self._image(tag.url(task["data"], index), task["id"], items)
                 except (ImageError, LabelConfigError, ValueError) as error:
                     if isinstance(error, ImageError):
                         self._record()  # one image may be missing; a Label Studio that is gone has them all

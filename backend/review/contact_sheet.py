@@ -24,7 +24,7 @@ def panel(entry: RatedObject, data: dict[str, Any], config: str, images: ImageSt
         ImageError, ValueError: the image cannot be had, or is another one than was annotated.
     """
     region = entry.matched.accepted.regions[0]
-    url = LabelConfig.parse(config).image(region.to_name).url(data, region.item_index)
+    url = LabelConfig.parse(config, data).image(region.to_name).url(data, region.item_index)
     image = images.get(url, entry.task).pixels
     mask = entry.matched.accepted.mask()
     if mask.shape != image.shape[:2]:

@@ -117,9 +117,7 @@ def abandoned(matched: Sequence[MatchedObject], histories: Sequence[ObjectHistor
 def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> MatchedObject:
     wanted = set(accepted.prompts)
     seen = [_until(history, wanted) for history in histories if _same_image(history, accepted)]
-    shared = [
-        history for history in seen if history.prompts & wanted
-    ]  # also of one that was named otherwise since
+    shared = [history for history in seen if history.prompts & wanted]  # also of one with another label now
     fitting = [history for history in seen if history.events[-1].labels == accepted.regions[0].labels]
     try:
         mask = accepted.mask()

@@ -140,7 +140,9 @@ def _sets(paths: Sequence[Path], projects: Sequence[int], options: dict[str, Any
             sets[name] = read_folder(path, options["part"], least)
         else:
             xml = options["label_config"]
-            config = LabelConfig.parse(xml.read_text()) if xml else None
+            config = xml.read_text() if xml else None
+            if config is not None:
+                LabelConfig.parse(config)
             sets[name] = read_export(path, config, fetch, least)
     for project in projects:
         sets[f"project {project}"] = read_project(client, project, fetch, least)

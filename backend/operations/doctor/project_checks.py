@@ -89,7 +89,7 @@ def _image(settings: Settings, client: LabelStudio, record: dict[str, Any]) -> F
         yield Finding(WARN, "image", "the project has no tasks: import some")
         return
     try:
-        tag = LabelConfig.parse(record["label_config"]).images[0]
+        tag = LabelConfig.parse(record["label_config"], task["data"]).images[0]
         picture = ImageStore(settings, client).get(tag.url(task["data"]), task["id"])
     except IndexError:
         return  # reported with the config

@@ -9,7 +9,6 @@ import pytest
 
 from backend.jobs.annotations import ProjectSource, read_export, read_project
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_formats import rle
 from backend.settings import Settings
 from fine_tune.data.project_samples import SourceError
@@ -77,7 +76,7 @@ def test_every_accepted_mask_is_an_object_and_images_wait(export):
     pictures = Pictures()
     keypoint = region("k", 0, type="keypointlabels")
     path = export(task(7, annotation(region("a", 3), keypoint, region("b", 20))), task(8))
-    samples = read_export(path, LabelConfig.parse(CONFIG), pictures)
+    samples = read_export(path, CONFIG, pictures)
     assert [s.id for s in samples] == ["7#a", "7#b"]
     assert pictures.asked == []
     scene = samples[1].load()
@@ -101,12 +100,24 @@ def test_an_address_needs_the_config_only_where_there_is_a_choice(export):
     result = annotation(region("a", 3))
     data = {"picture": "/p/1.png", "thumb": "/t/1.png"}
     pictures = Pictures()
-    read_export(export(task(1, result, **data)), LabelConfig.parse(CONFIG), pictures)[0].load()
+    read_export(export(task(1, result, **data)), CONFIG, pictures)[0].load()
     assert pictures.asked == [("/p/1.png", 1)]
     with pytest.raises(DatasetError, match=r"task 1#a: .*\['picture', 'thumb'\]; give the labeling config"):
         read_export(export(task(1, result, **data)), None, pictures)
     with pytest.raises(DatasetError, match="task 1#a: .*no image address"):
-        read_export(export(task(1, result, url="/p/1.png")), LabelConfig.parse(CONFIG), pictures)
+        read_export(export(task(1, result, url="/p/1.png")), CONFIG, pictures)
+
+
+def test_pages_of_a_repeater_are_found_in_each_tasks_data(export):
+    config = """<View><Repeater on="$pages" indexFlag="{{idx}}">
+      <Image name="page_{{idx}}" value="$pages[{{idx}}].image"/>
+      <BrushLabels name="brush_{{idx}}" toName="page_{{idx}}"><Label value="Cat"/></BrushLabels>
+    </Repeater></View>"""
+    pictures = Pictures()
+    pages = [{"image": "/p/first.png"}, {"image": "/p/second.png"}]
+    path = export(task(1, annotation(region("a", 3, to_name="page_1", from_name="brush_1")), pages=pages))
+    read_export(path, config, pictures)[0].load()
+    assert pictures.asked == [("/p/second.png", 1)]
 
 
 def test_an_image_of_another_size_is_refused(export):

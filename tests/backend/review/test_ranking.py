@@ -104,4 +104,4 @@ def test_other_people_are_an_opinion_oneself_is_none(model):
     twice[0]["annotations"][1]["completed_by"] = 2
     assert [iou for _, iou in reviewed(twice, rank(twice, sure([("a",)]), model))] == [1, 1]
     twice[0]["annotations"][1]["result"][0]["value"]["brushlabels"] = ["Dog"]
-    assert [iou for _, iou in reviewed(twice, rank(twice, sure([("a",)]), model))] == [0]
+    assert [iou for _, iou in reviewed(twice, rank(twice, sure([("a",)]), model))] == [0, 0]
