@@ -14,7 +14,7 @@ from backend.settings import Settings
 
 TITLE = "clickmask"
 SECRET_HEADER = "X-Clickmask-Secret"  # of webhooks, to which Label Studio adds no password
-OUTPUTS = {"brush": "BrushLabels", "polygon": "PolygonLabels"}
+OUTPUTS = {"brush": "BrushLabels", "polygon": "PolygonLabels", "bitmask": "BitmaskLabels"}
 # What Label Studio says of an address that it will not call.
 _REFUSED = "reserved network address"
 SWITCHES = (
@@ -25,26 +25,31 @@ SWITCHES = (
 
 
 def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",)) -> str:
-    """Return a labeling config for clicks and boxes on one image; every control has all labels.
+    """Return a labeling config for clicks and boxes on one image, with one row of labels.
+
+    The row stays selected while an annotator clicks, and accepting needs no Escape. The controls for masks are
+    hidden, because their rows of the same labels would look like the one to choose from; they have to exist, so
+    that exports carry the labels.
 
     Args:
         labels: names, at least one.
-        outputs: "brush", "polygon" or both: what accepted masks become.
+        outputs: what accepted masks become, of `OUTPUTS`.
     """
     tags = "".join(f"<Label value={quoteattr(label)}/>" for label in labels)
-    # The rows of labels look alike: a heading tells them apart.
-    controls = [("Masks", OUTPUTS[output], output, 'smart="false"') for output in outputs]
-    controls += [
-        # smartOnly: without it there is a second point tool, whose points look like clicks and are none.
-        ("Clicks (Alt takes away)", "KeyPointLabels", "kp", 'smart="true" smartOnly="true"'),
-        ("Boxes", "RectangleLabels", "rect", 'smart="true"'),
-    ]
-    body = "".join(
-        f'<Header size="5" value="{heading}"/><{tag} name="{name}" toName="image" {extra}>{tags}</{tag}>'
-        for heading, tag, name, extra in controls
+    # An editor that smooths the image smooths bitmasks, too, and they would grow with every change.
+    smoothing = ' smoothing="false"' if "bitmask" in outputs else ""
+    controls = "".join(
+        f'<{OUTPUTS[output]} name="{output}" toName="image" smart="false">{tags}</{OUTPUTS[output]}>'
+        for output in outputs
     )
-    image = '<Image name="image" value="$image" zoom="true" zoomControl="true" rotateControl="true"/>'
-    return f"<View>{image}{body}</View>"
+    # smartOnly: without it there is a second point tool, whose points look like clicks and are none.
+    return (
+        f'<View><Labels name="label" toName="image">{tags}</Labels>'
+        f'<Image name="image" value="$image" zoom="true" zoomControl="true" rotateControl="true"{smoothing}/>'
+        '<KeyPoint name="kp" toName="image" smart="true" smartOnly="true"/>'
+        '<Rectangle name="rect" toName="image" smart="true" smartOnly="true"/>'
+        f'<View style="display:none">{controls}</View></View>'
+    )
 
 
 @dataclass(frozen=True)

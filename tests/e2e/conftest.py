@@ -20,7 +20,7 @@ import redis
 import requests
 
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.connect import connect, label_config
+from backend.label_studio.connect import connect
 from backend.label_studio.mask_regions import accepted
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
@@ -29,6 +29,7 @@ from backend.operations.supervisor import end, free_port, spawn, tail
 from backend.settings import Settings
 from model.evaluation.clicker import next_click
 from tests.e2e.editor import BROWSER_ARGS, Editor
+from tests.e2e.label_configs import separate_rows
 from tests.e2e.photos import iou
 
 ROOT = Path(__file__).parents[2]
@@ -106,9 +107,11 @@ class Workplace:
         if response.url.endswith("/interactive-annotating"):
             self._calls.append(response)
 
-    def project(self, photo: bytes, output: str = "brush") -> tuple[int, int]:
+    def project(self, photo: bytes, output: str = "brush", config: str = "") -> tuple[int, int]:
         """A new project with one photo and the backend connected; returns the ids of project and task."""
-        project = self.client.create_project(title="e2e", label_config=label_config(LABELS, (output,)))["id"]
+        project = self.client.create_project(
+            title="e2e", label_config=config or separate_rows(LABELS, output)
+        )["id"]
         self.client.call("POST", f"/api/projects/{project}/import", files=[("file", ("photo.jpg", photo))])
         connect(self.client, project, self.backend.url, self.backend.settings)
         (task,) = self.client.tasks(project)

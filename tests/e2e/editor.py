@@ -62,16 +62,15 @@ class Editor:
     def close(self) -> None:
         self._context.close()
 
-    def open(self, project: int, task: int, auto_accept: bool = False) -> None:
-        """Open a task and get ready to click: smart tools on, labels stay selected."""
+    def open(self, project: int, task: int, auto_accept: bool = False, keep_label: bool = True) -> None:
+        """Open a task and get ready to click: smart tools on; with `keep_label` labels stay selected."""
         self.page.goto(f"{self.url}/projects/{project}/data?task={task}")
         self.page.wait_for_function(_LOADED, timeout=60_000)
         self.page.wait_for_timeout(800)
         self._toggle("bottombar-auto-annotation-toggle", True)
         self._toggle("bottombar-auto-accept-toggle", auto_accept)
-        self.page.evaluate(
-            "() => { if (!Htx.settings.continuousLabeling) Htx.settings.toggleContinuousLabeling() }"
-        )
+        keep = "on => { if (Htx.settings.continuousLabeling !== on) Htx.settings.toggleContinuousLabeling() }"
+        self.page.evaluate(keep, keep_label)
 
     def _toggle(self, name: str, on: bool) -> None:
         toggle = self.page.get_by_test_id(name)
@@ -137,9 +136,10 @@ class Editor:
         self.page.wait_for_function("() => !Htx.awaitingSuggestions", timeout=60_000)
         self.page.wait_for_timeout(300)
 
-    def accept(self) -> None:
-        """Accept all suggestions with the bottom bar, the label unselected before as the README says."""
-        self.page.keyboard.press("Escape")
+    def accept(self, escape: bool = True) -> None:
+        """Accept all suggestions with the bottom bar; with `escape` the label is unselected before."""
+        if escape:
+            self.page.keyboard.press("Escape")
         self.page.get_by_test_id("bottombar-accept-suggestions-button").click()
         self.page.wait_for_function("() => Htx.annotationStore.selected.suggestions.size === 0")
         self.page.wait_for_timeout(500)  # the mask is painted before it can be saved

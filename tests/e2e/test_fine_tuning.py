@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.connect import connect, label_config
+from backend.label_studio.connect import connect
 from backend.label_studio.mask_formats import rle
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
@@ -24,6 +24,7 @@ from fine_tune.project.outcome import Outcome, outcomes
 from model.versions.registry import Registry
 from tests.backend.running_app import png
 from tests.e2e.conftest import ROOT, Backend
+from tests.e2e.label_configs import separate_rows
 from tests.fine_tune.shape_project import base, retention_set
 from tests.fine_tune.shape_scenes import shape_scene
 
@@ -108,7 +109,7 @@ def test_annotations_become_a_served_model(place: tuple[Backend, redis.Redis]) -
     backend, store = place
     client, registry = LabelStudio(backend.settings), Registry(backend.settings.home)
     scenes = [shape_scene(np.random.default_rng(seed)) for seed in range(IMAGES)]
-    project = client.create_project(title="learning", label_config=label_config(("Cat",)))["id"]
+    project = client.create_project(title="learning", label_config=separate_rows(("Cat",)))["id"]
     for scene in scenes:
         files = [("file", ("shape.png", png(scene.image)))]
         client.call("POST", f"/api/projects/{project}/import", files=files)

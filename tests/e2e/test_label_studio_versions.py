@@ -17,7 +17,7 @@ import redis
 
 from backend.jobs.reconcile_job import compare
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.connect import connect, label_config
+from backend.label_studio.connect import connect
 from backend.label_studio.mask_regions import accepted
 from backend.label_studio.task_states import TaskStates
 from backend.operations.embedded_redis import EmbeddedRedis
@@ -27,6 +27,7 @@ from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
 from model.click import Click
 from tests.e2e.conftest import ROOT, Backend
+from tests.e2e.label_configs import separate_rows
 from tests.e2e.photos import iou, jpeg, two_bodies
 
 PATIENCE_S = 60.0
@@ -39,7 +40,7 @@ class Place:
         self.backend, self.client = backend, LabelStudio(backend.settings)
         self.redis = redis.Redis.from_url(redis_url)
         self.image, self.truth, _ = two_bodies()
-        record = self.client.create_project(title="versions", label_config=label_config(("Cat", "Dog")))
+        record = self.client.create_project(title="versions", label_config=separate_rows(("Cat", "Dog")))
         self.project = record["id"]
         files = [("file", ("photo.jpg", jpeg(self.image)))]
         self.client.call("POST", f"/api/projects/{self.project}/import", files=files)

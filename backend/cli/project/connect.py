@@ -18,10 +18,10 @@ import click
 @click.option("--labels", help="Also set the labeling config, with these labels: Cat,Dog.")
 @click.option(
     "--output",
-    type=click.Choice(["brush", "polygon", "both"]),
+    type=click.Choice(["brush", "polygon", "bitmask", "both"]),
     default="brush",
     show_default=True,
-    help="What masks become in the config that --labels sets.",
+    help="What masks become in the config that --labels sets; both: brush and polygon.",
 )
 def command(project: int, url: str | None, labels: str | None, output: str) -> None:
     """Connect Label Studio's PROJECT (the number in its address) to the backend.
@@ -55,7 +55,7 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
         click.echo(
             f"`clickmask connect {project} --labels A,B` replaces the config by one that works", err=True
         )
-    click.echo('In the labeling window: Auto-Annotation on, and in its settings "Keep label selected" on.')
+    click.echo("In the labeling window: Auto-Annotation on, Auto-Accept off.")
 
 
 def _refuse_wildcard(address: str) -> None:

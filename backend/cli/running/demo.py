@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 # What the annotator must know of Label Studio's editor.
 ADVICE = """\
   1. Open a task, switch Auto-Annotation on (bottom bar), leave Auto-Accept off.
-  2. In the editor's settings (bottom bar, the sliders) switch "Keep label selected after creating a region" on:
-     otherwise the label is dropped after every click and the next click does nothing.
-  3. Choose the Auto-Detect tool (last in the toolbar) and a label of the row "Clicks", and click the object.
-     Alt+click takes away, Ctrl+click adds a point where a mask is already. A box (row "Boxes")
-     is a prompt, too.
-  4. Press Escape, then accept with the tick in the bottom bar (the one beside the mask leaves the points behind)."""
+  2. Choose a label and the Auto-Detect tool (last in the toolbar), and click the object.
+     Alt+click takes away, Ctrl+click adds a point where a mask is already. A box is a prompt, too.
+  3. Accept with the tick in the bottom bar (the one beside the mask leaves the points behind)."""
 
 
 @click.command("demo")

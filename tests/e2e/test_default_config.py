@@ -1,0 +1,102 @@
+"""The config of `connect --labels` in the real Label Studio, with a fresh browser profile and untouched settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.label_studio.connect import label_config
+from backend.label_studio.mask_regions import accepted
+from tests.e2e.conftest import LABELS, Workplace
+from tests.e2e.photos import iou, jpeg, two_bodies
+from tests.e2e.test_clicks import GOOD, NEAR_RED, RED, YELLOW
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return two_bodies()
+
+
+def begin(workplace: Workplace, image: np.ndarray, config: str) -> int:
+    """A new project, its task opened and the Auto-Detect tool chosen; returns the task's id."""
+    project, task = workplace.project(jpeg(image), config=config)
+    workplace.editor.open(project, task, keep_label=False)
+    workplace.editor.tool("key-point-tool")
+    return task
+
+
+def by_label(annotation: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Label -> mask of a saved annotation."""
+    regions = accepted(annotation["result"])
+    assert all(len(region.labels) == 1 for region in regions)
+    return {region.labels[0]: region.mask() for region in regions}
+
+
+@pytest.mark.parametrize("output", ["brush", "polygon", "bitmask"])
+def test_two_objects_without_escape_and_without_another_setting(workplace: Workplace, scene, output: str):
+    image, red, yellow = scene
+    task = begin(workplace, image, label_config(LABELS, (output,)))
+    workplace.editor.label("label", "Cat")
+    workplace.editor.click(*RED)
+    workplace.editor.click(*NEAR_RED[1], key="Control")
+    workplace.editor.click(*YELLOW, key="Alt")
+    points = [p for p in workplace.last_prompts() if p["type"] == "keypoint"]
+    assert [p["is_positive"] for p in points] == [True, True, False]
+    workplace.refine(red, GOOD)
+    workplace.editor.accept(escape=False)
+    workplace.editor.label("label", "Dog")
+    workplace.editor.click(*YELLOW)
+    workplace.refine(yellow, GOOD)
+    workplace.editor.accept(escape=False)
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
+    masks = by_label(annotation)
+    assert iou(masks["Cat"], red) > GOOD
+    assert iou(masks["Dog"], yellow) > GOOD
+
+
+def test_a_click_without_a_label_gets_the_first_and_then_the_last_one(workplace: Workplace, scene):
+    image, red, yellow = scene
+    task = begin(workplace, image, label_config(LABELS))
+    workplace.editor.click(*RED)
+    assert workplace.editor.state()["suggestions"][0]["labels"] == ["Cat"]
+    workplace.refine(red, GOOD)
+    workplace.editor.accept(escape=False)
+    workplace.editor.click(*YELLOW)
+    workplace.refine(yellow, GOOD)
+    workplace.editor.accept(escape=False)
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
+    assert [region.labels for region in accepted(annotation["result"])] == [("Cat",), ("Cat",)]
+
+
+def test_relabelling_after_accept_is_what_counts(workplace: Workplace, scene):
+    image, red, _ = scene
+    task = begin(workplace, image, label_config(LABELS))
+    workplace.editor.label("label", "Cat")
+    workplace.editor.click(*RED)
+    workplace.refine(red, GOOD)
+    workplace.editor.accept(escape=False)
+    workplace.editor.page.evaluate(
+        "() => { const a = Htx.annotationStore.selected; a.selectArea([...a.areas.values()][0]) }"
+    )
+    workplace.editor.label("label", "Dog")
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
+    assert list(by_label(annotation)) == ["Dog"]
+
+
+def test_exports_carry_the_labels(workplace: Workplace, scene):
+    image, red, _ = scene
+    task = begin(workplace, image, label_config(LABELS))
+    workplace.editor.label("label", "Cat")
+    workplace.editor.click(*RED)
+    workplace.refine(red, GOOD)
+    workplace.editor.accept(escape=False)
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
+    project = annotation["project"]
+    exported = workplace.client.annotated_tasks(project)
+    assert [region.labels for region in accepted(exported[0]["annotations"][0]["result"])] == [("Cat",)]
