@@ -9,7 +9,7 @@ LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
 LSML_STAMP := $(LSML)/.stamp
 LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
 
-.PHONY: help setup demo up test test-gpu test-pythons check format bench clean drill pictures
+.PHONY: help setup demo up test test-gpu test-pythons test-versions check format bench clean drill pictures
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -54,6 +54,9 @@ pictures: setup ## the pictures of the README, from the real Label Studio and th
 
 test-pythons: $(STAMP) ## the fast tests on every other Python from 3.11 to 3.14 that is here
 	.ci/pythons
+
+test-versions: setup ## what is asked of Label Studio, with the oldest that works, one in the middle and the newest
+	.ci/label-studio-versions 1.15.0 1.19.0 $(LABEL_STUDIO)
 
 check: $(STAMP) ## lint, format, types, who imports whom
 	$(BIN)/ruff check

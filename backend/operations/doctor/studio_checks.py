@@ -7,6 +7,22 @@ from backend.label_studio.tokens import token_kind
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.settings import Settings
 
+# `make test-versions` passes with these, and with one between.
+OLDEST, NEWEST = (1, 15), (1, 23)
+
+
+def untested(version: str) -> str:
+    """Return what is to be said of a version of Label Studio; "" for one between those that are tested."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    between = f"clickmask is tested with {'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
+    if len(numbers) < 2:
+        return f"Label Studio calls its version {version!r}: {between}"
+    if numbers < OLDEST:
+        return f"{version} is older than what is tested; {between}: update Label Studio"
+    if numbers > NEWEST:
+        return f"{version} is newer than what is tested; {between}: try a click before you rely on it"
+    return ""
+
 
 def label_studio(settings: Settings, client: LabelStudio) -> Findings:
     """Ask Label Studio for its version, and whose token is used."""
@@ -19,10 +35,13 @@ def label_studio(settings: Settings, client: LabelStudio) -> Findings:
         return
     try:
         version = client.version()
-        yield Finding(OK, "label studio", f"{client.url} answers, version {version}")
     except LabelStudioError as error:
         yield Finding(FAIL, "label studio", str(error))
         return
+    yield Finding(OK, "label studio", f"{client.url} answers, version {version}")
+    doubt = untested(version)
+    if doubt:
+        yield Finding(WARN, "version", doubt)
     kind = {"refresh": "personal access token", "legacy": "legacy token", "access": "short-lived token"}[
         token_kind(settings.label_studio_api_key)
     ]
