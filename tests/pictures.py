@@ -1,6 +1,6 @@
 """Makes the pictures of the README: `python -m tests.pictures` drives the real Label Studio and the status page.
 
-They go to docs/pictures: a moving one of clicks on a photo, and still ones of the editor and of the status page.
+They go to docs/pictures: a moving one of clicks on a photo, and a still one of the status page.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tests.e2e.editor import BROWSER_ARGS, Editor
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 LABEL = "Thing"
-# Of coffee.png: positive clicks on cup and saucer, a negative one on the spoon, as shares of width and height.
-CLICKS = ((0.52, 0.32, None), (0.30, 0.62, "Control"), (0.80, 0.62, "Control+Alt"))
+# Of coffee.png: the cup, its handle, and not the spoon behind it, as shares of width and height.
+CLICKS = ((0.52, 0.32, None), (0.36, 0.68, "Control"), (0.70, 0.18, "Control+Alt"))
 LIMIT = 2_000_000  # bytes of the moving picture
 
 
@@ -61,7 +61,7 @@ class Film:
 
 
 def clicks(editor: Editor, project: int, task: int) -> None:
-    """The moving picture of clicks, and a still one of the editor with an accepted mask."""
+    """The moving picture of clicks."""
     editor.open(project, task)
     editor.tool("key-point-tool")
     editor.label("label", LABEL)
@@ -75,20 +75,13 @@ def clicks(editor: Editor, project: int, task: int) -> None:
     editor.accept()
     film.shoot(2500)
     film.save(FOLDER / "clicks.webp")
-    editor.page.screenshot(path=FOLDER / "editor.png")
 
 
 def status_page(page: Page, url: str) -> None:
-    """The backend's page for people, light, dark and on a phone."""
-    for name, scheme, width in (
-        ("status", "light", 900),
-        ("status-dark", "dark", 900),
-        ("status-phone", "light", 390),
-    ):
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 700})
-        page.goto(url)
-        page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+    """The backend's page for people."""
+    page.set_viewport_size({"width": 900, "height": 560})
+    page.goto(url)
+    page.screenshot(path=FOLDER / "status.png")
 
 
 def main() -> None:
