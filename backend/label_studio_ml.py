@@ -16,7 +16,7 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
 from backend.jobs.configure import policy
-from backend.label_studio.json_fields import project_number
+from backend.json_fields import project_number
 from backend.label_studio.predict_request import PredictRequest
 from backend.label_studio.predict_response import prediction
 from backend.redis_store import OptionalRedis

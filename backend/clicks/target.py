@@ -30,6 +30,7 @@ too near for the middle of a neighbour of the same size, whose radius is more th
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from backend.label_studio.mask_regions import AcceptedObject, candidates, under
 from backend.label_studio.predict_request import Prompt, Task
 from model.click import Click
 from model.inference.clean import remove_small_regions
+
+logger = logging.getLogger(__name__)
 
 # Label Studio saves drafts every 5 s; the rest is for its way here.
 FRESH_S = 8.0
@@ -113,8 +116,8 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
     if lone:
         for entry in filter(_single_clicks, accepted):
             if _box_distance(entry, first) <= _box_reach(entry):
-                mask = entry.mask()
-                if distance(mask, first) <= reach(mask):
+                mask = _mask(entry)
+                if mask is not None and distance(mask, first) <= reach(mask):
                     return _correct(entry)
     return NEW
 
@@ -172,10 +175,20 @@ def _nearest(accepted: list[AcceptedObject], click: Click) -> AcceptedObject | N
     for entry in sorted(accepted, key=lambda entry: _box_distance(entry, click)):
         if _box_distance(entry, click) >= best:
             break  # so are all others, and their masks need not be decoded
-        away = distance(entry.mask(), click)
+        mask = _mask(entry)
+        away = math.inf if mask is None else distance(mask, click)
         if away < best:
             best, found = away, entry
     return found
+
+
+def _mask(entry: AcceptedObject) -> np.ndarray | None:
+    """Return the mask of an object, HxW bool; None, with a warning in the log, where it cannot be read."""
+    try:
+        return entry.mask()
+    except ValueError as error:
+        logger.warning("region %s cannot be read: %s", entry.id, error)
+        return None
 
 
 def _box_distance(entry: AcceptedObject, click: Click) -> float:

@@ -1,8 +1,8 @@
 """HTTP for images, guarded: what may be sent back, how long it may take, and who sees the token.
 
-The connection goes to the very address that the guard judged, and each redirect is judged anew. Environment
-proxies are not used, since a proxy would resolve names by itself. REQUESTS_CA_BUNDLE names certificate
-authorities of one's own, as for `requests`.
+The connection goes to the very address that the guard judged, and each redirect is judged anew. Where HTTP_PROXY and
+its kin name a proxy (`backend.settings.proxies`), it resolves the name once more by itself: what it may reach is for
+the proxy's own rules to say. REQUESTS_CA_BUNDLE names certificate authorities of one's own, as for `requests`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import certifi
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from backend.images.ssrf import FetchError, Guard, Origin, netloc, origin
+from backend.images.ssrf import PORTS, FetchError, Guard, Origin, netloc, origin
+from backend.settings.proxies import proxy_for
 
 CONNECT_S, READ_S, TOTAL_S = 3.0, 10.0, 20.0
 MAX_REDIRECTS = 3
@@ -88,6 +89,14 @@ class _Secure(_Watched, HTTPSConnection):
     pass
 
 
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
 def fetch(
     url: str, guard: Guard, headers: Callable[[], Mapping[str, str]] = dict, max_bytes: int = 50 << 20
 ) -> bytes:
@@ -105,11 +114,15 @@ def fetch(
     from_trusted = False
     with _Deadline(TOTAL_S) as deadline:
         for _ in range(MAX_REDIRECTS + 1):
-            target = origin(url)
-            addresses = guard.addresses(target, from_trusted)
+            target, proxy = origin(url), proxy_for(url)
+            # Names that only the proxy knows need not be known here, where they are listed.
+            addresses = [] if proxy and guard.names(target) else guard.addresses(target, from_trusted)
             from_trusted = target == guard.trusted
             credentials = dict(headers()) if from_trusted else {}
-            response = _open(url, addresses, credentials, deadline)
+            if proxy:
+                response = _open_through(proxy, url, credentials, deadline)
+            else:
+                response = _open(url, addresses, credentials, deadline)
             try:
                 if response.status not in (301, 302, 303, 307, 308):
                     return _body(response, target, max_bytes, deadline)
@@ -159,19 +172,60 @@ def _open(
     raise FetchError(f"{netloc(target)} did not answer: {_reason(last, deadline)}")
 
 
+def _open_through(
+    proxy: str, url: str, credentials: dict[str, str], deadline: _Deadline
+) -> urllib3.BaseHTTPResponse:
+    """Ask a proxy for the answer."""
+    left = deadline.left()
+    timeout = urllib3.Timeout(connect=min(CONNECT_S, left), read=min(READ_S, left))
+    sent = {"User-Agent": "clickmask", "Connection": "close", **credentials}
+    try:
+        return _through(proxy, deadline).urlopen(
+            "GET",
+            url,
+            headers=sent,
+            timeout=timeout,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        place = urlsplit(proxy)
+        raise FetchError(
+            f"{netloc(origin(url))} did not answer through the proxy {place.hostname}:{place.port} of HTTP_PROXY or "
+            f"HTTPS_PROXY: {_reason(error, deadline)}; NO_PROXY names hosts that are asked directly"
+        ) from None
+
+
+def _through(proxy: str, deadline: _Deadline) -> urllib3.ProxyManager:
+    """Connections of a proxy that a deadline knows of."""
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    account = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else None
+    manager = urllib3.ProxyManager(
+        f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 80)}",
+        proxy_headers=urllib3.make_headers(proxy_basic_auth=account) if account else None,
+        ssl_context=_tls(_authorities()),
+    )
+    pools: dict[str, Any] = {
+        "http": functools.partial(_PlainPool, deadline=deadline),
+        "https": functools.partial(_SecurePool, deadline=deadline),
+    }
+    manager.pool_classes_by_scheme = pools
+    return manager
+
+
+def _authorities() -> str:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
+
+
 def _pool(target: Origin, address: str, deadline: _Deadline) -> urllib3.HTTPConnectionPool:
     """One connection to one address, in the name of the target."""
     scheme, host, port = target
     if scheme == "http":
-        plain = urllib3.HTTPConnectionPool(address, port, deadline=deadline)
-        plain.ConnectionCls = _Plain
-        return plain
-    authorities = os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
-    secure = urllib3.HTTPSConnectionPool(
-        address, port, ssl_context=_tls(authorities), server_hostname=host, deadline=deadline
+        return _PlainPool(address, port, deadline=deadline)
+    return _SecurePool(
+        address, port, ssl_context=_tls(_authorities()), server_hostname=host, deadline=deadline
     )
-    secure.ConnectionCls = _Secure
-    return secure
 
 
 @functools.cache

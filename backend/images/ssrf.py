@@ -84,6 +84,10 @@ class Guard:
     hosts: tuple[str, ...] = ()
     resolver: Resolver = resolve
 
+    def names(self, target: Origin) -> bool:
+        """Tell whether a host may be asked at any address: Label Studio's, and those that are listed by name."""
+        return target == self.trusted or self.lists(target)
+
     def lists(self, target: Origin) -> bool:
         """Whether the host is listed by name."""
         _, host, port = target
@@ -96,7 +100,7 @@ class Guard:
             FetchError: the host is not allowed, unknown, or has a private address without being listed.
         """
         _, host, port = target
-        named = target == self.trusted or self.lists(target)
+        named = self.names(target)
         if not (named or redirected_by_trusted or ANY_PUBLIC_HOST in self.hosts):
             raise FetchError(
                 f"the host {host!r} is not allowed: add it to CLICKMASK_IMAGE_HOSTS to load images from it"

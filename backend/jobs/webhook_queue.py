@@ -17,7 +17,7 @@ from typing import Any
 import redis
 
 from backend.jobs.project_removal import forget
-from backend.label_studio.json_fields import project_number
+from backend.json_fields import project_number
 from backend.metrics import Metrics
 from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger

@@ -1,4 +1,4 @@
-"""A small client of Label Studio's API: both kinds of token, any sub-path, errors that say what to change."""
+"""Calls Label Studio's API: both kinds of token, any sub-path, errors that say what to change."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from typing import Any
 
 import requests
 
-from backend.label_studio.tokens import lifetime, token_kind
+from backend.label_studio.transport import (
+    LabelStudioError,
+    explain,
+    lifetime,
+    open_session,
+    token_kind,
+    unreachable,
+    way_to,
+)
 from backend.settings import Settings
-from model.errors import ClickmaskError
 
 TIMEOUT_S = (3.0, 30.0)  # connect, read
 EXCHANGE_TIMEOUT_S = (3.0, 10.0)
@@ -25,17 +32,6 @@ PAGE = 100
 AS_STORED = {"resolve_uri": "false"}
 
 Record = dict[str, Any]
-
-
-class LabelStudioError(ClickmaskError, RuntimeError):
-    """Label Studio refused or did not answer; the message is one sentence that says what to change.
-
-    `status` is the HTTP status, None without an answer.
-    """
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class LabelStudio:
@@ -50,6 +46,7 @@ class LabelStudio:
         self._kind = token_kind(self._token)
         self._lock = threading.Lock()
         self._access, self._expires = "", 0.0
+        self._session = open_session()
 
     @property
     def configured(self) -> bool:
@@ -108,15 +105,11 @@ class LabelStudio:
         if not self.url:
             raise LabelStudioError("LABEL_STUDIO_URL is not set: set it to the address of your Label Studio")
 
-        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-            request.headers.update(headers)  # as `auth`, because ~/.netrc would replace a header
-            return request
-
-        options = {"timeout": TIMEOUT_S, "allow_redirects": False, **options}
+        options = {"timeout": TIMEOUT_S, "allow_redirects": False, **way_to(self.url), **options}
         try:
-            return requests.request(method, self.url + path, auth=authorize, **options)
+            return self._session.request(method, self.url + path, headers=headers, **options)
         except requests.exceptions.RequestException as error:
-            raise LabelStudioError(_unreachable(self.url, error)) from None
+            raise LabelStudioError(unreachable(self.url, error)) from None
 
     def _decoded(self, answer: requests.Response, path: str) -> Any:
         if answer.is_redirect:
@@ -125,7 +118,7 @@ class LabelStudio:
                 f"{self.url}{path} leads to {place}: set LABEL_STUDIO_URL to where Label Studio really is"
             )
         if answer.status_code >= 400:
-            raise LabelStudioError(_explain(answer, path, bool(self._token)), answer.status_code)
+            raise LabelStudioError(explain(answer, path, bool(self._token)), answer.status_code)
         if not answer.content:
             return None
         try:
@@ -264,46 +257,3 @@ class LabelStudio:
             if not answer[key] or seen >= answer[total]:
                 return
             page += 1
-
-
-def _unreachable(url: str, error: Exception) -> str:
-    if isinstance(error, requests.exceptions.SSLError):
-        return (
-            f"Label Studio at {url} has a certificate of an unknown authority: name it in REQUESTS_CA_BUNDLE"
-        )
-    hint = "is it running, and is LABEL_STUDIO_URL right?"
-    if "localhost" in url or "127.0.0.1" in url:
-        hint += (
-            " (inside a container localhost is the container itself: use the service's or the host's name)"
-        )
-    kind = "did not answer in time" if isinstance(error, requests.exceptions.Timeout) else "cannot be reached"
-    return f"Label Studio at {url} {kind}: {hint}"
-
-
-def _explain(answer: requests.Response, path: str, has_token: bool) -> str:
-    """One sentence for an error status, with what Label Studio said of it."""
-    status, said = answer.status_code, _detail(answer)
-    if status == 401:
-        return (
-            f"Label Studio refused the token (401: {said}): set LABEL_STUDIO_API_KEY to a personal access token, or "
-            "enable legacy tokens for the organization"
-            if has_token
-            else "Label Studio wants a token: set LABEL_STUDIO_API_KEY to a personal access token"
-        )
-    if status == 403:
-        return f"the account behind LABEL_STUDIO_API_KEY may not use {path} (403: {said})"
-    if status == 404:
-        return f"Label Studio has no {path} for this account (404: {said}): is LABEL_STUDIO_URL right?"
-    if status < 500:
-        return f"Label Studio refused {path} ({status}: {said})"
-    return f"Label Studio failed at {path} ({status}): look into its log"
-
-
-def _detail(answer: requests.Response) -> str:
-    try:
-        body = answer.json()
-    except ValueError:
-        return answer.reason or "no reason given"
-    if not isinstance(body, dict):
-        return str(body)[:300]
-    return str(body.get("validation_errors") or body.get("detail") or body)[:300]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from backend.label_studio.json_fields import elements
+from backend.json_fields import elements
 from backend.label_studio.label_config import KEYPOINT, PROMPTS, shape_of
 from backend.label_studio.prompt_regions import polarity
 from backend.label_studio.region_meta import RegionMeta

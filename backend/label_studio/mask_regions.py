@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.json_fields import elements
+from backend.json_fields import elements
 from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, shape_of
 from backend.label_studio.mask_formats import bitmask, polygon, rle
 from backend.label_studio.mask_formats.runs import Runs
@@ -97,6 +97,8 @@ class MaskRegion:
         """
         if self.shape == POLYGON:
             return polygon.box(self._points, self.height, self.width)
+        if self.origin == "prediction" and self.meta.box is not None:
+            return self.meta.box  # nobody has touched it since
         return self._runs.box
 
     @property
@@ -137,6 +139,9 @@ class AcceptedObject:
 
     def contains(self, x: float, y: float) -> bool:
         """Tell whether the pixel at (x, y) belongs to the object. Errors as for `mask`."""
+        left, top, right, bottom = self.box or (0, 0, 0, 0)
+        if not (left <= x < right and top <= y < bottom):
+            return False
         return any(region.contains(x, y) for region in self._best)
 
     @property
@@ -205,8 +210,17 @@ def candidates(prompt: Prompt, task: Task) -> list[AcceptedObject]:
 
 
 def under(click: Click, candidates: Iterable[AcceptedObject]) -> AcceptedObject | None:
-    """Return the first of some objects that a click lies in; None where it is outside all of them."""
-    return next((candidate for candidate in candidates if candidate.contains(click.x, click.y)), None)
+    """Return the first of some objects that a click lies in; None where it is outside all of them.
+
+    One that cannot be read is left out, with a warning in the log.
+    """
+    for candidate in candidates:
+        try:
+            if candidate.contains(click.x, click.y):
+                return candidate
+        except ValueError as error:
+            logger.warning("region %s cannot be read: %s", candidate.id, error)
+    return None
 
 
 def _region(group: list[dict[str, Any]]) -> MaskRegion | None:
@@ -246,7 +260,9 @@ def _shape(entry: dict[str, Any]) -> str:
 
 def _is_content(shape: str, value: dict[str, Any]) -> bool:
     content = value.get(_CONTENT[shape])
-    return bool(content) if shape == BITMASK else bool(elements(content))
+    return (
+        bool(content) if shape == BITMASK or isinstance(content, rle.UnreadRle) else bool(elements(content))
+    )
 
 
 def _wanted(own: tuple[str, ...], names: list[tuple[str, ...]], meta: RegionMeta) -> tuple[str, ...]:

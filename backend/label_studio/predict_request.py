@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.json_fields import Field, RequestError, project_number
 from backend.label_studio.drafts import SavedWork
-from backend.label_studio.json_fields import Field, RequestError, project_number
 from backend.label_studio.label_config import (
     KEYPOINT,
     LABELS,

@@ -15,6 +15,7 @@ from backend.label_studio.mask_formats import bitmask, polygon, rle
 from backend.label_studio.predict_request import Prompt
 from backend.label_studio.region_meta import RegionMeta
 from model.click import Click
+from model.mask_ops import object_box
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def _meta(prompt: Prompt, answer: Answer, renamable: bool) -> dict[str, Any]:
         clicks=len(prompt.clicks),
         prompts=tuple(dict.fromkeys(answer.prompts)),
         labels=prompt.labels if renamable else (),
+        box=object_box(answer.mask) if renamable else None,
     ).to_json()
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from backend.label_studio.json_fields import Field, elements
+from backend.json_fields import Field, elements
 from backend.label_studio.label_config import LABELS, shape_of
 from model.click import Click
 

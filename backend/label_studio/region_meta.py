@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from backend.label_studio.json_fields import elements
+from backend.json_fields import elements
 from model.click import Click
 
 
@@ -19,6 +19,7 @@ class RegionMeta:
         clicks: how many clicks were in the request; None for a region that this backend did not make.
         prompts: region ids of all prompts that made the mask.
         labels: label names that it was suggested with, where annotators may rename it.
+        box: left, top, right, bottom around the mask as it was suggested, pixels; None where that is not told.
     """
 
     points: tuple[Click, ...] = ()
@@ -26,6 +27,7 @@ class RegionMeta:
     clicks: int | None = None
     prompts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    box: tuple[int, int, int, int] | None = None
 
     @staticmethod
     def read(meta: Any) -> RegionMeta:
@@ -39,6 +41,7 @@ class RegionMeta:
             clicks=clicks if isinstance(clicks, int) else None,
             prompts=_texts(meta.get("prompts")),
             labels=_texts(meta.get("labels")),
+            box=_box(meta.get("box")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -49,7 +52,15 @@ class RegionMeta:
             "clicks": self.clicks,
             "prompts": list(self.prompts),
         }
-        return made | ({"labels": list(self.labels)} if self.labels else {})
+        more = {"labels": list(self.labels), "box": list(self.box or ())}
+        return made | {name: value for name, value in more.items() if value}
+
+
+def _box(value: Any) -> tuple[int, int, int, int] | None:
+    sides = [side for side in elements(value) if isinstance(side, int)]
+    if len(sides) != 4 or not 0 <= sides[0] < sides[2] or not 0 <= sides[1] < sides[3]:
+        return None
+    return sides[0], sides[1], sides[2], sides[3]
 
 
 def _texts(value: Any) -> tuple[str, ...]:

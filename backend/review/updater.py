@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from backend.label_studio.json_fields import elements, project_number
+from backend.json_fields import elements, project_number
 from backend.redis_store import OptionalRedis
 from backend.review.project_review import ProjectReview, forget_tasks, published, tasks_of
 from model.errors import ClickmaskError

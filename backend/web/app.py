@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
@@ -14,14 +13,15 @@ from werkzeug.exceptions import HTTPException
 
 from backend.assembly import Backend
 from backend.clicks.admission import Overloaded
+from backend.json_fields import Field, RequestError, project_number
 from backend.label_studio.connect import SECRET_HEADER
-from backend.label_studio.json_fields import Field, RequestError, project_number
 from backend.label_studio.predict_request import PredictRequest
 from backend.logs import request_id
 from backend.serving.model_pool import NotReady
 from backend.settings import Settings
 from backend.web import monitoring, status_page
-from backend.web.auth import Gate, account
+from backend.web.auth import Gate, account, check_sender
+from backend.web.body import read_body
 from backend.web.learning import LearningFigures
 from fine_tune.project.ledger import Ledger
 from model.errors import ClickmaskError
@@ -73,6 +73,9 @@ def _around(app: Flask, backend: Backend, gate: Gate) -> None:
         g.begin = time.perf_counter()
         g.id = uuid.uuid4().hex[:12]
         request_id.set(g.id)
+        carries = request.content_length or "Transfer-Encoding" in request.headers
+        if request.url_rule is not None and request.method == "POST" and carries:
+            check_sender(request.host, request.mimetype, request.headers.get("Origin"))
         if request.path == "/webhook":
             return None  # its own rules, which need the body
         if not gate.admits(request.path, dict(request.headers), _account()):
@@ -181,12 +184,8 @@ def _errors(app: Flask) -> None:
 
 
 def _json() -> dict[str, Any]:
-    """The body as a JSON object; RequestError for anything else."""
-    try:
-        body = json.loads(request.get_data())
-    except (ValueError, RecursionError) as error:
-        raise RequestError("body", f"not JSON: {error}") from None
-    return Field(body).mapping()
+    """Return the body, a JSON object; RequestError for anything else."""
+    return read_body(request.get_data())
 
 
 def _account() -> tuple[str, str] | None:

@@ -12,6 +12,9 @@ import base64
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
+from urllib.parse import urlsplit
+
+from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 
 from backend.settings import Settings
 
@@ -82,6 +85,25 @@ def account(header: str | None) -> tuple[str, str] | None:
     except UnicodeDecodeError:
         user, _, password = given.decode("latin-1").partition(":")
     return user, password
+
+
+def check_sender(host: str, kind: str, origin: str | None) -> None:
+    """Refuse what a web page elsewhere can make the browser of a member of staff send, who has access here.
+
+    Args:
+        host: the name and port that the request was sent to.
+        kind: media type of its body. A page elsewhere may send only others than JSON without being asked first.
+        origin: header with the page that made the browser send it; None from anything but a browser.
+
+    Raises:
+        HTTPException: 403 for a page elsewhere, 415 for another kind of body than JSON.
+    """
+    if origin is not None and urlsplit(origin).netloc != host:
+        raise Forbidden("requests that a page of another origin makes a browser send are refused")
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType(
+            f"the body is said to be {kind or 'nothing'}; send it with the header Content-Type: application/json"
+        )
 
 
 def _same(given: str, expected: str) -> bool:

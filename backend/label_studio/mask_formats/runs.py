@@ -36,6 +36,8 @@ class Runs:
     @staticmethod
     def of_rle(code: Any, height: int, width: int) -> Runs:
         """Read a brush mask, ``value.rle``; ValueError where that is not possible."""
+        if isinstance(code, rle.UnreadRle):
+            return _remembered(code.text, height, width, lambda *_: rle.runs(code.read(), height, width))
         return _remembered(rle.to_bytes(code), height, width, rle.runs)
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.tokens import token_kind
+from backend.label_studio.transport import token_kind
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.settings import Settings
 

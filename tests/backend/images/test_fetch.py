@@ -1,5 +1,6 @@
 """The guarded fetch, against real servers on loopback."""
 
+import base64
 import contextlib
 import gzip
 import socket
@@ -13,6 +14,7 @@ from backend.images import fetch as module
 from backend.images.fetch import fetch
 from backend.images.ssrf import FetchError, Guard, origin
 from tests.backend.http_server import Web, answers, send
+from tests.backend.proxy_server import Proxy
 
 
 @pytest.fixture
@@ -295,3 +297,79 @@ def test_the_status_comes_with_the_error(web):
         fetch(f"{web.url}/missing", trusting(web), token)
     assert caught.value.status == 404
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def proxy(web, monkeypatch):
+    server = Proxy(web.port)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, server.url)
+    for name in ("NO_PROXY", "no_proxy", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    yield server
+    server.close()
+
+
+def unknown(host: str, port: int) -> list[str]:
+    raise OSError("nobody knows this name here")
+
+
+def test_a_proxy_of_the_environment_is_used_with_names_that_only_it_knows(web, proxy):
+    web.routes["/a.png"] = answers(200, b"x")
+    studio = Guard(trusted=("http", "studio.example", 8080), resolver=unknown)
+    assert fetch("http://studio.example:8080/a.png?y=1", studio, token) == b"x"
+    assert proxy.asked == ["GET http://studio.example:8080/a.png?y=1"]
+    assert web.requests[-1][2]["Authorization"] == "Token secret"
+    assert web.requests[-1][2]["Host"] == "studio.example:8080"
+    listed = Guard(hosts=("photos.example",), resolver=unknown)
+    assert fetch("http://photos.example/a.png", listed, token) == b"x"
+    assert "Authorization" not in web.requests[-1][2]
+
+
+def test_hosts_are_judged_before_a_proxy_is_asked(web, proxy):
+    private = Guard(hosts=("*",), resolver=lambda *_: ["10.0.0.1"])
+    for guard, reason in ((Guard(), "not allowed"), (private, "private address")):
+        with pytest.raises(FetchError, match=reason):
+            fetch("http://photos.example/a.png", guard)
+    assert proxy.asked == []
+    web.routes["/a.png"] = answers(200, b"x")
+    assert fetch("http://photos.example/a.png", Guard(hosts=("*",), resolver=lambda *_: ["8.8.8.8"])) == b"x"
+
+
+def test_redirects_through_a_proxy_are_judged_anew(web, proxy):
+    web.routes["/a.png"] = answers(302, b"", Location="http://elsewhere.example/b.png")
+    with pytest.raises(FetchError, match="'elsewhere.example' is not allowed"):
+        fetch("http://photos.example/a.png", Guard(hosts=("photos.example",)))
+
+
+def test_this_machine_is_asked_directly(web, proxy):
+    web.routes["/a.png"] = answers(200, b"x")
+    assert fetch(f"{web.url}/a.png", trusting(web)) == b"x"
+    assert proxy.asked == []
+
+
+def test_https_goes_through_a_tunnel_with_the_proxys_account(monkeypatch, tmp_path):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("studio.example").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    web = Web(tls=context)
+    proxy = Proxy(web.port)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//ann:p%40ss@"))
+    try:
+        web.routes["/a.png"] = answers(200, b"x")
+        guard = Guard(hosts=("studio.example",), resolver=unknown)
+        assert fetch("https://studio.example/a.png", guard) == b"x"
+        assert proxy.asked == ["CONNECT studio.example:443"]
+        assert proxy.accounts == ["Basic " + base64.b64encode(b"ann:p@ss").decode()]
+    finally:
+        proxy.close()
+        web.close()
+
+
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://ann:secret@127.0.0.1:1")
+    with pytest.raises(FetchError, match="through the proxy 127.0.0.1:1 of HTTP_PROXY") as error:
+        fetch("http://photos.example/a.png", Guard(hosts=("photos.example",)))
+    assert "secret" not in str(error.value)

@@ -14,6 +14,7 @@ import trustme
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send
+from tests.backend.proxy_server import Proxy
 
 
 def jwt(kind: str, lifetime_s: float = 300, serial: int = 0, clock: float = 0) -> str:
@@ -231,3 +232,24 @@ def test_a_certificate_of_a_private_authority_needs_that_authority(tmp_path, mon
         assert client.version() == "1.23.2"
     finally:
         server.close()
+
+
+def test_a_proxy_of_the_environment_is_used(web, monkeypatch):
+    proxy = Proxy(web.port)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    web.routes["/api/version"] = answers(200, b'{"release": "1.23.2"}')
+    settings = Settings(label_studio_url="http://studio.example:8080", label_studio_api_key="a" * 40)
+    try:
+        assert LabelStudio(settings).version() == "1.23.2"
+        assert proxy.asked == ["GET http://studio.example:8080/api/version"]
+    finally:
+        proxy.close()
+
+
+def test_no_cookie_is_kept(web):
+    web.routes["/api/version"] = answers(200, b'{"release": "1"}', Set_Cookie="sessionid=x; Path=/")
+    client = LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="a" * 40))
+    for _ in range(2):
+        client.version()
+    assert all("Cookie" not in headers for *_, headers in web.requests)

@@ -315,6 +315,24 @@ def test_masks_of_other_tools_are_masks() -> None:
     assert corrected(20, 40, drafts=[draft(entry)]) == "a"
 
 
+def test_a_mask_that_nobody_touched_is_not_decoded_to_know_where_it_is() -> None:
+    meta = {"box": [20, 20, 60, 60]}
+    broken = brush("a", box(20, 20, 60, 60), meta=meta, origin="prediction")
+    broken["value"]["rle"] = broken["value"]["rle"][:-3]
+    (region,) = mask_regions.accepted([broken])
+    assert region.box == (20, 20, 60, 60)
+    touched = brush("a", box(0, 0, 9, 9), meta=meta, origin="prediction-changed")
+    assert mask_regions.accepted([touched])[0].box == (0, 0, 9, 9)
+
+
+def test_a_mask_that_turns_out_to_be_damaged_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    whole = box(0, 0, 200, 100)
+    broken = brush("b", whole, meta={"box": [0, 0, 200, 100]}, origin="prediction")
+    broken["value"]["rle"] = broken["value"]["rle"][:-3]
+    assert corrected(20, 40, drafts=[draft(brush("a", whole), broken)]) == "a"
+    assert "region b cannot be read" in caplog.text
+
+
 def faint(code: list[int]) -> list[int]:
     """The same mask with alpha 100: the values of runs are all that is 255 in it, eight bits each."""
     bits = "".join(f"{value:08b}" for value in code)

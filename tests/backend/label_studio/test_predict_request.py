@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.label_studio.json_fields import RequestError
+from backend.json_fields import RequestError
 from backend.label_studio.label_config import LabelConfigError
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.prompt_regions import Box

@@ -41,13 +41,36 @@ def test_a_malformed_body_is_refused_with_the_field(client: FlaskClient, change:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_object_is_refused(client: FlaskClient, data: bytes) -> None:
     for route in ("/predict", "/setup", "/webhook", "/train"):
-        answer = client.post(route, data=data)
+        answer = client.post(route, data=data, content_type="application/json")
         assert answer.status_code == 400
         assert answer.json["field"] == "body"
 
 
+@pytest.mark.parametrize("route", ["/predict", "/setup", "/webhook", "/train"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({}, 415),
+        ({"Content-Type": "application/json", "Origin": "https://elsewhere.example"}, 403),
+        ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "application/json; charset=utf-8", "Origin": "http://localhost"}, 400),
+    ],
+)
+def test_what_a_page_elsewhere_may_make_a_browser_send_is_refused(
+    app: Flask, route: str, headers: dict[str, str], status: int
+) -> None:
+    answer = app.test_client().post(route, data=b"[]", headers=headers)
+    assert answer.status_code == status
+    assert answer.json["error"]
+
+
 def test_a_body_over_the_limit_is_refused(client: FlaskClient) -> None:
-    assert client.post("/predict", data=b"x" * (1 << 20) + b"x").status_code == 413
+    assert (
+        client.post("/predict", data=b"x" * (1 << 20) + b"x", content_type="application/json").status_code
+        == 413
+    )
 
 
 def test_unknown_routes_and_methods_are_json_too(client: FlaskClient) -> None:

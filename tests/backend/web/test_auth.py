@@ -2,9 +2,10 @@ import base64
 import dataclasses
 
 import pytest
+from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 
 from backend.settings import Settings
-from backend.web.auth import Gate, account
+from backend.web.auth import Gate, account, check_sender
 
 OPEN = Settings()
 LOGIN = dataclasses.replace(OPEN, basic_auth_user="user", basic_auth_pass="right")
@@ -83,3 +84,26 @@ def test_webhooks(
 ) -> None:
     gate = Gate(dataclasses.replace(LOGIN if login else OPEN, webhook_secret=secret))
     assert gate.admits_event(action, given, account) is admitted
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin", "refused"),
+    [
+        ("application/json", None, None),
+        ("application/problem+json", None, None),
+        ("application/json", "http://clickmask.example:9090", None),
+        ("application/json", "https://clickmask.example:9090", None),
+        ("application/json", "http://clickmask.example", Forbidden),
+        ("application/json", "http://elsewhere.example", Forbidden),
+        ("application/json", "null", Forbidden),
+        ("text/plain", None, UnsupportedMediaType),
+        ("multipart/form-data", None, UnsupportedMediaType),
+        ("", None, UnsupportedMediaType),
+    ],
+)
+def test_only_json_and_nothing_of_a_page_elsewhere(kind, origin, refused):
+    if refused is None:
+        check_sender("clickmask.example:9090", kind, origin)
+    else:
+        with pytest.raises(refused):
+            check_sender("clickmask.example:9090", kind, origin)

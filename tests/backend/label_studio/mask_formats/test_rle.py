@@ -198,3 +198,19 @@ def test_label_studio_sdk_reads_and_writes_the_same_bytes() -> None:
     for mask, (alpha, same) in zip(masks, json.loads(out.stdout), strict=True):
         assert np.array_equal(np.array(alpha), np.where(mask, 255, 0))
         assert same
+
+
+def test_a_code_may_stay_text_until_it_is_needed() -> None:
+    code = rle.encode(np.eye(5, 7, dtype=bool))
+    unread = rle.UnreadRle(str(list(code)).encode())
+    assert rle.to_bytes(unread) == unread.read() == code
+    assert unread.start(7) == code[:7]
+    rle.check(unread, 5, 7)
+    with pytest.raises(ValueError, match="the image needs"):
+        rle.check(unread, 5, 8)
+
+
+@pytest.mark.parametrize("text", [b"[1,", b"[256]", b"[1.5]", b"[-1]", b"[[1]]", b"[]x"])
+def test_a_text_that_is_no_code_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match="list of whole numbers"):
+        rle.UnreadRle(text).read()

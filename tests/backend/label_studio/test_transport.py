@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from backend.label_studio.tokens import LIFETIME_S, lifetime, token_kind
+from backend.label_studio.transport import LIFETIME_S, lifetime, token_kind
 
 
 def jwt(**claims: object) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.label_studio.json_fields import Field, RequestError, elements, project_number
+from backend.json_fields import Field, RequestError, elements, project_number
 
 
 def test_path_grows_with_every_step() -> None:

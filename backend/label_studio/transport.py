@@ -1,0 +1,118 @@
+"""Reaches Label Studio's API: connections, the kinds of token that open it, and what its refusals mean."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+
+from backend.settings.proxies import proxy_for
+from model.errors import ClickmaskError
+
+LIFETIME_S = 300.0  # of Label Studio's access tokens
+
+
+class LabelStudioError(ClickmaskError, RuntimeError):
+    """Label Studio refused or did not answer; the message is one sentence that says what to change.
+
+    `status` is the HTTP status, None without an answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def open_session() -> requests.Session:
+    """Open a session that keeps connections and nothing else: with a cookie, Label Studio would not see the token.
+
+    Nor is anything taken from the environment: accounts of ~/.netrc would replace the token.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def way_to(url: str) -> dict[str, Any]:
+    """Return what the environment says of proxies and certificates, as options of a request."""
+    proxy = proxy_for(url)
+    authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    return {"verify": authorities, "proxies": {"http": proxy, "https": proxy} if proxy else {}}
+
+
+def unreachable(url: str, error: Exception) -> str:
+    """Say in one sentence that there was no answer, and what to look at."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return (
+            f"Label Studio at {url} has a certificate of an unknown authority: name it in REQUESTS_CA_BUNDLE"
+        )
+    hint = "is it running, and is LABEL_STUDIO_URL right?"
+    if "localhost" in url or "127.0.0.1" in url:
+        hint += (
+            " (inside a container localhost is the container itself: use the service's or the host's name)"
+        )
+    kind = "did not answer in time" if isinstance(error, requests.exceptions.Timeout) else "cannot be reached"
+    return f"Label Studio at {url} {kind}: {hint}"
+
+
+def explain(answer: requests.Response, path: str, has_token: bool) -> str:
+    """Say in one sentence what an error status means, with what Label Studio said of it."""
+    status, said = answer.status_code, _detail(answer)
+    if status == 401:
+        return (
+            f"Label Studio refused the token (401: {said}): set LABEL_STUDIO_API_KEY to a personal access token, or "
+            "enable legacy tokens for the organization"
+            if has_token
+            else "Label Studio wants a token: set LABEL_STUDIO_API_KEY to a personal access token"
+        )
+    if status == 403:
+        return f"the account behind LABEL_STUDIO_API_KEY may not use {path} (403: {said})"
+    if status == 404:
+        return f"Label Studio has no {path} for this account (404: {said}): is LABEL_STUDIO_URL right?"
+    if status < 500:
+        return f"Label Studio refused {path} ({status}: {said})"
+    return f"Label Studio failed at {path} ({status}): look into its log"
+
+
+def _detail(answer: requests.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.reason or "no reason given"
+    if not isinstance(body, dict):
+        return str(body)[:300]
+    return str(body.get("validation_errors") or body.get("detail") or body)[:300]
+
+
+def token_kind(token: str) -> str:
+    """Tell a token by its form: "refresh" (a personal access token), "access" (a short-lived JWT) or "legacy"."""
+    claims = _claims(token)
+    if claims is None:
+        return "legacy"
+    return "access" if claims.get("token_type") == "access" else "refresh"
+
+
+def lifetime(access: str) -> float:
+    """Seconds that a fresh JWT lasts, by its issuer's clock, since ours may differ."""
+    claims = _claims(access) or {}
+    try:
+        return float(claims["exp"]) - float(claims["iat"])
+    except (KeyError, TypeError, ValueError):
+        return LIFETIME_S
+
+
+def _claims(token: str) -> dict[str, Any] | None:
+    """What a JWT says of itself (RFC 7519); None for other text. The signature is for Label Studio to check."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    return claims if isinstance(claims, dict) else None

@@ -1,0 +1,42 @@
+import pytest
+
+from backend.settings.proxies import proxy_for
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "proxy"),
+    [
+        ({}, "http://studio.example/a", None),
+        ({"HTTP_PROXY": PROXY}, "http://studio.example/a", PROXY),
+        ({"HTTP_PROXY": PROXY}, "https://studio.example/a", None),
+        ({"HTTPS_PROXY": PROXY}, "https://studio.example/a", PROXY),
+        ({"ALL_PROXY": PROXY}, "https://studio.example/a", PROXY),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "studio.example"}, "http://studio.example/a", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": ".example"}, "http://studio.example:8080/a", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, "http://10.1.2.3/a", None),
+        ({"HTTP_PROXY": PROXY}, "http://10.1.2.3/a", PROXY),
+    ],
+)
+def test_the_environment_decides(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str, proxy: str | None
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8080", "127.0.0.1", "127.1.2.3:80", "[::1]:8080", "studio.localhost"]
+)
+def test_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", PROXY)
+    assert proxy_for(f"http://{host}/a") is None
