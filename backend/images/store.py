@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 import numpy as np
 
 from backend.images.fetch import fetch
-from backend.images.ssrf import FetchError, Guard, origin
+from backend.images.ssrf import ANY_PUBLIC_HOST, FetchError, Guard, origin
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from model.errors import ClickmaskError
@@ -24,11 +24,13 @@ from model.image_file import DecodeError, decode
 
 logger = logging.getLogger(__name__)
 
-# Where Label Studio serves files: its own, and those that it fetches or presigns.
+# Where Label Studio serves files: its own, and those that it fetches or presigns. Nothing else of it is asked for:
+# what a task's data names is fetched with the token.
 STUDIO_PATH = re.compile(
-    r"/data/(?:upload|local-files)/|/storage-data/|/tasks/\d+/(?:presign|resolve)/"
+    r"/data/(?:upload|local-files)/|/storage-data/|/static/|/tasks/\d+/(?:presign|resolve)/"
     r"|/projects/\d+/(?:presign|resolve|file-proxy)/"
 )
+UPWARDS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
 AHEAD = 2  # images fetched ahead at most; more would push out what annotators are working on
 
@@ -223,11 +225,19 @@ class ImageStore:
         if not parts.scheme and not url.startswith("/"):
             raise ImageError(f"{_short(url)}: neither a path of Label Studio (/data/...) nor a full address")
         relative = not parts.scheme and not parts.netloc
-        served = STUDIO_PATH.search(parts.path)
-        if relative or (served and self._client.url and not self._listed(url)):
-            path = parts.path[served.start() :] if served else self._below(parts.path)
-            return self._base(url) + path + (f"?{parts.query}" if parts.query else "")
+        served = None if UPWARDS.search(parts.path) else STUDIO_PATH.search(parts.path)
+        if relative and served is None:
+            raise ImageError(f"{_short(url)}: Label Studio serves no files there, but below /data/upload/")
+        if served is not None and (relative or self._is_studios(url, parts.path)):
+            return self._base(url) + parts.path[served.start() :] + (f"?{parts.query}" if parts.query else "")
         return url
+
+    def _is_studios(self, url: str, path: str) -> bool:
+        """Tell whether an address that looks like one of Label Studio's own files is one, by whatever name."""
+        if not self._client.url or self._listed(url):
+            return False
+        # Where any host may be asked, the path has to be Label Studio's from its beginning on.
+        return STUDIO_PATH.match(self._below(path)) is not None or ANY_PUBLIC_HOST not in self._guard.hosts
 
     def _listed(self, url: str) -> bool:
         try:

@@ -54,6 +54,12 @@ def create_app(
             "CLICKMASK_WEBHOOK_SECRET is not set: Label Studio sends no password with webhooks, so they will be "
             "refused; set it and run `clickmask connect`"
         )
+    if settings.workers > 1 and settings.redis_url is None:
+        logger.warning(
+            "CLICKMASK_WORKERS=%d without CLICKMASK_REDIS_URL: every process knows only what it answered itself, so "
+            "that refining with Auto-Accept fails at random and this page differs; set it, or run one worker",
+            settings.workers,
+        )
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb << 20
     backend = app.extensions["clickmask"] = Backend(settings, observer)

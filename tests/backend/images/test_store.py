@@ -5,6 +5,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,3 +292,34 @@ def test_the_digest_tells_pixels_apart_not_addresses(web):
         web.routes[f"/data/upload/1/{name}.png"] = answers(200, png(value))
     a, b, c = (store(web).get(f"/data/upload/1/{name}.png").digest for name in "abc")
     assert a == b != c
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/api/projects/1/export",
+        "/user/login",
+        "/data/upload/../../api/users",
+        "/data/upload/%2e%2e/%2E%2E/api/users",
+        "/",
+    ],
+)
+def test_nothing_but_files_is_asked_of_label_studio(url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, label_studio_url="http://studio:8080", label_studio_api_key="a" * 40)
+    with pytest.raises(ImageError, match="serves no files there"):
+        ImageStore(settings, LabelStudio(settings)).resolve(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "resolved"),
+    [
+        ("https://cdn.example/x/data/upload/1/a.png", "https://cdn.example/x/data/upload/1/a.png"),
+        ("http://another-name/data/upload/1/a.png", "http://studio:8080/data/upload/1/a.png"),
+        ("/static/samples/a.jpg", "http://studio:8080/static/samples/a.jpg"),
+    ],
+)
+def test_where_any_host_may_be_asked_a_path_is_label_studios_from_its_beginning(
+    url: str, resolved: str, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, label_studio_url="http://studio:8080", image_hosts=("*",))
+    assert ImageStore(settings, LabelStudio(settings)).resolve(url) == resolved

@@ -204,3 +204,11 @@ def test_passwords_and_secrets(images: ImageServer, tmp_path: Path, caplog: pyte
 def test_every_answer_has_an_id(client: FlaskClient) -> None:
     first, second = client.get("/health"), client.get("/nothing")
     assert len({first.headers["X-Request-Id"], second.headers["X-Request-Id"]}) == 2
+
+
+@pytest.mark.parametrize(("redis_url", "warned"), [(None, True), ("redis://127.0.0.1:1", False)])
+def test_several_processes_without_redis_are_warned_of(
+    images: ImageServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, redis_url: str | None, warned: bool
+) -> None:
+    with running(settings_for(tmp_path, images, workers=2, redis_url=redis_url), wait=False):
+        assert ("CLICKMASK_WORKERS=2 without CLICKMASK_REDIS_URL" in caplog.text) is warned
