@@ -65,6 +65,7 @@ class LastObject:
                 tuple(map(str, key["labels"])),
                 str(key["start"]),
                 _clicks(key["base"]),
+                str(key.get("device", "")),
             ),
             clicks=_clicks(value["clicks"]),
             prompts=tuple(map(str, value["prompts"])),

@@ -35,6 +35,7 @@ class CacheKey:
         labels: label names of the object.
         start: what the first click builds on: "" for nothing, or a name for a box or an accepted mask.
         base: clicks that were in force before the first click of the object.
+        device: what computes the maps; those of another kind of device differ a little.
     """
 
     version: str
@@ -42,11 +43,12 @@ class CacheKey:
     labels: tuple[str, ...]
     start: str = ""
     base: tuple[Click, ...] = ()
+    device: str = ""
 
     def name(self, clicks: Iterable[Click]) -> str:
         """Return the name of the map after ``clicks``: 32 hexadecimal digits."""
         digest = hashlib.blake2b(digest_size=16)
-        for text in (self.version, self.image, self.start, *self.labels):
+        for text in (self.version, self.device, self.image, self.start, *self.labels):
             digest.update(text.encode() + b"\0")
         for group in (self.base, clicks):
             for click in group:

@@ -79,7 +79,7 @@ class ClickPipeline:
             last, self._map_of, whose, lambda: self.habits.several(request.project_id, task, prompt)
         )
         target = choose_target(prompt, task, known, time.time())
-        sequence = ClickSequence.of(prompt, target, model.version, image.digest)
+        sequence = ClickSequence.of(prompt, target, model, image.digest)
         if sequence.empty:
             raise NothingToMark(
                 "there is nothing to take away from: begin an object with a click without Alt"

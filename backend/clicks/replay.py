@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from backend.clicks.map_cache import CacheKey, MapCache
 from backend.clicks.target import Target
 from backend.label_studio.predict_request import Prompt
 from backend.metrics import Metrics
+from backend.serving.loader import LoadedModel
 from model.click import Click
 from model.inference.predictor import Predictor, box_prior
 
@@ -32,24 +33,25 @@ class ClickSequence:
     boxed: bool = False
 
     @staticmethod
-    def of(prompt: Prompt, target: Target, version: str, image: str) -> ClickSequence:
+    def of(prompt: Prompt, target: Target, model: LoadedModel, image: str) -> ClickSequence:
         """Describe what a prompt asks for.
 
         Args:
             target: what its clicks are added to.
-            version: name of the model version.
+            model: answers it.
             image: digest of the image's pixels.
         """
+        plain = CacheKey(model.version, image, prompt.labels, device=model.device)
         if target.start is not None:
             name = hashlib.blake2b(target.start.tobytes(), digest_size=16).hexdigest()
-            key = CacheKey(version, image, prompt.labels, f"map {name}", target.clicks)
+            key = replace(plain, start=f"map {name}", base=target.clicks)
             return ClickSequence(key, prompt.clicks, target.start)
         if prompt.box is not None:
             box = (prompt.box.left, prompt.box.top, prompt.box.right, prompt.box.bottom)
             prior = box_prior((prompt.height, prompt.width), box)
-            key = CacheKey(version, image, prompt.labels, f"box {box}")
+            key = replace(plain, start=f"box {box}")
             return ClickSequence(key, prompt.clicks, prior, boxed=True)
-        return ClickSequence(CacheKey(version, image, prompt.labels), prompt.clicks)
+        return ClickSequence(plain, prompt.clicks)
 
     @property
     def in_force(self) -> tuple[Click, ...]:

@@ -26,6 +26,7 @@ def blob(height: int = 60, width: int = 80, value: int = 200) -> np.ndarray:
         CacheKey("base-1-a", "image", ("Cat", "Dog")),
         CacheKey("base-1-a", "image", ("Cat",), start="box"),
         CacheKey("base-1-a", "image", ("Cat",), base=CLICKS),
+        CacheKey("base-1-a", "image", ("Cat",), device="cuda"),
     ],
 )
 def test_a_key_names_everything_the_map_depends_on(other: CacheKey) -> None:
