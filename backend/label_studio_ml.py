@@ -1,8 +1,11 @@
 """Offers clickmask as a class of label-studio-ml, for teams that serve all models with ``label-studio-ml start``.
 
-Put ``from backend.label_studio_ml import ClickMask`` into the framework's ``model.py``. Works with label-studio-ml
-1.0.9 (the newest on PyPI) and with 2.x (GitHub only). The settings are those of `clickmask serve`. The framework
-makes a new object of the class whenever it likes; the model, the caches and the sessions are one for the process.
+Put ``from backend.label_studio_ml import ClickMask`` in a file, say ``clickmask_model.py``, and make the project with
+``label-studio-ml init served --script clickmask_model.py:ClickMask``. Its name may be any but ``model.py``, the
+framework's own suggestion, which hides clickmask's package `model`; in a project of 2.x rename it, and its import in
+``_wsgi.py``. Works with label-studio-ml 1.0.9 (the newest on PyPI) and with 2.x (GitHub only). The settings are those
+of `clickmask serve`. The framework makes a new object of the class whenever it likes; the model, the caches and the
+sessions are one for the process.
 """
 
 from __future__ import annotations

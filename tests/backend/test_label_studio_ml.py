@@ -6,15 +6,19 @@ this test looks into.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from fine_tune.project.ledger import Ledger
 from tests.backend import recordings
@@ -103,6 +107,47 @@ def test_the_framework_gives_the_answers_of_our_own_server(
     assert results[2] == [[]]
     assert results[3][0]["result"] == []
     assert results[4] == results[1]
+
+
+def test_the_documented_project_is_made_and_started_by_the_framework(
+    images: ImageServer, tmp_path: Path
+) -> None:
+    if not (FOLDER / "label_studio_ml").is_dir():
+        pytest.skip(f"missing: {FOLDER}; make it with: {INSTALL}")
+    settings = settings_for(tmp_path / "home", images)
+    environment = {
+        **os.environ,
+        **settings.to_env(),
+        "PYTHONPATH": f"{ROOT}:{FOLDER}",
+        "OMP_NUM_THREADS": "1",
+    }
+    (tmp_path / "clickmask_model.py").write_text("from backend.label_studio_ml import ClickMask\n")
+    init = ["-m", "label_studio_ml.server", "init", "served", "--script", "clickmask_model.py:ClickMask"]
+    subprocess.run([sys.executable, *init], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = subprocess.Popen(
+        [sys.executable, "served/_wsgi.py", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert _answer(started, f"http://127.0.0.1:{port}/health")["status"] == "UP"
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _answer(process: subprocess.Popen[bytes], url: str) -> Any:
+    end = time.monotonic() + 90
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(url, timeout=60).json()
+        time.sleep(0.1)
+    raise AssertionError(f"the framework's server does not answer; it ended with {process.poll()}")
 
 
 def test_recorded_predictions(images: ImageServer, tmp_path: Path) -> None:
