@@ -1,0 +1,217 @@
+"""The gate for proposals: do they save an annotator's actions on images that nothing was trained on?
+
+An object that is missed costs its clicks, a false proposal one action (delete), a wrong label one, and a proposal
+below IoU 0.85 the clicks that mend it, starting from its mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fine_tune.proposals.training import CompleteImage
+from model.click import Click
+from model.evaluation.clicker import next_click
+from model.inference.predictor import Predictor, Request
+from model.mask_ops import THRESHOLD, iou
+from model.proposals.head import HeatMaps
+from model.proposals.propose import MOST, Proposal, propose
+
+TARGET = 0.85
+MATCHED = 0.5  # IoU from which a proposal means an object
+CLICKS = 10  # an object's maximum
+BATCH = 8
+FEW_IMAGES = 4  # below which nothing can be told
+NEVER = 2.0  # a threshold above every score
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What taking a proposal over would save: actions, negative where it costs some."""
+
+    label: int
+    score: float
+    saving: float
+
+
+@dataclass(frozen=True)
+class ImageActions:
+    """One image: its objects, the clicks by hand, and what every proposal would save."""
+
+    objects: int
+    by_hand: float
+    proposals: Sequence[Scored]
+
+    def saved(self, thresholds: Sequence[float]) -> float:
+        """Return the actions saved by the proposals at or above their label's threshold."""
+        return sum(p.saving for p in self.proposals if p.score >= thresholds[p.label])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decides, and why.
+
+    Attributes:
+        offered: show proposals to annotators.
+        reason: one sentence for people.
+        thresholds: least score by label; `NEVER` for a label whose proposals save nothing.
+        images: how many were judged.
+        objects, by_hand, actions: per image: objects, clicks by hand, actions with proposals.
+        interval: 95 % interval of `actions`.
+        ratio: actions with proposals / clicks by hand.
+    """
+
+    offered: bool
+    reason: str
+    thresholds: tuple[float, ...]
+    images: int
+    objects: float
+    by_hand: float
+    actions: float
+    interval: tuple[float, float]
+    ratio: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def count_clicks(
+    predictor: Predictor,
+    image: np.ndarray,
+    truths: Sequence[np.ndarray],
+    starts: Sequence[np.ndarray | None],
+    ignore: np.ndarray | None = None,
+) -> list[int]:
+    """Count the automatic clicker's clicks to IoU 0.85, at most `CLICKS`, for several objects of an image.
+
+    Args:
+        truths: HxW bool each.
+        starts: HxW uint8 map each, to begin with; None for nothing.
+    """
+    maps, clicks = list(starts), [list[Click]() for _ in truths]
+    open_ = list(range(len(truths)))
+    while open_:
+        still = []
+        for place in open_:
+            current = maps[place]
+            mask = np.zeros_like(truths[place]) if current is None else current >= THRESHOLD
+            if iou(mask, truths[place], ignore) >= TARGET or len(clicks[place]) >= CLICKS:
+                continue
+            click = next_click(truths[place], mask, clicks[place], ignore)
+            if click is not None:
+                clicks[place].append(click)
+                still.append(place)
+        for start in range(0, len(still), BATCH):
+            part = still[start : start + BATCH]
+            answers = predictor.predict_many([Request(image, clicks[i], maps[i]) for i in part])
+            for place, answer in zip(part, answers, strict=True):
+                maps[place] = answer
+        open_ = still
+    return [len(c) for c in clicks]
+
+
+def measure_image(
+    maps: HeatMaps, predictor: Predictor, truth: CompleteImage, objects: int = 20, most: int = MOST
+) -> ImageActions:
+    """Measure one image.
+
+    Args:
+        objects: at most so many are clicked by hand, evenly spread; the others count as their mean.
+        most: proposals that are asked for.
+    """
+    count = len(truth.masks)
+    chosen = [i * count // min(objects, count) for i in range(min(objects, count))]
+    clicked = count_clicks(
+        predictor, truth.image, [truth.masks[i] for i in chosen], [None] * len(chosen), truth.ignore
+    )
+    mean = float(np.mean(clicked)) if clicked else 0.0
+    by_hand = [mean] * count
+    for place, clicks in zip(chosen, clicked, strict=True):
+        by_hand[place] = clicks
+    return ImageActions(
+        count,
+        float(sum(by_hand)),
+        _savings(propose(maps, predictor, truth.image, most), predictor, truth, by_hand),
+    )
+
+
+def _savings(
+    proposals: Sequence[Proposal], predictor: Predictor, truth: CompleteImage, by_hand: Sequence[float]
+) -> list[Scored]:
+    """Pair proposals with objects, best proposal first, and price them."""
+    free, pairs = set(range(len(truth.masks))), list[tuple[int, int]]()
+    saved = [-1.0] * len(proposals)  # what is not paired is false
+    for place, proposal in enumerate(proposals):
+        values = {i: iou(proposal.mask, truth.masks[i], truth.ignore) for i in free}
+        best = max(values, key=values.__getitem__, default=None)
+        if best is not None and values[best] >= MATCHED:
+            free.remove(best)
+            pairs.append((place, best))
+        elif truth.ignore is not None and truth.ignore[proposal.click.pixel(*truth.ignore.shape)]:
+            saved[place] = 0.0
+    taken = [proposals[place] for place, _ in pairs]
+    starts = [np.where(p.mask, np.maximum(p.map, THRESHOLD), 0).astype(np.uint8) for p in taken]
+    mends = count_clicks(predictor, truth.image, [truth.masks[i] for _, i in pairs], starts, truth.ignore)
+    for (place, index), mend in zip(pairs, mends, strict=True):
+        saved[place] = by_hand[index] - mend - (proposals[place].label != truth.labels[index])
+    return [Scored(p.label, p.score, s) for p, s in zip(proposals, saved, strict=True)]
+
+
+def choose_thresholds(images: Sequence[ImageActions], labels: int) -> tuple[float, ...]:
+    """Choose the threshold of every label that saves most; `NEVER` where none saves anything."""
+    chosen = []
+    for label in range(labels):
+        own = sorted((p for i in images for p in i.proposals if p.label == label), key=lambda p: -p.score)
+        totals = np.cumsum([p.saving for p in own])
+        best = int(totals.argmax()) if own else 0
+        chosen.append(own[best].score if own and totals[best] > 0 else NEVER)
+    return tuple(chosen)
+
+
+def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
+    """Decide whether proposals are offered.
+
+    Every image is judged with thresholds that were chosen on the other half of them; those of the verdict are
+    chosen on all.
+    """
+    halves = images[::2], images[1::2]
+    actions = np.zeros(len(images))
+    for own, (mine, other) in enumerate((halves, halves[::-1])):
+        thresholds = choose_thresholds(other, labels)
+        actions[own::2] = [i.by_hand - i.saved(thresholds) for i in mine]
+    by_hand = np.array([i.by_hand for i in images])
+    thresholds = choose_thresholds(images, labels)
+    if not len(images) or not by_hand.sum():
+        return Verdict(False, "no held-out image with an object", thresholds, len(images), 0, 0, 0, (0, 0), 1)
+    drawn = np.random.default_rng(0).integers(len(images), size=(2000, len(images)))
+    means = actions[drawn].mean(1)
+    least = float(np.quantile((by_hand - actions)[drawn].mean(1), 0.025))
+    low, high = (float(v) for v in np.quantile(means, (0.025, 0.975)))
+    objects = float(np.mean([i.objects for i in images]))
+    digits = 0 if objects >= 10 else 1
+    figures = (
+        f"{objects:.{digits}f} objects an image: {by_hand.mean():.{digits}f} clicks by hand, "
+        f"{actions.mean():.{digits}f} actions with proposals (95 % interval {low:.{digits}f} to {high:.{digits}f})"
+    )
+    offered = len(images) >= FEW_IMAGES and least > 0 and min(thresholds) < NEVER
+    if len(images) < FEW_IMAGES:
+        reason = (
+            f"only {len(images)} images are held out, at least {FEW_IMAGES} are needed to tell: {figures}"
+        )
+    else:
+        reason = figures if offered else f"proposals do not surely save work: {figures}"
+    return Verdict(
+        offered=offered,
+        reason=reason,
+        thresholds=thresholds,
+        images=len(images),
+        objects=objects,
+        by_hand=float(by_hand.mean()),
+        actions=float(actions.mean()),
+        interval=(low, high),
+        ratio=float(actions.sum() / by_hand.sum()),
+    )

@@ -1,0 +1,101 @@
+"""Proposals: the click model clicks at the peaks of the heat map by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.click import Click
+from model.inference.clean import remove_small_regions
+from model.inference.predictor import Predictor, Request
+from model.proposals.head import HeatMaps, Peak
+
+LEAST_HEAT = 0.1  # lower peaks are hardly ever right
+MOST = 150  # peaks of one image that are clicked
+BATCH = 8  # clicks in one pass
+SURROUNDINGS = 4.0  # side of what the click model is shown, in sizes of the object
+LEAST_SIDE = 48  # pixels of it
+COVERED = 0.4  # share of a mask that better ones may cover already
+SURE, UNSURE = 191, 64  # of a map: thresholds of the stability score
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One object that is proposed.
+
+    Attributes:
+        click: the positive click that made it.
+        label: index of the label.
+        score: expected quality, 0..1: the peak's height times the mask's stability.
+        map: HxW uint8, round(255 p), to go on from when it is corrected.
+        mask: HxW bool, cleaned; overlaps with no better one.
+    """
+
+    click: Click
+    label: int
+    score: float
+    map: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the click model is shown for a peak: rows and columns of the image, and the click within."""
+
+    peak: Peak
+    rows: slice
+    cols: slice
+
+    def click(self) -> Click:
+        return Click(self.peak.x - self.cols.start, self.peak.y - self.rows.start)
+
+
+def propose(maps: HeatMaps, predictor: Predictor, image: np.ndarray, most: int = MOST) -> list[Proposal]:
+    """Propose objects on an image (HxWx3 uint8 RGB), best first; at most `most`."""
+    views = [_view(peak, image.shape[:2]) for peak in maps.peaks(image, LEAST_HEAT, most)]
+    answers: list[np.ndarray] = []
+    for start in range(0, len(views), BATCH):
+        requests = [Request(image[v.rows, v.cols], [v.click()]) for v in views[start : start + BATCH]]
+        answers += predictor.predict_many(requests)
+    scored = [view.peak.heat * stability(answer) for view, answer in zip(views, answers, strict=True)]
+    return _resolve(views, answers, scored, image.shape[:2])
+
+
+def stability(map_: np.ndarray) -> float:
+    """Compute how little a map's mask depends on its threshold, 0..1; 0 for an empty one (HxW uint8)."""
+    wide = np.count_nonzero(map_ >= UNSURE)
+    return np.count_nonzero(map_ >= SURE) / wide if wide else 0.0
+
+
+def _view(peak: Peak, shape: Sequence[int]) -> _View:
+    half = max(SURROUNDINGS * peak.size, LEAST_SIDE) / 2
+    spans = [
+        slice(max(int(at - half), 0), min(int(at + half) + 1, limit))
+        for at, limit in ((peak.y, shape[0]), (peak.x, shape[1]))
+    ]
+    return _View(peak, spans[0], spans[1])
+
+
+def _resolve(
+    views: Sequence[_View], answers: Sequence[np.ndarray], scores: Sequence[float], shape: Sequence[int]
+) -> list[Proposal]:
+    """Let better proposals keep what several claim, and leave out what is covered already."""
+    taken, kept = np.zeros(tuple(shape), bool), list[Proposal]()
+    for place in np.argsort(-np.array(scores), kind="stable"):
+        view, score = views[place], float(scores[place])
+        mask = remove_small_regions(answers[place], [view.click()])
+        area = np.count_nonzero(mask)
+        before = taken[view.rows, view.cols]
+        if not area or np.count_nonzero(mask & before) > COVERED * area:
+            continue
+        own = remove_small_regions(np.where(before, np.uint8(0), answers[place]), [view.click()])
+        if not own.any():
+            continue
+        whole, full = np.zeros(tuple(shape), np.uint8), np.zeros(tuple(shape), bool)
+        whole[view.rows, view.cols] = np.where(before, np.uint8(0), answers[place])
+        full[view.rows, view.cols] = own
+        taken |= full
+        kept.append(Proposal(Click(view.peak.x, view.peak.y), view.peak.label, score, whole, full))
+    return kept

@@ -1,0 +1,92 @@
+"""The gate for proposals: prices, thresholds, and what it lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import model
+from fine_tune.proposals.benchmark import shuffled
+from fine_tune.proposals.gate import NEVER, ImageActions, Scored, choose_thresholds, judge, measure_image
+from fine_tune.proposals.training import train_head
+from model.inference.predictor import Request
+from model.proposals.propose import propose
+from model.versions import checkpoint
+from model.versions.assemble import Loaded
+from tests.fine_tune.proposals.drawn import discs
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    return checkpoint.load(Path(model.__file__).parent / "weights")
+
+
+class FloodFill:
+    """A click model that answers with what is coloured like the clicked place: the head alone is on trial here."""
+
+    def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        maps = []
+        for request in requests:
+            filled = np.zeros((request.image.shape[0] + 2, request.image.shape[1] + 2), np.uint8)
+            row, column = request.clicks[-1].pixel(*request.image.shape[:2])
+            flags, near = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE, (40, 40, 40)
+            cv2.floodFill(request.image.copy(), filled, (column, row), (0, 0, 0), near, near, flags)
+            maps.append(filled[1:-1, 1:-1] * np.uint8(250))
+        return maps
+
+
+@pytest.fixture
+def predictor() -> Any:
+    return FloodFill()
+
+
+def test_thresholds_keep_what_saves_and_drop_labels_that_cost():
+    good = [Scored(0, 0.9, 2.0), Scored(0, 0.6, 1.0), Scored(0, 0.3, -1.0)]
+    bad = [Scored(1, 0.9, -1.0), Scored(1, 0.5, 0.5)]
+    assert choose_thresholds([ImageActions(3, 6, good + bad)], 2) == (0.6, NEVER)
+
+
+def test_images_are_judged_with_thresholds_of_others():
+    # Every proposal of even images saves, those of odd ones cost: thresholds of one half are wrong for the other.
+    images = [ImageActions(1, 2.0, [Scored(0, 0.9, 1.0 if place % 2 == 0 else -1.0)]) for place in range(8)]
+    verdict = judge(images, 1)
+    assert not verdict.offered and verdict.actions == pytest.approx((4 * 2 + 4 * 3) / 8)
+
+
+def test_few_images_are_not_enough():
+    images = [ImageActions(1, 2.0, [Scored(0, 0.9, 2.0)])] * 3
+    verdict = judge(images, 1)
+    assert not verdict.offered and "only 3 images" in verdict.reason
+    assert judge(images + images, 1).offered
+
+
+def test_no_image_is_judged():
+    assert not judge([], 2).offered
+
+
+def test_a_head_that_learned_discs_proposes_them_and_passes(loaded: Loaded, predictor: Any):
+    maps = train_head(loaded[0], [discs(seed) for seed in range(4)], 1, steps=40)
+    truth = discs(100)
+    found = propose(maps, predictor, truth.image, 12)[: len(truth.masks)]
+    assert sum(any(m[p.click.pixel(*m.shape)] for m in truth.masks) for p in found) >= 4
+    assert sum(p.mask.astype(int) for p in found).max() <= 1  # masks do not overlap
+    verdict = judge([measure_image(maps, predictor, discs(seed), 2, most=12) for seed in range(200, 204)], 1)
+    assert verdict.offered and verdict.ratio < 0.6, verdict.reason
+
+
+def test_a_head_of_shuffled_labels_is_refused(loaded: Loaded, predictor: Any):
+    held_out = shuffled([discs(seed) for seed in range(200, 204)])
+    maps = train_head(loaded[0], shuffled([discs(seed) for seed in range(4)]), 1, steps=40)
+    verdict = judge([measure_image(maps, predictor, image, 1, most=12) for image in held_out], 1)
+    assert not verdict.offered and "save" in verdict.reason
+
+
+def test_without_objects_nothing_is_trained(loaded: Loaded):
+    empty = discs(0, 0)
+    with pytest.raises(ValueError, match="no object"):
+        train_head(loaded[0], [empty], 1)
