@@ -48,7 +48,8 @@ class CacheKey:
     def name(self, clicks: Iterable[Click]) -> str:
         """Return the name of the map after ``clicks``: 32 hexadecimal digits."""
         digest = hashlib.blake2b(digest_size=16)
-        for text in (self.version, self.device, self.image, self.start, *self.labels):
+        device = (self.device,) if self.device else ()  # maps of versions before 0.2 do not say it
+        for text in (self.version, *device, self.image, self.start, *self.labels):
             digest.update(text.encode() + b"\0")
         for group in (self.base, clicks):
             for click in group:
