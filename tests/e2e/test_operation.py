@@ -16,10 +16,9 @@ import pytest
 import requests
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.connect import connect, find_webhook
+from backend.label_studio.connect import SECRET_HEADER, connect, find_webhook
 from backend.operations.demo_project import PHOTOS, TITLE
 from backend.operations.supervisor import free_port
-from backend.web.auth import SECRET_HEADER
 from fine_tune.project.ledger import Ledger
 from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Workplace, new_studio
 from tests.e2e.photos import jpeg, two_bodies
