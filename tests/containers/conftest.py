@@ -1,0 +1,56 @@
+"""An engine, the images' bases and a checkout for the trial; what it measured is printed at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers.engine import NoEngine, engine, run
+from tests.containers.stack import FACTS, ROOT, Stack, checkout
+from tests.containers.standins import standins
+
+LABEL_STUDIO = ROOT / ".venv-labelstudio"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FACTS:
+        terminalreporter.section("measured")
+        terminalreporter.write_line("\n".join(FACTS))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The services, not yet built; whatever becomes of the trial, they are taken down and nothing is left."""
+    with tempfile.TemporaryDirectory(prefix="clickmask-trial-") as name, contextlib.ExitStack() as parts:
+        folder = Path(name)
+        try:
+            own = parts.enter_context(engine(folder))
+        except NoEngine as error:
+            pytest.skip(f"THE CONTAINERS ARE NOT TRIED: {error}")
+        place, override = checkout(folder / "checkout"), None
+        if own:
+            override = parts.enter_context(standins(folder, place, LABEL_STUDIO))
+        services = Stack(place, override, _free_port())
+        parts.callback(
+            run,
+            "docker",
+            "compose",
+            "down",
+            "--volumes",
+            "--timeout",
+            "3",
+            cwd=place,
+            env=services.environment,
+        )
+        yield services
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,285 @@
+"""The images and the compose file, really built and run: `make containers`.
+
+The tests build on each other, from the build to the end. They are not part of the suite, since they take minutes and,
+on a machine without a Docker engine, root.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.mask_formats import rle
+from backend.label_studio.mask_regions import accepted
+from backend.settings import Settings
+from tests.containers.engine import run
+from tests.containers.stack import FACTS, PROJECT, Stack, steps, until
+from tests.e2e.photos import body, ground, iou, jpeg
+
+pytestmark = pytest.mark.timeout(900)
+IMAGE = "clickmask:cpu"
+PHOTOS = 8
+SIZE = (240, 320)
+MOST_BYTES = 1.5e9
+# A short training, judged on one general object: so that it is done in a minute.
+TRAINING = {
+    "CLICKMASK_TRAIN_AFTER": str(PHOTOS),
+    "CLICKMASK_TRAIN_STEPS": "4",
+    "CLICKMASK_TRAIN_MINUTES": "20",
+    "CLICKMASK_GENERAL_SET": "/data/general",
+}
+
+
+def photo(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture with one body, and the body's mask."""
+    image = ground(*SIZE, seed=number)
+    return image, body(image, (120 + 10 * number, 120), (50 + 3 * number, 60), (205, 60, 45))
+
+
+def general_set(folder: Path) -> Path:
+    """Write one object as a folder of images and masks that every user may read; returns the folder."""
+    folder.mkdir(mode=0o755)
+    for kind, pixels in zip(("images", "masks"), photo(PHOTOS), strict=True):
+        (folder / kind).mkdir()
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / kind / "one.png")
+    return folder
+
+
+def layers(image: str) -> list[str]:
+    return run("docker", "image", "inspect", "--format", '{{join .RootFS.Layers " "}}', image).split()
+
+
+def shell(command: str, *options: str) -> str:
+    """Run a command in a container of the image; returns its output."""
+    return run("docker", "run", "--rm", *options, "--entrypoint", "sh", IMAGE, "-c", command)
+
+
+def test_the_image_is_built(stack: Stack) -> None:
+    begin = time.monotonic()
+    stack.compose("--progress", "plain", "build")
+    FACTS.append(f"all images built in {time.monotonic() - begin:.0f} s")
+    size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", IMAGE))
+    FACTS.append(f"{IMAGE} is {size / 1e9:.2f} GB")
+    assert size < MOST_BYTES
+
+
+def test_it_holds_clickmask_once_and_no_sources() -> None:
+    assert shell("ls -A /app").split() == ["requirements.lock"]
+    found = shell("find /app /usr -name model.safetensors -o -name '*.egg-info' -path '*clickmask*'").split()
+    assert len(found) == 1, found
+    assert "/model/weights/" in found[0]
+    packages = shell("pip list --format freeze --disable-pip-version-check").splitlines()
+    wanted = set(re.findall(r"^[a-z0-9-]+==[^ ]+", Path("deploy/cpu.lock").read_text(), re.M))
+    assert wanted <= {line.lower().replace("_", "-") for line in packages}
+    shell("python -c 'import torch, openvino, cv2, s3fs, lightning_fabric'")
+
+
+def test_a_change_of_the_code_leaves_the_dependencies_alone(stack: Stack) -> None:
+    before = layers(IMAGE)
+    with (stack.folder / "backend/__init__.py").open("a") as file:
+        file.write("# changed\n")
+    with (stack.folder / "README.md").open("a") as file:
+        file.write("changed\n")
+    begin = time.monotonic()
+    stack.compose("build", "backend")
+    FACTS.append(f"built anew after a change of the code in {time.monotonic() - begin:.0f} s")
+    after = layers(IMAGE)
+    assert after[:-1] == before[:-1]
+    assert after[-1] != before[-1]
+
+
+def test_one_container_runs_for_any_user_at_any_port() -> None:
+    """`clickmask up`, all in one: Debian's Redis, read-only root, a user without a name, another port."""
+    name = f"{PROJECT}-one"
+    try:
+        run(
+            "docker", "run", "--detach", "--name", name, "--user", "424242:0", "--read-only", "--tmpfs", "/tmp",
+            "--cap-drop", "ALL", "--memory", "2g", "--env", "CLICKMASK_PORT=9191",
+            "--env", "CLICKMASK_ALLOW_ANONYMOUS=1", IMAGE, "up",
+        )  # fmt: skip
+        health = ("docker", "inspect", "--format", "{{.State.Health.Status}}", name)
+        until("health", lambda: run(*health).strip() == "healthy", 120)
+        assert "well" in run("docker", "exec", name, "clickmask", "health", "worker")
+        assert "Traceback" not in run("docker", "logs", name)
+    finally:
+        print(run("docker", "logs", name))
+        run("docker", "rm", "--force", "--volumes", name)
+
+
+def test_health_is_red_where_no_model_can_be_served() -> None:
+    name = f"{PROJECT}-red"
+    try:
+        run(
+            "docker",
+            "run",
+            "--detach",
+            "--name",
+            name,
+            "--user",
+            "424242:424242",
+            "--env",
+            "CLICKMASK_ALLOW_ANONYMOUS=1",
+            IMAGE,
+        )
+        refusal = until("an answer", lambda: _refusal(name), 120)
+        assert "cannot be installed" in refusal, refusal
+    finally:
+        run("docker", "rm", "--force", "--volumes", name)
+
+
+def _refusal(name: str) -> str:
+    """What the health check says as soon as the web server answers."""
+    try:
+        said = run("docker", "exec", name, "clickmask", "health")
+    except RuntimeError as error:
+        said = str(error)
+    return said if "not ready" in said and "still loading" not in said else ""
+
+
+class Connected:
+    """What the later tests need: Label Studio's API and the project."""
+
+    client: LabelStudio
+    project: int
+    tasks: list[int]
+    promoted: str
+
+
+def test_the_documented_steps_connect_a_project(stack: Stack) -> None:
+    commands = steps(stack.folder / "docker-compose.yml")
+    assert [command.split()[2] for command in commands if command.startswith("docker")] == [
+        "up", "up", "run", "run",
+    ]  # fmt: skip
+    (stack.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in TRAINING.items()))
+    token, project = "", ""
+    for command in commands:
+        begin = time.monotonic()
+        said = stack.type(command.replace("<token>", token).replace("<project>", project))
+        FACTS.append(f"{time.monotonic() - begin:5.0f} s  {command}")
+        if not token:  # the first one has brought Label Studio up
+            token = stack.sign_up()
+            Connected.client = LabelStudio(Settings(label_studio_url=stack.url, label_studio_api_key=token))
+            Connected.project = Connected.client.create_project(title="containers")["id"]
+            project = str(Connected.project)
+    findings = re.findall(r"^(OK|WARN|FAIL)\s", said, re.M)
+    assert findings.count("FAIL") == 0 and "Label Studio reaches http://clickmask.internal:9090" in said, said
+
+
+def test_every_service_is_locked_down(stack: Stack) -> None:
+    for service in ("backend", "worker"):
+        assert stack.inside(service, "id", "-u").strip() == "10001"
+        assert "denied" in stack.inside(service, "sh", "-c", "touch /app/x 2>&1 || echo denied")
+        stack.inside(service, "sh", "-c", "touch /data/x /tmp/x && rm /data/x /tmp/x")
+        assert stack.inside(service, "sh", "-c", "echo $CLICKMASK_TRAIN_AFTER").strip() == str(PHOTOS)
+    for service in ("backend", "worker", "redis", "label-studio"):
+        assert set(
+            re.findall(r"^Cap(?:Eff|Bnd):\s+(\w+)$", stack.inside(service, "cat", "/proc/1/status"), re.M)
+        ) == {"0" * 16}
+        assert int(stack.container(service, "{{.HostConfig.Memory}}")) > 0
+        FACTS.append(f"{service} uses {stack.memory(service)} when idle")
+    ports = run(
+        "docker", "ps", "--filter", f"label=com.docker.compose.project={PROJECT}", "--format", "{{.Ports}}"
+    )
+    assert re.findall(r"(\S+):\d+->", ports) == ["127.0.0.1"]
+
+
+def click(number: int) -> tuple[str, float]:
+    """Click the body of a photo, as the editor does; returns the version that answered and the mask's IoU."""
+    truth = photo(number)[1]
+    (backend,) = Connected.client.ml_backends(Connected.project)
+    keypoint = {
+        "id": f"point{time.monotonic_ns()}",
+        "type": "keypointlabels",
+        "from_name": "kp",
+        "to_name": "image",
+        "original_width": SIZE[1],
+        "original_height": SIZE[0],
+        "image_rotation": 0,
+        "is_positive": True,
+        "value": {"x": (120 + 10 * number) / SIZE[1] * 100, "y": 50, "width": 0.3, "keypointlabels": ["Cat"]},
+    }
+    answer = Connected.client.call(
+        "POST",
+        f"/api/ml/{backend['id']}/interactive-annotating",
+        json={"task": Connected.tasks[number], "context": {"result": [keypoint]}},
+    )
+    (region,) = accepted(answer["data"]["result"])
+    return str(answer["data"]["model_version"]), iou(region.mask(), truth)
+
+
+def test_clicks_through_label_studio_become_masks() -> None:
+    client, project = Connected.client, Connected.project
+    for number in range(PHOTOS):
+        files = [("file", (f"{number}.jpg", jpeg(photo(number)[0])))]
+        client.call("POST", f"/api/projects/{project}/import", files=files)
+    Connected.tasks = sorted(task["id"] for task in client.tasks(project))
+    for number in range(2):
+        version, quality = click(number)
+        assert version.startswith("base-1-")
+        assert quality > 0.8
+
+
+def test_accepted_masks_are_learned(stack: Stack, tmp_path: Path) -> None:
+    stack.compose("cp", str(general_set(tmp_path / "general")), "worker:/data/general")
+    begin = time.monotonic()
+    for number, task in enumerate(Connected.tasks):
+        mask = photo(number)[1]
+        region = {
+            "id": f"region{number}",
+            "type": "brushlabels",
+            "from_name": "brush",
+            "to_name": "image",
+            "original_width": SIZE[1],
+            "original_height": SIZE[0],
+            "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Cat"]},
+        }
+        Connected.client.create_annotation(task, [region])
+
+    def ended() -> list[dict[str, Any]]:
+        return [job for job in stack.told("jobs", "list") if job["status"] in ("finished", "failed")]
+
+    (job,) = until("the end of the job", ended)
+    FACTS.append(f"annotations learned in {time.monotonic() - begin:.0f} s: {job['result']}")
+    assert job["status"] == "finished", job
+    FACTS.append(f"worker uses {stack.memory('worker')} after a job")
+    own = stack.told("models", "list", "--line", f"project-{Connected.project}")["versions"]
+    Connected.promoted = own[-1]["version"]
+    stack.inside("worker", "clickmask", "models", "promote", Connected.promoted)
+    until("the promoted model's answer", lambda: click(2)[0] == Connected.promoted, 60)
+
+
+def test_nothing_is_lost_when_all_of_it_ends_and_begins_again(stack: Stack) -> None:
+    before = {words: stack.told(*words) for words in (("jobs", "list"), ("models", "list"))}
+    begin = time.monotonic()
+    stack.compose("stop")
+    FACTS.append(f"everything stopped in {time.monotonic() - begin:.1f} s")
+    codes = {
+        service: stack.container(service, "{{.State.ExitCode}}") for service in ("backend", "worker", "redis")
+    }
+    assert set(codes.values()) == {"0"}, codes
+    stack.compose("down")
+    begin = time.monotonic()
+    stack.compose("up", "-d", "--wait")
+    FACTS.append(f"everything up again and healthy in {time.monotonic() - begin:.0f} s")
+    assert click(3)[1] > 0.5  # by whichever model: it is never refused
+    until("the promoted model's answer", lambda: click(3)[0] == Connected.promoted, 60)
+    assert {words: stack.told(*words) for words in before} == before
+    assert all(Connected.client.task(task)["annotations"] for task in Connected.tasks)
+
+
+def test_two_web_servers_share_the_name(stack: Stack) -> None:
+    stack.compose("up", "-d", "--wait", "--scale", "backend=2", "--no-recreate", "backend")
+    assert all(click(number)[1] > 0.5 for number in (4, 5, 6, 7))
+
+
+def test_no_service_logged_a_traceback(stack: Stack) -> None:
+    for service in ("backend", "worker"):
+        said = stack.compose("logs", "--no-log-prefix", service)
+        assert "Traceback" not in said and " ERROR " not in said, said[-4000:]
