@@ -95,11 +95,12 @@ def contact_sheet(panels: Sequence[Panel], title: str) -> Figure:
     for axes in grid:
         axes.set_axis_off()
     for axes, panel in zip(grid, panels, strict=False):
-        _draw(axes, panel)
+        draw_panel(axes, panel)
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    """Draw one picture of a contact sheet."""
     axes.imshow(panel.image)
     axes.set_title(panel.title, fontsize="small")
     for mask, colour in ((panel.truth, TRUTH_COLOUR), (panel.mask, MASK_COLOUR)):

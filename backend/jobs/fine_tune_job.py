@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,21 @@ from backend.jobs.configure import policy
 from backend.logs import configure
 from backend.settings import Settings, SettingsError
 from fine_tune.data import synthetic_scenes
-from fine_tune.project.job import Cancelled, FineTuningJob, Report, Setup
+from fine_tune.project.job import Cancelled, FineTuningJob
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import ProjectLocked, project_lock
 from fine_tune.project.outcome import Outcome, remember
+from fine_tune.project.phases import Report
 from fine_tune.project.scheduler import Scheduler
+from fine_tune.project.setup import Setup
 from fine_tune.training.fine_tuner import Effort
 from model.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
+NICE = 10
+AUTOGROUP = Path("/proc/self/autogroup")
 LOCKED = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other job needs
 
 
@@ -39,6 +45,7 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
 
     Where another worker holds the project's lock, RQ is told to call again.
     """
+    _let_clicks_go_first()
     settings, job = Settings.from_env(), get_current_job()
     configure(settings.log_level, settings.secrets())
     assert job is not None, "called by RQ"
@@ -53,6 +60,20 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
         raise
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
     return outcome.as_json()
+
+
+def _let_clicks_go_first() -> None:
+    """Give way to the server on the same machine, whose clicks are waited for; a training is not.
+
+    Linux shares the cores out among sessions first, where it groups tasks by session: there a nice process takes
+    nothing from its own session alone. A worker that leads a session, as `clickmask up` starts it, makes that nice.
+    """
+    os.nice(NICE)
+    if os.getsid(0) == os.getppid():
+        with suppress(OSError):
+            AUTOGROUP.write_text(str(NICE))
+    with suppress(AttributeError, OSError):  # other systems, and containers that forbid it
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _problem(error: Exception, job: Job) -> str:
@@ -72,14 +93,23 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
         Exception: what `FineTuningJob.run` raises, except `Cancelled`.
     """
     scheduler, started = Scheduler(client, policy(settings)), time.time()
-    with project_lock(client, project):
+    with project_lock(client, project) as lock:
+
+        def watched(phase: str, share: float, **facts: Any) -> None:
+            lock.check()
+            report(phase, share, **facts)
+
         failed = True
         try:
-            source, parts = ProjectSource(project, settings), setup(settings, client)
-            outcome = FineTuningJob(project, source, parts, report, force).run()
+            source = ProjectSource(project, settings)
+            job = FineTuningJob(project, source, Ledger(client), setup(settings), watched, force)
+            outcome = job.run()
             failed = False
         except Cancelled:
             outcome, failed = Outcome("cancelled", "somebody cancelled it"), False
+        except ProjectLocked:  # the other process goes on with it
+            failed = False
+            raise
         finally:
             scheduler.mark_end(project, failed)
         outcome = dataclasses.replace(outcome, seconds=outcome.at - started)
@@ -88,7 +118,7 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
     return outcome
 
 
-def setup(settings: Settings, client: Any) -> Setup:
+def setup(settings: Settings) -> Setup:
     """Make the parts of a job, as the settings say.
 
     Raises:
@@ -109,7 +139,6 @@ def setup(settings: Settings, client: Any) -> Setup:
     chosen = settings.general_set
     return Setup(
         registry=Registry(settings.home, settings.registry),
-        ledger=Ledger(client),
         accept=settings.accept,
         effort=_effort(settings),
         keep=settings.keep_versions,
@@ -117,6 +146,7 @@ def setup(settings: Settings, client: Any) -> Setup:
         threads=settings.threads,
         precision=settings.precision,
         replay=replay,
+        home=settings.home,
         retention_set=synthetic_scenes.samples()
         if chosen is None
         else read_folder(Path(chosen), max_objects=40),
@@ -152,7 +182,7 @@ class Reporter:
 
         Args:
             share: of the phase that is done, 0..1.
-            facts: step, loss, eta_s.
+            facts: eta_s and phases of the whole job, step, steps, loss; see `Timeline`.
 
         Raises:
             Cancelled: somebody asked for the job to end.
@@ -161,7 +191,8 @@ class Reporter:
         if phase == self._phase and now < self._next:
             return
         self._phase, self._next = phase, now + REPORT_S
-        self._job.meta.update({"step": None, "loss": None, "eta_s": None, "problem": None, **facts})
+        nothing = dict.fromkeys(("step", "steps", "loss", "eta_s", "problem"))
+        self._job.meta.update({**nothing, **facts})
         self._job.meta.update(phase=phase, share=round(share, 3), at=time.time())
         try:
             self._job.save_meta()

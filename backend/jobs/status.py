@@ -8,17 +8,20 @@ from rq import Worker
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 
+PROGRESS = ("step", "steps", "loss", "eta_s", "phases")
 NO_WORKER = "no worker runs: start `clickmask worker`, or everything with `clickmask up`"
 
 
 def row(job: Job) -> dict[str, Any]:
-    """Return a job's id, project, status, why, phase, share (0..1), step, loss, eta_s, created (ISO 8601) and result.
+    """Return a job's id, project, status, why, created (ISO 8601), progress and result.
 
-    The result is one sentence on what became of the job or what it waits for.
+    The progress is phase, share (0..1 of it), eta_s (seconds until the job is over), phases (a list of name, share,
+    seconds and left_s), step, steps (planned) and loss. The result is one sentence on what became of the job or what
+    it waits for.
     """
     status = str(job.get_status().value)
     meta = job.meta
-    values = {key: meta.get(key) for key in ("project", "why", "phase", "share", "step", "loss", "eta_s")}
+    values = {key: meta.get(key) for key in ("project", "why", "phase", "share", *PROGRESS)}
     if status == "started" and values["phase"] == "waiting":
         values["phase"] = "starting"
     created = job.created_at.isoformat(timespec="seconds") if job.created_at else ""

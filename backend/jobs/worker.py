@@ -104,7 +104,7 @@ class Worker(SpawnWorker):
         logger.info("job %s is put back: this worker was told to end", job.id)
         job.refresh()  # its process has changed it meanwhile
         job.meta.update(phase="waiting", share=None, step=None, loss=None, eta_s=None)
-        job.meta["problem"] = "its worker was told to end; it begins anew"
+        job.meta["problem"] = "its worker was told to end; it goes on where it was"
         with self.connection.pipeline() as pipeline:
             self.cleanup_execution(job, pipeline=pipeline, execution=execution)
             # As `Job.retry` does it: all or nothing, or a job could be lost between the registry and the queue.

@@ -64,7 +64,7 @@ MEANINGS = {
         "How often a worker compares projects with Label Studio, for lost webhooks; 0 = only before training"
     ),
     "CLICKMASK_TRAIN_TIMEOUT_S": "A training is ended after so long",
-    "CLICKMASK_TRAIN_MINUTES": "Length of a training",
+    "CLICKMASK_TRAIN_MINUTES": "Outer bound of a training, which ends with its steps",
     "CLICKMASK_TRAIN_STEPS": "Its length in steps; 0 = by the number of objects",
     "CLICKMASK_TRAIN_DEVICES": "GPUs that share one training",
     "CLICKMASK_KEEP_VERSIONS": "Model versions kept per project",

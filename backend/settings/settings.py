@@ -114,7 +114,7 @@ class Settings:
     # How often projects are compared with Label Studio, to find what webhooks missed; 0 = only before training.
     sync_s: int = _variable("CLICKMASK_SYNC_S", values.number(int, 0, 1 << 20), 600)
     # Bounds of one training; 0 steps chooses by the number of objects.
-    train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", values.number(float, 0.01, 1e4), 4.0)
+    train_minutes: float = _variable("CLICKMASK_TRAIN_MINUTES", values.number(float, 0.01, 1e4), 20.0)
     train_steps: int = _variable("CLICKMASK_TRAIN_STEPS", values.number(int, 0, 1 << 20), 0)
     # GPUs that learn together; a machine without any starts as many processes.
     train_devices: int = _variable("CLICKMASK_TRAIN_DEVICES", values.number(int, 1, 64), 1)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
 from backend.assembly import Backend
@@ -24,6 +24,7 @@ from backend.web.auth import Gate, account, check_sender
 from backend.web.body import read_body
 from backend.web.learning import LearningFigures
 from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import picture_of
 from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
@@ -153,6 +154,11 @@ def _operator_routes(app: Flask, backend: Backend, figures: LearningFigures) -> 
         if "text/html" in request.headers.get("Accept", ""):
             return Response(status_page.render(backend, figures.latest()), mimetype="text/html")
         return health()
+
+    @app.get("/pictures/<version>.png")
+    def picture(version: str) -> Response:
+        path = picture_of(backend.settings.home, version).absolute()
+        return send_from_directory(path.parent, path.name)
 
     @app.get("/ready")
     def ready() -> tuple[Response, int]:

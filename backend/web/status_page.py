@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flask import render_template
@@ -11,7 +12,8 @@ from flask import render_template
 from backend.assembly import Backend
 from backend.web import monitoring
 from backend.web.learning import Learning, ProjectFigures
-from fine_tune.project.outcome import Outcome
+from fine_tune.project.gain import work
+from fine_tune.project.outcome import Outcome, picture_of
 from model.versions.registry import Registry
 
 WIDTH, HEIGHT = 320, 120  # of a plot, in units of its own
@@ -36,7 +38,7 @@ def render(backend: Backend, learning: Learning) -> str:
         "overview.html",
         status=status,
         lines=_lines(backend.registry, status),
-        projects=[_project(figures) for figures in learning.projects],
+        projects=[_project(figures, backend.settings.home) for figures in learning.projects],
         jobs=learning.jobs,
         refused=backend.metrics.recent_refusals(),
         train_after=backend.settings.train_after,
@@ -63,19 +65,19 @@ def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
     return found
 
 
-def _project(figures: ProjectFigures) -> dict[str, Any]:
+def _project(figures: ProjectFigures, home: Path) -> dict[str, Any]:
     """Return what the page shows of a project."""
     return {
         "id": figures.id,
         "known": figures.known,
         "accepted": figures.accepted,
         "fresh": figures.fresh,
-        "outcomes": [_shown(outcome) for outcome in figures.outcomes[:3]],
+        "outcomes": [_shown(outcome, home) for outcome in figures.outcomes[:3]],
         "quality": _quality(figures.quality),
     }
 
 
-def _shown(outcome: Outcome) -> dict[str, Any]:
+def _shown(outcome: Outcome, home: Path) -> dict[str, Any]:
     return {
         "status": outcome.status,
         "version": outcome.version,
@@ -84,7 +86,16 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
         "at": datetime.fromtimestamp(outcome.at, UTC).isoformat(timespec="seconds"),
         "before": _curve(outcome, "before"),
         "after": _curve(outcome, "after"),
+        "picture": f"pictures/{outcome.version}.png" if picture_of(home, outcome.version).exists() else "",
+        "work": _work(outcome),
     }
+
+
+def _work(outcome: Outcome) -> list[str]:
+    try:
+        return work(outcome.metrics)
+    except (KeyError, TypeError, ValueError):  # of a version that counts otherwise
+        return []
 
 
 def _curve(outcome: Outcome, when: str) -> str:

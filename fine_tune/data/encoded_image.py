@@ -35,10 +35,26 @@ class EncodedImage:
             image = decode(self.image)
         except DecodeError as error:
             raise ValueError(f"an image of {self.name!r} is damaged: {error}") from error
-        mask = cv2.imdecode(np.frombuffer(self.masks[index], np.uint8), cv2.IMREAD_GRAYSCALE)
+        mask = self._mask(index)
         if mask is None or image.shape[:2] != mask.shape:
             raise ValueError(
                 f"an image of {self.name!r} is damaged: image and mask {index} do not decode to one size; "
                 "make the training bundle again"
             )
         return image, mask
+
+    def decode_mask(self, index: int) -> np.ndarray:
+        """Return one of the masks (HxW uint8) of an image that was decoded before.
+
+        Raises:
+            ValueError: the bytes are no mask.
+        """
+        mask = self._mask(index)
+        if mask is None:
+            raise ValueError(
+                f"mask {index} of an image of {self.name!r} is damaged: make the training bundle again"
+            )
+        return mask
+
+    def _mask(self, index: int) -> np.ndarray | None:
+        return cv2.imdecode(np.frombuffer(self.masks[index], np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -21,6 +21,7 @@ MAX_SIDE = 1280  # pixels; larger images are shrunk
 MIN_AREA = 40  # pixels after shrinking; smaller objects cannot be told from a slip of the hand
 MAX_SHARE = 0.95  # of the image: what covers all of it is not an object
 HELD_OUT = 5  # one image in so many is held out
+DECODED_BYTES = 128 << 20  # of the train part are kept decoded
 STRIDE = 7919  # a prime, larger than any number of objects on an image
 
 
@@ -86,6 +87,7 @@ class Samples:
     train: list[EncodedImage] = field(default_factory=list)
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    _decoded: dict[int, np.ndarray] = field(default_factory=dict)  # by place in `train`
 
     def add(self, labelled: LabelledImage) -> None:
         """Keep an image with those of its objects that can be trained on.
@@ -98,8 +100,17 @@ class Samples:
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """Draw an object of the train part, image first, randomly flipped, cropped and recoloured."""
-        image = self.train[rng.integers(len(self.train))]
-        return augment(_scene(image, int(rng.integers(len(image.masks)))), rng)
+        place = int(rng.integers(len(self.train)))
+        image, index = self.train[place], int(rng.integers(len(self.train[place].masks)))
+        pixels = self._decoded.get(place)
+        if pixels is None:
+            pixels, mask = image.decode(index)
+            held = sum(known.nbytes for known in list(self._decoded.values()))
+            if held + pixels.nbytes <= DECODED_BYTES:  # the others are decoded each time
+                self._decoded[place] = pixels
+        else:
+            mask = image.decode_mask(index)
+        return augment(_with_object(pixels, mask), rng)
 
     def domain(self) -> Domain:
         """Describe the kind of images of the train part, which must have some."""
@@ -115,16 +126,31 @@ class Samples:
         }
 
     def judged(self, limit: int) -> list[Sample]:
-        """Choose at most `limit` held-out objects, spread over the images; ids are `<digest>#<place>.<object>`."""
-        found: list[Sample] = []
-        most = max((len(image.masks) for image in self.held_out), default=0)
-        for index in range(most):  # one object of every image, then another one, ...
-            for place, image in enumerate(self.held_out):
-                if index < len(image.masks):
-                    # Spread over the list of objects, as annotators often go through an image in order.
-                    other = index * STRIDE % len(image.masks)
-                    found.append(Sample(f"{image.name}#{place}.{other}", partial(_scene, image, other)))
-        return found[:limit]
+        """Choose at most `limit` held-out objects, spread over the images."""
+        return _spread(self.held_out, limit)
+
+    def known(self, limit: int) -> list[Sample]:
+        """Choose at most `limit` objects of the train part, spread over the images."""
+        return _spread(self.train, limit)
+
+
+def _spread(images: Sequence[EncodedImage], limit: int) -> list[Sample]:
+    """Choose at most `limit` objects: one of every image, then another one, ...
+
+    Their ids are `<digest of the image>#<digest of the mask>`, the same in every job.
+    """
+    found: dict[str, Sample] = {}
+    most = max((len(image.masks) for image in images), default=0)
+    for index in range(most):
+        for image in images:
+            if index < len(image.masks) and len(found) < limit:
+                # Spread over the list of objects, as annotators often go through an image in order.
+                place = index * STRIDE % len(image.masks)
+                name = f"{image.name}#{hashlib.sha256(image.masks[place]).hexdigest()[:12]}"
+                while name in found:  # two tasks share an image, and their annotators agree
+                    name += "+"
+                found[name] = Sample(name, partial(_scene, image, place))
+    return list(found.values())
 
 
 def is_held_out(digest: str) -> bool:
@@ -133,7 +159,10 @@ def is_held_out(digest: str) -> bool:
 
 
 def _scene(image: EncodedImage, index: int) -> Scene:
-    pixels, mask = image.decode(index)
+    return _with_object(*image.decode(index))
+
+
+def _with_object(pixels: np.ndarray, mask: np.ndarray) -> Scene:
     truth = mask > 0
     return Scene(pixels, truth, np.zeros_like(truth))
 

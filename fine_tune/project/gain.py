@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fine_tune.project.phases import CHOOSE, JUDGE
+
 HEIGHT = 10  # rows of the plot
 BEFORE, AFTER, BOTH = "o", "*", "#"
 
@@ -16,18 +18,34 @@ def describe(card: Mapping[str, Any]) -> list[str]:
     if not (verdict and before and after):
         return []
     low, high = verdict["interval"]
+    confidence = verdict.get("confidence", 0.95)  # not on cards of older versions
     text = [
         f"clicks per object to IoU 0.90: {before['noc90']:.1f} -> {after['noc90']:.1f} on {verdict['objects']} "
-        f"held-out objects; saved {verdict['saved']:.1f} (95 % interval {low:.1f} to {high:.1f})",
+        f"held-out objects; saved {verdict['saved']:.1f} ({100 * confidence:.3g} % interval {low:.1f} to {high:.1f})",
         f"gate: {'promoted' if verdict['promoted'] else 'kept back'}, {verdict['reason']}",
     ]
+    text += work(metrics)
     if "general" in metrics and "after" in metrics["general"]:
         general = metrics["general"]
         text.append(
-            f"general set: {general['before']['noc90']:.1f} -> {general['after']['noc90']:.1f} clicks to IoU 0.90"
+            f"retention set: {general['before']['noc90']:.1f} -> {general['after']['noc90']:.1f} clicks to IoU 0.90"
         )
     curves = [side["clickers"]["classic"]["curve"] for side in (before, after)]
     return [*text, "", *plot(*curves)]
+
+
+def work(metrics: Mapping[str, Any]) -> list[str]:
+    """Say how much was done and how long it took; none on cards of older versions."""
+    done = metrics.get("training")
+    if not done:
+        return []
+    seconds = metrics.get("seconds") or {}
+    judging = sum(seconds.get(phase, 0.0) for phase in (CHOOSE, JUDGE))
+    return [
+        f"work: {done['steps']} of {done['planned_steps']} training steps ({done['samples']} clicks learned from) in "
+        f"{done['seconds'] / 60:.1f} minutes, judged by {metrics.get('clicks', 0)} clicks in "
+        f"{judging / 60:.1f} minutes"
+    ]
 
 
 def plot(before: Sequence[float], after: Sequence[float]) -> list[str]:

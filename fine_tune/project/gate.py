@@ -1,20 +1,20 @@
-"""The gate: compare the served and the tuned model by clicks on images that neither was trained on.
+"""The gate: decide by clicks on images that neither model was trained on whether the tuned one is better.
 
-Two annotators are simulated, the classic one of the field and a noisy one (`model.evaluation.clicker`); an
-object's figures are the mean over both.
+Two annotators are simulated, the classic one of the field and a noisy one (`model.evaluation.clicker`); an object's
+figures are the mean over both. The decision is made by the paired interval over images (`fine_tune.project.paired`),
+in up to three looks at more and more objects, which share the chance of an error (Bonferroni): where the first
+objects tell enough, the others are not clicked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from model.evaluation.evaluate import CLICKERS, Predicts, Rules, evaluate
+from fine_tune.project.paired import PairedMean, paired_mean
 from model.evaluation.report import Report
-from model.scene import Sample
 
 TARGET = 0.90
 EARLY = 3  # clicks after which the IoU is compared
@@ -27,24 +27,53 @@ class Limits:
 
     Attributes:
         few: held-out objects below which nothing can be told; as many images as `images` are needed, too.
-        enough: from so many objects on, the model must be better, below it must not be worse.
-        early_loss: IoU after EARLY clicks may fall by so much while too few objects are held out to be sure.
+        error: chance that a model is promoted that needs as many clicks as the served one, or more.
+        worthwhile: clicks per object; the gate gives up early on a model that surely saves fewer.
+        early_loss: IoU after EARLY clicks may fall by so much.
         stuck_gain, stuck_iou: where hardly any object reaches the target, the IoU after EARLY clicks must surely grow
             by so much, to so much: wrong masks end here.
         retention_loss: how much the mean number of clicks on the retention set may grow over the base model's.
         objects: at most so many held-out objects are clicked.
         clicks: an object's maximum of clicks.
+        ignorant: IoU after EARLY clicks on training images below which the base model counts as ignorant of them.
     """
 
     few: int = 6
     images: int = 2
-    enough: int = 20
+    error: float = 0.05
+    worthwhile: float = 0.3
     early_loss: float = 0.005
     stuck_gain: float = 0.02
     stuck_iou: float = 0.3
     retention_loss: float = 0.5
     objects: int = 40
-    clicks: int = 20
+    clicks: int = 12
+    ignorant: float = 0.3
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the first `objects` of the held-out ones.
+
+    Attributes:
+        objects: how many are clicked by then.
+        error: the chance of an error that is spent here.
+        last: whether no other look follows.
+    """
+
+    objects: int
+    error: float
+    last: bool
+
+
+def looks(objects: int, limits: Limits) -> list[Look]:
+    """Plan the looks at so many held-out objects; few of them are looked at once, so that no power is lost."""
+    sizes = [size for size in (12, 24) if size <= 0.75 * objects and size >= 2 * limits.few] + [objects]
+    weights = {1: (1.0,), 2: (0.3, 0.7), 3: (0.2, 0.3, 0.5)}[len(sizes)]
+    return [
+        Look(size, limits.error * weight, size == objects)
+        for size, weight in zip(sizes, weights, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -61,19 +90,31 @@ class Measured:
     @property
     def early(self) -> float:
         """Mean IoU after EARLY clicks over objects and annotators."""
-        return float(np.mean([r.iou_at(min(EARLY, r.max_clicks)) for r in self.reports.values()]))
+        return float(self.earlies().mean())
 
-    def clicks(self) -> tuple[list[str], np.ndarray]:
-        """Return the image of every object, and its clicks to IoU 0.90 (float64)."""
-        reports = list(self.reports.values())
-        images = [record.sample.partition("#")[0] for record in reports[0].records]
-        return images, np.mean([[record.noc(TARGET) for record in r.records] for r in reports], 0)
+    @property
+    def most(self) -> int:
+        """Clicks that an object could get."""
+        return next(iter(self.reports.values())).max_clicks
+
+    @property
+    def images(self) -> list[str]:
+        """Image of every object."""
+        first = next(iter(self.reports.values()))
+        return [record.sample.partition("#")[0] for record in first.records]
+
+    def clicks(self) -> np.ndarray:
+        """Return every object's clicks to IoU 0.90 (float64)."""
+        return np.mean([[record.noc(TARGET) for record in r.records] for r in self.reports.values()], 0)
 
     def earlies(self) -> np.ndarray:
-        """Return the IoU of every object after EARLY clicks (float64)."""
-        reports = list(self.reports.values())
-        place = min(EARLY, reports[0].max_clicks) - 1
-        return np.mean([[record.ious[place] for record in r.records] for r in reports], 0)
+        """Return every object's IoU after EARLY clicks (float64)."""
+        place = min(EARLY, self.most) - 1
+        return np.mean([[record.ious[place] for record in r.records] for r in self.reports.values()], 0)
+
+    def made(self) -> int:
+        """Count the clicks that were made."""
+        return sum(len(record.clicks) for report in self.reports.values() for record in report.records)
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for the card."""
@@ -96,7 +137,9 @@ class Verdict:
         promoted: serve it.
         reason: one sentence for people.
         objects, images: how many held-out ones were clicked.
-        saved: clicks saved per object, with its 95 % interval.
+        saved: clicks saved per object, with its interval, and
+        confidence: how sure that is (both sides; each side errs with the chance that the gate spent on this look).
+        planned: how many objects would have been clicked had the verdict not been sure before.
     """
 
     promoted: bool
@@ -105,68 +148,69 @@ class Verdict:
     images: int
     saved: float = 0.0
     interval: tuple[float, float] = (0.0, 0.0)
+    confidence: float = 0.95
+    planned: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
 
 
-def measure(
-    predictor: Predicts,
-    samples: Sequence[Sample],
-    clicks: int,
-    on_object: Callable[[], None] = lambda: None,
-) -> Measured:
-    """Let every annotator click every object.
-
-    Args:
-        clicks: an object's maximum.
-        on_object: called as each is done, once for every annotator; what it raises ends the measurement.
-    """
-    reports = {}
-    for clicker in CLICKERS:
-        rules = Rules(clicker, max_clicks=clicks, threshold=THRESHOLD, batch=8)
-        reports[clicker] = evaluate(predictor, samples, rules, on_record=lambda record: on_object())
-    return Measured(reports)
-
-
-def judge(before: Measured, after: Measured, limits: Limits) -> Verdict:
-    """Compare on the project's held-out objects. Enough of them or not is part of the verdict.
+def judge(before: Measured, after: Measured, limits: Limits, look: Look) -> Verdict | None:
+    """Compare on the held-out objects of one look.
 
     Args:
         before, after: of the served and of the tuned model, on the same objects.
+
+    Returns:
+        The verdict; None where it is not sure yet and other looks follow.
     """
-    images, old = before.clicks()
-    _, new = after.clicks()
-    saved, interval = float(np.mean(old - new)), _interval(images, old - new)
-    gained = after.early - before.early
-    count, sources = len(images), len(set(images))
-    figures = (
-        f"clicks to IoU {TARGET:.2f} {before.noc:.1f} -> {after.noc:.1f}, IoU after {EARLY} clicks "
-        f"{before.early:.3f} -> {after.early:.3f}"
-    )
-    if not np.isfinite([saved, gained]).all():
-        return Verdict(False, "the tuned model does not answer with numbers", count, sources)
-    if count < limits.few or sources < limits.images:
-        good, reason = False, too_few(count, sources, limits)
-    elif after.noc > _most(after) - 0.5:
-        surely = _interval(images, after.earlies() - before.earlies())[0]
-        good = surely >= limits.stuck_gain and after.early >= limits.stuck_iou and saved >= 0
-        reason = (
-            f"{'better' if good else 'not surely better'} on {count} held-out objects, of which hardly any reaches "
-            f"the target (are the masks right?): {figures}"
+    images, planned = before.images, look.objects
+    saved = paired_mean(images, before.clicks() - after.clicks())
+    gained = paired_mean(images, after.earlies() - before.earlies())
+    if not np.isfinite([saved.value, gained.value]).all():
+        reason = "the tuned model does not answer with numbers"
+        return Verdict(False, reason, saved.objects, saved.images, planned=planned)
+    if saved.objects < limits.few or saved.images < limits.images:
+        return Verdict(False, too_few(saved.objects, saved.images, limits), saved.objects, saved.images)
+    if min(before.noc, after.noc) > after.most - 0.5:
+        good = (
+            gained.low(look.error) >= limits.stuck_gain
+            and after.early >= limits.stuck_iou
+            and saved.value >= 0
         )
-    elif count < limits.enough:
-        good = saved >= 0 and gained >= -limits.early_loss
-        reason = f"{'not worse' if good else 'worse'} on {count} held-out objects (few): {figures}"
+        hopeless = gained.high(look.error) < limits.stuck_gain
+        said = "better" if good else "not surely better"
+        where = "of which hardly any reaches the target (are the masks right?)"
+        told = f"{said} on {saved.objects} held-out objects, {where}"
     else:
-        good = saved >= 0 and gained >= 0 and (saved > 0 or gained > 0)
-        reason = f"{'better' if good else 'not better'} on {count} held-out objects: {figures}"
-    return Verdict(good, reason, count, sources, saved, interval)
+        good = saved.low(look.error) > 0 and gained.value >= -limits.early_loss
+        hopeless = saved.high(look.error) < limits.worthwhile
+        told = f"{_said(good, saved)} on {saved.objects} held-out objects of {saved.images} images"
+    if not (good or hopeless or look.last):
+        return None
+    interval = saved.low(look.error), saved.high(look.error)
+    figures = (
+        f"clicks to IoU {TARGET:.2f} {before.noc:.1f} -> {after.noc:.1f}, saved {saved.value:.1f} "
+        f"({interval[0]:.1f} to {interval[1]:.1f}), IoU after {EARLY} clicks {before.early:.3f} -> {after.early:.3f}"
+    )
+    confidence = round(1 - 2 * look.error, 3)
+    return Verdict(
+        good,
+        f"{told}: {figures}",
+        saved.objects,
+        saved.images,
+        saved.value,
+        interval,
+        confidence,
+        planned,
+    )
 
 
-def _most(measured: Measured) -> int:
-    return next(iter(measured.reports.values())).max_clicks
+def _said(good: bool, saved: PairedMean) -> str:
+    if good:
+        return "better"
+    return "not better" if saved.value <= 0 else "not surely better"
 
 
 def too_few(objects: int, images: int, limits: Limits) -> str:
@@ -181,20 +225,3 @@ def retains(base: Measured, tuned: Measured, limits: Limits) -> bool:
     """Tell whether the retention set is answered almost as well as by the base model."""
     values = [base.noc, tuned.noc, base.early, tuned.early]
     return bool(np.isfinite(values).all()) and tuned.noc - base.noc <= limits.retention_loss
-
-
-def surely_earlier(one: Measured, other: Measured) -> bool:
-    """Tell whether the other model's IoU after EARLY clicks is higher by more than chance."""
-    images, _ = one.clicks()
-    return _interval(images, other.earlies() - one.earlies())[0] > 0
-
-
-def _interval(images: Sequence[str], saved: np.ndarray) -> tuple[float, float]:
-    """Compute the 95 % bootstrap interval of the mean, drawing whole images: objects of one image are alike."""
-    names = sorted(set(images))
-    groups = [saved[[i for i, image in enumerate(images) if image == name]] for name in names]
-    sums, counts = np.array([g.sum() for g in groups]), np.array([len(g) for g in groups])
-    drawn = np.random.default_rng(0).integers(len(groups), size=(2000, len(groups)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)

@@ -20,6 +20,16 @@ def seen(project: int) -> str:
     return f"{LEDGER}{project}:seen"
 
 
+def fresh(project: int, rule: str) -> str:
+    """Name the set of the annotations that count under a rule and that no job has learned from."""
+    return f"{LEDGER}{project}:fresh:{rule}"
+
+
+def indexed(project: int) -> str:
+    """Name the flag that the sets of fresh annotations are kept."""
+    return f"{LEDGER}{project}:indexed"
+
+
 def project_of(key: bytes) -> int:
     """Return the project of a key that `ANNOTATION_PATTERN` matches."""
     return int(key.decode().split(":")[-2])

@@ -12,22 +12,47 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from fine_tune.project import keys
-from fine_tune.project.acceptance import accepts, facts
+from fine_tune.project.acceptance import RULES, accepts, facts
 
-# Writes an annotation's record unless one is there that is as recent. One script, so that events which arrive
-# together by several processes cannot overtake each other. Times of Label Studio are ISO 8601 in UTC, of one
-# form, so that they compare as text.
+BATCH = 500  # records that one round trip carries
+
+# Writes an annotation's record unless one is there that is as recent, and brings the sets of fresh annotations up to
+# date, one for each rule: how many are fresh is asked with every event, and must not take longer the more there are.
+# One script, so that events which arrive together by several processes cannot overtake each other. Times of Label
+# Studio are ISO 8601 in UTC, of one form, so that they compare as text.
+# KEYS: records, seen, and a set for each rule; ARGV: id, updated_at, record, "over" or "", and "1" for each rule that
+# accepts the record.
 _WRITE = """
-local old = redis.call('HGET', KEYS[1], ARGV[1])
-if old then
-  local seen = cjson.decode(old)
-  if seen.deleted then return 0 end
-  if old == ARGV[3] then return 0 end
-  if seen.updated_at > ARGV[2] then return 0 end
-  if seen.updated_at == ARGV[2] and ARGV[4] == '' then return 0 end
+local old, written = redis.call('HGET', KEYS[1], ARGV[1]), 1
+if old == ARGV[3] then
+  written = 0
+elseif old then
+  local known = cjson.decode(old)
+  if known.deleted then return 0 end
+  if known.updated_at > ARGV[2] then return 0 end
+  if known.updated_at == ARGV[2] and ARGV[4] == '' then return 0 end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
+if written == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+local seen = redis.call('HGET', KEYS[2], ARGV[1]) == ARGV[2]
+for rule = 3, #KEYS do
+  if ARGV[rule + 2] == '1' and not seen then
+    redis.call('SADD', KEYS[rule], ARGV[1])
+  else
+    redis.call('SREM', KEYS[rule], ARGV[1])
+  end
+end
+return written
+"""
+
+# Notes what a job has learned from; what has changed since stays fresh. KEYS as above; ARGV: id, updated_at, ...
+_LEARN = """
+for place = 1, #ARGV, 2 do
+  redis.call('HSET', KEYS[2], ARGV[place], ARGV[place + 1])
+  local record = redis.call('HGET', KEYS[1], ARGV[place])
+  if record and cjson.decode(record).updated_at == ARGV[place + 1] then
+    for rule = 3, #KEYS do redis.call('SREM', KEYS[rule], ARGV[place]) end
+  end
+end
 """
 
 
@@ -40,7 +65,7 @@ class Ledger:
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
-        self._write = redis.register_script(_WRITE)
+        self._write, self._learn = redis.register_script(_WRITE), redis.register_script(_LEARN)
 
     def record(self, action: str, body: dict[str, Any]) -> int:
         """Record one webhook body; the same one may come any number of times.
@@ -87,16 +112,39 @@ class Ledger:
 
     def fresh(self, project: int, rule: str) -> set[int]:
         """Return the accepted annotations that no finished job has seen as they are now."""
-        seen = {int(n): text.decode() for n, text in self._redis.hgetall(keys.seen(project)).items()}
-        return {n for n, updated in self.accepted(project, rule).items() if seen.get(n) != updated}
+        self._ensure_index(project)
+        return {int(number) for number in self._redis.smembers(keys.fresh(project, rule))}
+
+    def count_fresh(self, project: int, rule: str) -> int:
+        """Count `fresh`, in the same time however many annotations there are."""
+        self._ensure_index(project)
+        return int(self._redis.scard(keys.fresh(project, rule)))
 
     def mark_seen(self, project: int, annotations: Mapping[int, str]) -> None:
         """Remember (id -> updated_at) what a job has learned from, whatever became of its model."""
-        with self._redis.pipeline() as pipe:
-            pipe.delete(keys.seen(project))
-            if annotations:
-                pipe.hset(keys.seen(project), mapping={str(n): updated for n, updated in annotations.items()})
-            pipe.execute()
+        self._ensure_index(project)
+        pairs = list(annotations.items())
+        for start in range(0, len(pairs), BATCH):
+            args = [value for pair in pairs[start : start + BATCH] for value in pair]
+            self._learn(keys=_keys(project), args=args)
+        gone = [int(number) for number in self._redis.hkeys(keys.seen(project))]
+        gone = [number for number in gone if number not in annotations]
+        for start in range(0, len(gone), BATCH):
+            self._unsee(project, gone[start : start + BATCH])
+
+    def _unsee(self, project: int, numbers: list[int]) -> None:
+        """Forget that annotations were learned from; those that still count are fresh again."""
+        self._redis.hdel(keys.seen(project), *numbers)
+        stored = self._redis.hmget(keys.records(project), numbers)
+        records = {n: json.loads(text) for n, text in zip(numbers, stored, strict=True) if text is not None}
+        self._store_all(project, records, over=True)
+
+    def _ensure_index(self, project: int) -> None:
+        """Fill the sets of fresh annotations where an older version, which has none, kept the records."""
+        if self._redis.exists(keys.indexed(project)):
+            return
+        self._store_all(project, self._records(project), over=True)
+        self._redis.set(keys.indexed(project), 1)
 
     def reconcile(
         self,
@@ -123,7 +171,7 @@ class Ledger:
         listed = {a["id"]: facts(a) for a in listing()}
         for number in listed.keys() & (records.keys() - known):  # as after a backup was restored
             self._redis.hdel(keys.records(project), number)
-        newer = sum(self._store(project, n, kept["updated_at"], kept, True) for n, kept in listed.items())
+        newer = self._store_all(project, listed, over=True)
         gone = sum(self._forget(project, number) for number in known - listed.keys())
         return newer, gone
 
@@ -140,7 +188,7 @@ class Ledger:
     def forget_project(self, project: int) -> int:
         """Forget all that is known of a project; return how many annotations that were."""
         known = len(self.annotations(project))
-        self._redis.delete(keys.records(project), keys.seen(project))
+        self._redis.delete(keys.indexed(project), *_keys(project))
         self._redis.srem(keys.PROJECTS, project)
         return known
 
@@ -176,8 +224,28 @@ class Ledger:
     def _store(
         self, project: int, number: int, updated: str, record: dict[str, Any], over: bool = False
     ) -> int:
-        args = [number, updated, json.dumps(record), "over" if over else ""]
-        return int(self._write(keys=[keys.records(project)], args=args))
+        return int(self._write(keys=_keys(project), args=_arguments(number, updated, record, over)))
+
+    def _store_all(self, project: int, records: Mapping[int, dict[str, Any]], over: bool) -> int:
+        """Store many records; return how many are new or newer."""
+        written, numbers = 0, list(records)
+        for start in range(0, len(numbers), BATCH):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for number in numbers[start : start + BATCH]:
+                    record = records[number]
+                    args = _arguments(number, record["updated_at"], record, over)
+                    self._write(keys=_keys(project), args=args, client=pipe)
+                written += sum(int(count) for count in pipe.execute())
+        return written
+
+
+def _keys(project: int) -> list[str]:
+    return [keys.records(project), keys.seen(project), *(keys.fresh(project, rule) for rule in RULES)]
+
+
+def _arguments(number: int, updated: str, record: Mapping[str, Any], over: bool) -> list[Any]:
+    counts = ["1" if not record.get("deleted") and accepts(rule, record) else "" for rule in RULES]
+    return [number, updated, json.dumps(record), "over" if over else "", *counts]
 
 
 def _is_id(value: Any) -> bool:

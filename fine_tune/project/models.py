@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from fine_tune.training.fine_tuner import interpolate_weights
@@ -17,7 +21,7 @@ from model.versions.checkpoint import LOOKS, CheckpointError
 from model.versions.registry import Registry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A loaded version, or a candidate for one.
 
@@ -32,6 +36,17 @@ class Model:
     network: nn.Module
     card: Mapping[str, Any]
     fallback: Loaded | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Name what the answers depend on by sixteen hex digits: weights, input sides, domain, and the fallback."""
+        digest = hashlib.sha256()
+        for network, card in ((self.network, self.card), *((self.fallback,) if self.fallback else ())):
+            tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+            digest.update(to_safetensors(tensors))
+            keys = ("architecture", "encoding", "size", *LOOKS, "domain")
+            digest.update(json.dumps([card.get(key) for key in keys], sort_keys=True).encode())
+        return digest.hexdigest()[:16]
 
     def predictor(self, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
         """Assemble the predictor, with engines made of a network and its input side in pixels."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fine_tune.project import keys
@@ -53,3 +54,8 @@ def remember(redis: Any, project: int, outcome: Outcome) -> None:
 def outcomes(redis: Any, project: int) -> list[Outcome]:
     """Read the last outcomes of a project, the newest first."""
     return [Outcome(**json.loads(text)) for text in redis.lrange(keys.outcomes(project), 0, KEPT - 1)]
+
+
+def picture_of(home: Path, version: str) -> Path:
+    """Name the picture of a version's verdict."""
+    return home / "pictures" / f"{version}.png"

@@ -84,7 +84,7 @@ class Scheduler:
 
     def count(self, project: int) -> Job | None:
         """Enqueue a job if enough annotations are new, for when the pause is over; None where they are not."""
-        fresh = len(self._ledger.fresh(project, self.policy.accept))
+        fresh = self._ledger.count_fresh(project, self.policy.accept)
         if fresh < self.policy.new:
             return None
         delay = self.last_end(project) + self._pause_s(project) - time.time()

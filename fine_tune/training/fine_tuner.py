@@ -8,17 +8,21 @@ can be moved back towards the base model's weights (WiSE-FT, arXiv 2109.01903), 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from fine_tune.training.frozen_norm import agrees, fold_frozen_norms
+from fine_tune.training.lanes import Lanes
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Progress, Recipe
 from fine_tune.training.trainer import SceneSource, Trainer, freeze_statistics
@@ -26,8 +30,11 @@ from model.scene import Scene
 
 log = logging.getLogger(__name__)
 
+CPU_STEPS = 360  # about three and a half minutes on two cores with AVX2
 OUT_OF_MEMORY = 3  # so often is the batch halved
-DISTIL_EVERY = 2  # steps: the base model is asked in one of so many, which costs a quarter of the step
+DISTIL_EVERY = 4  # steps: the base model is asked in one of so many,
+DISTIL_PART = 4  # on one in so many of the batch; it costs a quarter of such a step
+PROBE = 64  # pixels: input side on which networks are compared
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Effort:
     """How much is trained.
 
     Attributes:
-        minutes: bound of the time; a GPU is done with the steps before.
-        steps: bound of the steps; None chooses by the number of objects.
+        minutes: outer bound of the time. A job is bounded by its steps, so that a busy machine trains as much.
+        steps: bound of the steps; None chooses by the device and the number of objects.
         batch: annotations at once, shared out among the devices.
         rate: peak learning rate.
         distillation_weight: weight of answering as the base model does on clicks that belong to another image.
@@ -46,7 +53,7 @@ class Effort:
         seed: of everything random.
     """
 
-    minutes: float = 4.0
+    minutes: float = 20.0
     steps: int | None = None
     batch: int = 8
     rate: float = 8e-4
@@ -56,9 +63,16 @@ class Effort:
     devices: int = 1
     seed: int = 0
 
+    def lanes(self) -> int:
+        """Count the CPU cores that share a batch; 0 where a GPU or several processes learn."""
+        on_gpu = self.accelerator != "cpu" and (torch.cuda.is_available() or self.accelerator != "auto")
+        return 0 if on_gpu or self.devices > 1 else torch.get_num_threads()
+
     def recipe(self, objects: int, size: int) -> Recipe:
         """Choose the training recipe for so many objects and a network input of `size` pixels."""
-        steps = self.steps or int(np.clip(300 + 4 * objects, 400, 1500))
+        fast = self.accelerator != "cpu" and torch.cuda.is_available()
+        many = int(np.clip(300 + 4 * objects, 400, 1500)) if fast else CPU_STEPS
+        steps = self.steps or many
         sizes = tuple(max(round(size * share / 32), 1) * 32 for share in (0.5, 0.67))
         return Recipe(
             steps=steps,
@@ -79,26 +93,75 @@ class FineTuner(Trainer):
     Args:
         base: the teacher, whose answers shall be kept; not changed.
         distillation_weight: weight of its answers in the loss.
+        lanes: CPU cores that share a batch, see `Lanes`; 0 for none of that, as on a GPU.
         arguments: of `Trainer`.
     """
 
-    save_every_s = float("inf")
+    save_every_s = 30.0  # so much is lost with a job that is killed
 
     def __init__(
-        self, base: nn.Module, distillation_weight: float, *arguments: object, **options: object
+        self,
+        base: nn.Module,
+        distillation_weight: float,
+        *arguments: object,
+        lanes: int = 0,
+        **options: object,
     ) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._distillation_weight = distillation_weight
+        self._distillation_weight, self._lanes = distillation_weight, min(lanes, self.recipe.batch)
+        self._running: Lanes | None = None
         frozen = deepcopy(base).eval().requires_grad_(False).to(self.fabric.device)
         self._base = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for network in (self._base, self._plain):
+            self._fold(network)
+
+    def _fold(self, network: nn.Module) -> None:
+        """Fold the batch norms, whose statistics stay, into the convolutions where that changes no answer."""
+        freeze_statistics(network, everywhere=True)
+        image, guide = (torch.rand(1, 3, PROBE, PROBE, device=self.fabric.device) for _ in range(2))
+        if fold_frozen_norms(network) and not agrees(network, image, guide):
+            log.info("the batch norms of this architecture are not folded: training takes a little longer")
+
+    def run(self) -> Iterator[Progress]:
+        """Train as the trainer does; closing the generator saves where it stands."""
+        with Lanes(self._lanes) if self._lanes else nullcontext() as self._running:
+            try:
+                yield from super().run()
+            except GeneratorExit:
+                self.save()
+                raise
+
+    def backward(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[float, Tensor]:
+        """Compute the gradients as the trainer does, or in lanes."""
+        freeze_statistics(self._plain, everywhere=True)
+        if self._running is None:
+            return super().backward(image, guide, label)
+        learned = [parameter for parameter in self._plain.parameters() if parameter.requires_grad]
+        return self._running.backward(learned, self.loss, image, guide, label)
+
+    def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compute the logits as the trainer does; in lanes without Fabric, which calls from one thread alone."""
+        if self._running is None:
+            return super().forward(image, guide)
+        with self.fabric.autocast():
+            if not hasattr(self._plain, "forward_train"):
+                return self._plain(image, guide).float(), None
+            main, auxiliary = self._plain.forward_train(image, guide)  # type: ignore[operator]
+        return main.float(), auxiliary.float()
+
+    def save(self) -> None:
+        """Save the state as the trainer does; where that fails, a killed job merely begins anew."""
+        try:
+            super().save()
+        except (OSError, SafetensorError) as error:
+            log.warning("the state of the training is not saved: %s", error)
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Add to the trainer's loss, every other step, the distance to the base model with foreign clicks."""
-        freeze_statistics(self._plain, everywhere=True)
+        """Add to the trainer's loss, now and then, the distance to the base model with foreign clicks."""
         apart = self.progress.step % DISTIL_EVERY
         if self._distillation_weight <= 0 or len(image) < 2 or apart:
             return super().loss(image, guide, label)
-        batch, count = len(image), max(len(image) // 4, 1)
+        batch, count = len(image), max(len(image) // DISTIL_PART, 1)
         again, foreign = image[:count], guide.roll(1, 0)[:count]
         with torch.no_grad(), self.fabric.autocast():
             wanted = torch.sigmoid(self._base(again, foreign).float())
@@ -119,6 +182,7 @@ def tune(
     recipe: Recipe,
     effort: Effort,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    folder: Path | None = None,
 ) -> nn.Module:
     """Train a copy of a network and return it, in evaluation mode, on the CPU.
 
@@ -128,6 +192,7 @@ def tune(
         scenes: draws scenes.
         recipe, effort: see there.
         on_step: called after every step; what it raises ends the training.
+        folder: where the state is kept; a training found there is gone on with. None keeps nothing.
 
     Raises:
         FloatingPointError: the loss is no number.
@@ -136,7 +201,7 @@ def tune(
     for attempt in range(OUT_OF_MEMORY + 1):
         smaller = replace(recipe, batch=max(recipe.batch >> attempt, 1))
         try:
-            return _once(deepcopy(network), base, scenes, smaller, effort, on_step)
+            return _once(deepcopy(network), base, scenes, smaller, effort, on_step, folder)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or attempt == OUT_OF_MEMORY:
                 raise
@@ -153,8 +218,9 @@ def _once(
     recipe: Recipe,
     effort: Effort,
     on_step: Callable[[Progress], None],
+    folder: Path | None,
 ) -> nn.Module:
-    arguments = (network, base, scenes, recipe, effort)
+    arguments = (network, base, scenes, recipe, effort, folder)
     several = effort.devices > 1
     with closing(spread(effort.devices, _steps, *arguments) if several else _steps(*arguments)) as steps:
         for step in steps:
@@ -166,11 +232,25 @@ def _once(
 
 
 def _steps(
-    network: nn.Module, base: nn.Module, scenes: SceneSource, recipe: Recipe, effort: Effort
+    network: nn.Module,
+    base: nn.Module,
+    scenes: SceneSource,
+    recipe: Recipe,
+    effort: Effort,
+    folder: Path | None = None,
 ) -> Generator[Progress | dict[str, np.ndarray]]:
     """Train on one device or as one of several; yield the progress, and the averaged weights last."""
-    places = {"accelerator": effort.accelerator, "devices": effort.devices}
-    tuner = FineTuner(base, effort.distillation_weight, network, scenes, recipe, **places)
+    tuner = FineTuner(
+        base,
+        effort.distillation_weight,
+        network,
+        scenes,
+        recipe,
+        folder,
+        lanes=effort.lanes(),
+        accelerator=effort.accelerator,
+        devices=effort.devices,
+    )
     yield from tuner.run()
     yield {name: value.cpu().numpy() for name, value in tuner.averaged.state_dict().items()}
 

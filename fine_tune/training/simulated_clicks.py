@@ -42,7 +42,8 @@ class Annotation:
 
     `previous` is the HxW uint8 map of the last answer (or how the annotation starts: box, mask, nothing);
     `look_again` is set when the next step repeats the last click in a nearer window, as the predictor does:
-    around a first click's answer, or in `closer`, around what a later click changed.
+    around a first click's answer, or in `closer`, around what a later click changed; `reached` is the IoU of the last
+    answer.
     """
 
     scene: Scene
@@ -51,6 +52,7 @@ class Annotation:
     window: zoom.Window | None = None
     look_again: bool = False
     closer: zoom.Window | None = None
+    reached: float = 0.0
 
     def iou(self) -> float:
         """Compute the IoU of the last answer with the truth, ignored pixels left out."""
@@ -67,12 +69,8 @@ def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
     elif chance < 0.18:
         annotation.previous = _damaged(scene.truth, rng)
     elif chance < 0.36:  # several clicks before the first answer, as RITM's training starts
-        annotation.clicks += [_random_click(scene.truth, True, rng) for _ in range(rng.geometric(0.4))]
-        background = ~scene.truth & ~scene.ignore
-        if background.any():
-            annotation.clicks += [
-                _random_click(background, False, rng) for _ in range(rng.geometric(0.4) - 1)
-            ]
+        annotation.clicks += _random_clicks(scene.truth, True, rng.geometric(0.4), rng)
+        annotation.clicks += _random_clicks(~scene.truth & ~scene.ignore, False, rng.geometric(0.4) - 1, rng)
     return annotation
 
 
@@ -105,10 +103,11 @@ def answer(annotation: Annotation, probability: np.ndarray, rng: np.random.Gener
             _look_closer(annotation, before, window, rng)
         else:
             annotation.look_again = not before.any()
+    annotation.reached = annotation.iou()
     if annotation.look_again:
         return True
     done = len(annotation.clicks) >= MAX_CLICKS or rng.random() > CONTINUE
-    return not done and annotation.iou() < GOOD_ENOUGH
+    return not done and annotation.reached < GOOD_ENOUGH
 
 
 def _look_closer(
@@ -128,20 +127,28 @@ def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:
     scene = annotation.scene
     positive, depth = larger_error(scene.truth, annotation.previous >= THRESHOLD, (), scene.ignore)
     if depth.max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
-        return _random_click(scene.truth, True, rng)
+        return _random_clicks(scene.truth, True, 1, rng)[0]
     share = 0.5 if rng.random() < 0.8 else 0.1
     return _pick(depth > share * depth.max(), positive, rng)
 
 
-def _random_click(mask: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
+def _random_clicks(mask: np.ndarray, positive: bool, count: int, rng: np.random.Generator) -> list[Click]:
+    """Click into a mask, each time no nearer to its edge than a random depth; nowhere if it is empty."""
+    if count < 1 or not mask.any():
+        return []
     depth = depth_of(mask)
-    return _pick(depth > rng.uniform(0.02, 0.7) * depth.max(), positive, rng)
+    return [_pick(depth > rng.uniform(0.02, 0.7) * depth.max(), positive, rng) for _ in range(count)]
 
 
 def _pick(region: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
-    rows, cols = np.nonzero(region)
+    box = object_box(region)
+    assert box is not None, "there is a pixel to click"
+    rows, cols = np.nonzero(
+        region[box[1] : box[3], box[0] : box[2]]
+    )  # of a large image this is most of the time
     chosen = rng.integers(rows.size)
-    return Click(float(cols[chosen] + rng.random()), float(rows[chosen] + rng.random()), positive)
+    x, y = box[0] + cols[chosen] + rng.random(), box[1] + rows[chosen] + rng.random()
+    return Click(float(x), float(y), positive)
 
 
 def _shifted(window: zoom.Window, rng: np.random.Generator) -> zoom.Window:

@@ -67,7 +67,7 @@ class ClickBatch:
             assert annotation is not None, "take follows views"
             if not simulated_clicks.answer(annotation, probabilities[place], self._rngs[place]):
                 self._annotations[place] = None
-            return annotation.iou()
+            return annotation.reached
 
         return float(np.mean(list(pool.map(take_one, range(len(self._rngs))))))
 
@@ -132,7 +132,9 @@ class Trainer:
         self.fabric.launch()
         self._ema = averaged_copy(network, recipe.ema)
         self._plain = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.weight_decay)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(network, recipe), weight_decay=recipe.weight_decay, fused=accelerator != "mps"
+        )
         self._scheduled = optimizer
         self.network, self.optimizer = self.fabric.setup(self._plain, optimizer)
         if hasattr(network, "forward_train"):
@@ -203,17 +205,21 @@ class Trainer:
         image = image.float() / 255
         self.network.train()
         freeze_statistics(self._plain)
-        loss, logits = self.loss(image, guide, label)
-        self.fabric.backward(loss)
+        value, logits = self.backward(image, guide, label)
         self.fabric.clip_gradients(self.network, self.optimizer, max_norm=5.0, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._ema.update_parameters(self._plain)
-        value = float(loss.detach())
         if not np.isfinite(value):
             raise FloatingPointError(f"the loss became {value} at step {self.progress.step}: lower the rate")
         self.progress.loss += (value - self.progress.loss) * (0.02 if self.progress.step else 1.0)
-        return torch.sigmoid(logits.detach()[:, 0].float()).cpu().numpy()
+        return torch.sigmoid(logits[:, 0].float()).cpu().numpy()
+
+    def backward(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[float, Tensor]:
+        """Compute the gradients of one batch; return its loss and its logits, detached."""
+        loss, logits = self.loss(image, guide, label)
+        self.fabric.backward(loss)
+        return float(loss.detach()), logits.detach()
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the loss and the main logits of one batch; fine-tuning adds terms of its own."""

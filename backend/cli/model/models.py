@@ -56,7 +56,9 @@ def list_models(line: str | None, as_json: bool) -> None:
 @_json
 def show(version: str, as_json: bool) -> None:
     """Show a version's card, after checking that its weights are intact."""
+    from backend.settings import Settings
     from fine_tune.project.gain import describe
+    from fine_tune.project.outcome import picture_of
     from model.versions import checkpoint
 
     found = _registry().find(version)
@@ -69,6 +71,9 @@ def show(version: str, as_json: bool) -> None:
     click.echo(f"{found.name}: {parameters / 1e6:.1f} million parameters, weights intact\n{found.path}")
     for line in describe(card):
         click.echo(line)
+    picture = picture_of(Settings.from_env().home, found.name)
+    if picture.exists():
+        click.echo(f"five objects before and after: {picture}")
     if "domain" in card:
         click.echo(f"answers for images like those it learned from; {card['general']} answers for others")
         card["domain"] = card["domain"] | {"exemplars": len(card["domain"]["exemplars"])}

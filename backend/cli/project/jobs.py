@@ -66,16 +66,31 @@ def _follow(scheduler: Scheduler, identity: str) -> dict[str, Any]:
         TextColumn("{task.percentage:>3.0f} % {task.fields[more]}"),
     ]
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        shown = bar.add_task("", total=1.0, more="")
+        bars = {"": bar.add_task("", total=1.0, more="")}  # of the whole job, then of each of its phases
         while True:
             job = scheduler.job(identity)
             values: dict[str, Any] = {"status": "gone", "result": ""} if job is None else row(job)
             if values["status"] not in ("queued", "scheduled", "deferred", "started"):
                 return values
-            waits = ": ".join(filter(None, (values["status"], values["result"])))
-            phase = values["phase"] if values["status"] == "started" else waits
-            bar.update(shown, description=str(phase), completed=values["share"] or 0.0, more=_more(values))
+            for name, share, description, more in _bars(values):
+                if name not in bars:
+                    bars[name] = bar.add_task("", total=1.0, more="")
+                bar.update(bars[name], description=description, completed=share, more=more)
             time.sleep(0.5)
+
+
+def _bars(values: dict[str, Any]) -> Iterator[tuple[str, float, str, str]]:
+    """Yield name, share, description and further words of every bar; that of the whole job has no name."""
+    if values["status"] != "started":
+        yield "", 0.0, ": ".join(filter(None, (values["status"], values["result"]))), ""
+        return
+    phases = values.get("phases") or []
+    took, left = (sum(phase[key] for phase in phases) for key in ("seconds", "left_s"))
+    share = took / max(took + left, 1e-3) if phases else values["share"] or 0.0
+    yield "", share, "whole job" if phases else str(values["phase"]), _left(values.get("eta_s"))
+    for phase in phases:
+        running = phase["name"] == values["phase"]
+        yield phase["name"], phase["share"], phase["name"], _more(values) if running else ""
 
 
 @command.command("cancel")
@@ -104,5 +119,9 @@ def _scheduler() -> Iterator[Scheduler]:
 def _more(values: dict[str, Any]) -> str:
     if values.get("step") is None:
         return ""
-    left = f"{values['eta_s'] // 60:.0f}:{values['eta_s'] % 60:02.0f} left"
-    return f"step {values['step']}, loss {values['loss']:.3f}, {left}"
+    steps = f"step {values['step']} of {values['steps']}" if values.get("steps") else f"step {values['step']}"
+    return f"{steps}, loss {values['loss']:.3f}"
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds // 60:.0f}:{seconds % 60:02.0f} left"

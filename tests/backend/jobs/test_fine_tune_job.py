@@ -19,9 +19,11 @@ from backend.cli import main
 from backend.jobs.fine_tune_job import setup
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
+from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import project_lock
 from fine_tune.project.outcome import outcomes
+from fine_tune.project.phases import CHOOSE, JUDGE, PUBLISH, TRAIN
 from model.versions.registry import Registry
 from tests.backend.annotated_project import PROJECT, annotated
 from tests.backend.http_server import Web, answers
@@ -88,6 +90,35 @@ def test_a_killed_worker_does_not_stand_in_the_way(place: WorkerHome):
     place.work()
     result = place.end_of(again).return_value()  # the dead one's turn runs out by itself
     assert result is not None and result["status"] == "promoted"
+
+
+@pytest.mark.parametrize("phase", [TRAIN, CHOOSE, JUDGE, PUBLISH])
+def test_a_job_that_is_killed_in_any_phase_goes_on_where_it_was(place: WorkerHome, project: Web, phase: str):
+    job = place.scheduler.request(PROJECT, "test")
+    worker = place.work(CLICKMASK_TRAIN_STEPS="8")
+    place.wait(phase, lambda: place.meta(job).get("phase") == phase)
+    kill(worker)
+    place.server.client().delete(keys.lock(PROJECT))  # which would run out by itself
+    again = place.scheduler.request(PROJECT, "test", force=True)
+    place.work(CLICKMASK_TRAIN_STEPS="8")
+    steps = set()
+
+    def over() -> bool:
+        steps.add(place.meta(again).get("step"))
+        found = place.scheduler.job(again.id)
+        return found is not None and found.get_status() in ("finished", "failed")
+
+    place.wait(f"the end of {again.id}", over)
+    result = place.end_of(again).return_value()
+    assert result is not None and result["status"] == "promoted", place.end_of(again).latest_result()
+    assert result["metrics"]["training"]["steps"] == 8
+    if phase != TRAIN:
+        assert steps == {None}, "it does not train again"
+    current = place.registry.current("project-3")
+    assert current is not None and current.name == result["version"]
+    # One that is killed between writing a version and noting that may write it once more.
+    assert len(place.registry.versions("project-3")) <= (2 if phase == PUBLISH else 1)
+    assert not (place.home / "jobs" / "project-3").exists()
 
 
 @pytest.mark.parametrize("devices", ["1", "2"])
@@ -294,8 +325,8 @@ def test_training_runs_where_the_setting_says(
     settings = Settings(
         home=tmp_path, device=device, general_set=retention_set(tmp_path / "general"), train_devices=2
     )
-    effort = setup(settings, redis_server.client()).effort
+    effort = setup(settings).effort
     assert (effort.accelerator, effort.devices) == (accelerator, 2)
     if gpus == 2:
         with pytest.raises(ValueError, match="CLICKMASK_TRAIN_DEVICES is 3, and this worker sees 2 GPUs"):
-            setup(dataclasses.replace(settings, train_devices=3), redis_server.client())
+            setup(dataclasses.replace(settings, train_devices=3))

@@ -110,7 +110,7 @@ def test_a_job_is_put_back_when_its_worker_is_told_to_end(
     job.refresh()
     assert job.retries_left == 2, "it did not fail"
     assert (job.meta["project"], job.meta["phase"], job.meta["share"]) == (3, "waiting", None)
-    assert "begins anew" in job.meta["problem"]
+    assert "goes on where it was" in job.meta["problem"]
 
 
 def test_an_interrupted_worker_finishes_its_job(queue: Queue, running: subprocess.Popen[bytes]) -> None:

@@ -6,17 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+from rq.job import JobStatus
 
 from backend.jobs.configure import policy
 from backend.settings import Settings
 from backend.web.status_page import HEIGHT, WIDTH, polyline
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.outcome import Outcome, remember
+from fine_tune.project.outcome import Outcome, picture_of, remember
 from fine_tune.project.scheduler import Scheduler
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, running, settings_for
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+PHASES = {"fetching images": 1.0, "training": 0.5, "judging on held-out images": 0.0}
 CURVES = {"clickers": {"classic": {"curve": [0.5, 0.9]}}}
 
 
@@ -52,6 +54,37 @@ def test_what_is_going_on_is_shown(tmp_path: Path, images: ImageServer, redis_se
         assert text in page.text
     assert "<script>" not in page.text
     assert "<b>me" not in page.text
+
+
+def test_the_phases_of_a_job_and_the_picture_of_its_verdict_are_shown(
+    tmp_path: Path, images: ImageServer, redis_server: RedisServer
+):
+    client = redis_server.client()
+    Ledger(client).meet(77)
+    job = Scheduler(client, policy(Settings())).request(77, "test")
+    phases = [{"name": name, "share": share, "seconds": 1.0, "left_s": 30} for name, share in PHASES.items()]
+    job.meta.update(phase="training", share=0.5, eta_s=125, phases=phases, step=180, steps=360, loss=0.25)
+    job.save_meta()
+    job.set_status(JobStatus.STARTED)
+    done = {"steps": 360, "planned_steps": 360, "samples": 2880, "seconds": 200.0}
+    metrics = {"before": CURVES, "after": CURVES, "training": done, "clicks": 500}
+    version = "project-77-1-0a1b2c3d"
+    remember(client, 77, Outcome("promoted", "better", version, {}, metrics))
+    settings = settings_for(tmp_path, images, redis_url=redis_server.url)
+    picture_of(settings.home, version).parent.mkdir(parents=True)
+    picture_of(settings.home, version).write_bytes(b"\x89PNG")
+    with running(settings) as app:
+        browser = app.test_client()
+        text = " ".join(browser.get("/", headers=BROWSER).text.split())
+        picture = browser.get(f"/pictures/{version}.png")
+        others = [browser.get(path) for path in ("/pictures/none.png", "/pictures/..%2Fregistry%2Fa.png")]
+    assert "about 2:05 minutes left" in text
+    assert "training: step 180 of 360, loss 0.25" in text
+    assert "fetching images" in text
+    assert "360 of 360 training steps (2880 clicks learned from)" in text
+    assert f'href="pictures/{version}.png"' in text
+    assert (picture.status_code, picture.mimetype, picture.data) == (200, "image/png", b"\x89PNG")
+    assert [other.status_code for other in others] == [404, 404]
 
 
 def test_published_quality_is_shown_by_annotator(

@@ -1,4 +1,4 @@
-from fine_tune.project.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot
+from fine_tune.project.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, work
 
 
 def side(noc: float, curve: list[float]) -> dict:
@@ -26,7 +26,22 @@ def test_what_was_saved_is_said_and_drawn():
     lines = describe({"metrics": metrics})
     assert "5.8 -> 3.9 on 24 held-out objects; saved 1.9 (95 % interval 1.2 to 2.6)" in lines[0]
     assert any("2.0 -> 2.1" in line for line in lines)
+    assert not any("work" in line for line in lines), "cards of older versions do not tell"
     assert any(BEFORE in line and "|" in line for line in lines)
+
+
+def test_the_work_is_said():
+    training = {"steps": 300, "planned_steps": 360, "samples": 2400, "seconds": 120.0}
+    metrics = {"training": training, "clicks": 812, "seconds": {"judging on held-out images": 90.0}}
+    (line,) = work(metrics)
+    assert "300 of 360 training steps (2400 clicks learned from) in 2.0 minutes" in line
+    assert "812 clicks in 1.5 minutes" in line
+
+
+def test_the_interval_is_named_by_its_confidence():
+    sides = {"before": side(5.8, [0.5, 0.6, 0.7]), "after": side(3.9, [0.8, 0.9, 0.95])}
+    lines = describe({"metrics": {**sides, "gate": {**GATE, "confidence": 0.965}}})
+    assert "(96.5 % interval 1.2 to 2.6)" in lines[0]
 
 
 def test_other_versions_have_nothing_to_say():

@@ -1,12 +1,12 @@
-"""The gate promotes what is better, and says why it does not."""
+"""The gate promotes what is surely better, looks no longer than it must, and says why it does not."""
 
 import numpy as np
 import pytest
 
-from fine_tune.project.gate import Limits, Measured, judge, retains, surely_earlier
+from fine_tune.project.gate import Limits, Look, Measured, Verdict, judge, retains
 from model.evaluation.report import Record, Report
 
-LIMITS = Limits(few=6, images=2, enough=20)
+LIMITS = Limits(few=6, images=2)
 
 
 def measured(curves: np.ndarray, per_image: int = 2) -> Measured:
@@ -23,17 +23,15 @@ def reaching(clicks: list[int], maximum: int = 10) -> np.ndarray:
     return np.array([[0.92 if k >= n else 0.5 + 0.3 * k / n for k in range(1, maximum + 1)] for n in clicks])
 
 
-def test_an_earlier_gain_counts_where_it_is_more_than_chance():
-    one = np.linspace(0.3, 0.9, 24)[:, None] * np.ones((24, 5))
-    chance = np.random.default_rng(0).normal(0, 0.1, (24, 1))
-    assert surely_earlier(measured(one), measured(one + 0.05))
-    assert not surely_earlier(measured(one), measured(one - 0.05))
-    assert not surely_earlier(measured(one), measured(one + chance - chance.mean() + 0.005))
-    assert not surely_earlier(measured(one), measured(one))
+def last(before: Measured, after: Measured) -> Verdict:
+    """The verdict of the only look."""
+    verdict = judge(before, after, LIMITS, Look(len(before.images), LIMITS.error, True))
+    assert verdict is not None
+    return verdict
 
 
 def test_fewer_clicks_are_promoted():
-    verdict = judge(measured(reaching([6] * 24)), measured(reaching([3] * 24)), LIMITS)
+    verdict = last(measured(reaching([6] * 24)), measured(reaching([3] * 24)))
     assert verdict.promoted
     assert verdict.saved == pytest.approx(3)
     assert verdict.interval == (3, 3)
@@ -42,24 +40,36 @@ def test_fewer_clicks_are_promoted():
 
 
 def test_more_clicks_are_not():
-    verdict = judge(measured(reaching([3] * 24)), measured(reaching([4] * 24)), LIMITS)
+    verdict = last(measured(reaching([3] * 24)), measured(reaching([4] * 24)))
     assert not verdict.promoted
     assert verdict.saved == pytest.approx(-1)
 
 
-def test_the_same_is_enough_only_while_there_are_few_objects():
-    same = reaching([4] * 24)
-    assert not judge(measured(same), measured(same), LIMITS).promoted
-    verdict = judge(measured(same[:10]), measured(same[:10]), LIMITS)
-    assert verdict.promoted
-    assert "few" in verdict.reason
+@pytest.mark.parametrize("count", [8, 24])
+def test_the_same_is_never_enough(count: int):
+    same = reaching([4] * count)
+    verdict = last(measured(same), measured(same))
+    assert not verdict.promoted
+    assert "not better" in verdict.reason
+
+
+def test_a_gain_that_may_be_chance_is_not_enough():
+    before, after = reaching([6] * 24), reaching([2, 2, 8, 8, 6, 6, 3, 3] * 3)
+    verdict = last(measured(before), measured(after))
+    assert verdict.saved > 0 > verdict.interval[0]
+    assert not verdict.promoted
+    assert "not surely better" in verdict.reason
+
+
+def test_few_objects_that_all_gain_are_enough():
+    assert last(measured(reaching([8, 7, 9, 8, 7, 9])), measured(reaching([3, 3, 4, 4, 3, 4]))).promoted
 
 
 def test_a_worse_start_is_not_bought_with_fewer_clicks():
     worse = reaching([3] * 24)
     worse[:, :3] = 0.3
     worse[:, 3:] = 0.95
-    verdict = judge(measured(reaching([6] * 24)), measured(worse), LIMITS)
+    verdict = last(measured(reaching([6] * 24)), measured(worse))
     assert verdict.saved > 0
     assert not verdict.promoted
 
@@ -70,7 +80,7 @@ def test_a_worse_start_is_not_bought_with_fewer_clicks():
 )
 def test_where_no_object_reaches_the_target_the_start_decides(before: float, after: float, good: bool):
     old, new = (measured(np.full((24, 10), iou)) for iou in (before, after))
-    verdict = judge(old, new, LIMITS)
+    verdict = last(old, new)
     assert verdict.promoted is good
     assert "are the masks right?" in verdict.reason
 
@@ -78,7 +88,7 @@ def test_where_no_object_reaches_the_target_the_start_decides(before: float, aft
 @pytest.mark.parametrize(("objects", "per_image"), [(5, 1), (12, 12)])
 def test_too_little_is_held_out_to_tell(objects: int, per_image: int):
     before, after = (measured(reaching([n] * objects), per_image) for n in (6, 2))
-    verdict = judge(before, after, LIMITS)
+    verdict = last(before, after)
     assert not verdict.promoted
     assert "held out" in verdict.reason
     assert "--force" in verdict.reason
@@ -87,14 +97,14 @@ def test_too_little_is_held_out_to_tell(objects: int, per_image: int):
 def test_what_is_no_number_is_never_promoted():
     broken = reaching([2] * 24)
     broken[3, 2] = np.nan
-    verdict = judge(measured(reaching([6] * 24)), measured(broken), LIMITS)
+    verdict = last(measured(reaching([6] * 24)), measured(broken))
     assert not verdict.promoted
     assert not retains(measured(reaching([6] * 24)), measured(broken), LIMITS)
 
 
 def test_the_interval_grows_where_images_differ():
     before, after = reaching([6] * 24), reaching([6, 6, 2, 2] * 6)
-    low, high = judge(measured(before), measured(after), LIMITS).interval
+    low, high = last(measured(before), measured(after)).interval
     assert 0 < low < 2 < high < 4
 
 

@@ -5,23 +5,28 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fine_tune.data import synthetic_scenes
 from fine_tune.data.project_samples import LabelledImage, SourceError
-from fine_tune.project import job
+from fine_tune.project import attempt, phases
 from fine_tune.project.gate import Limits
-from fine_tune.project.job import Cancelled, FineTuningJob, Report, Setup
+from fine_tune.project.job import Cancelled, FineTuningJob
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome
+from fine_tune.project.phases import Report
+from fine_tune.project.setup import Setup
 from fine_tune.training.fine_tuner import Effort
 from model.inference.domain import Domain
+from model.scene import Sample
 from model.versions import checkpoint
-from model.versions.registry import Registry
+from model.versions.registry import Registry, Version
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.shape_project import ShapeAnnotations, Shapes, base
+from tests.fine_tune.shape_scenes import shape_scene
 
 PROJECT, LINE, COUNT = 5, "project-5", 30
 
@@ -34,7 +39,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ob
     folder = Path(tempfile.mkdtemp(prefix="cm"))
     server = RedisServer(folder)
     server.start()
-    outcome = run_job(PROJECT, Shapes(COUNT), setup(home, server, 60))
+    outcome = Jobs(server.client()).run(Shapes(COUNT), setup(home, 60))
     yield home, outcome
     server.stop()
     shutil.rmtree(folder)
@@ -47,21 +52,37 @@ def home(learned, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def setup(home: Path, server: RedisServer, steps: int = 2) -> Setup:
+def setup(home: Path, steps: int = 2) -> Setup:
     return Setup(
         Registry(home),
-        Ledger(server.client()),
         effort=Effort(minutes=10, steps=steps, batch=4, rate=2e-3, distillation_weight=0, accelerator="cpu"),
         limits=Limits(few=3, objects=6, clicks=4, retention_loss=10),
         device="cpu",
         retention_set=synthetic_scenes.samples(1),
+        home=home,
     )
 
 
-def run_job(
-    project: int, source: Shapes, parts: Setup, report: Report | None = None, force: bool = False
-) -> Outcome:
-    return FineTuningJob(project, source, parts, report or quiet, force).run()
+class Jobs:
+    """Run jobs, with one ledger for all of them."""
+
+    def __init__(self, client: Any) -> None:
+        self.ledger = Ledger(client)
+
+    def run(
+        self,
+        source: Shapes,
+        parts: Setup,
+        report: Report | None = None,
+        force: bool = False,
+        project: int = PROJECT,
+    ) -> Outcome:
+        return FineTuningJob(project, source, self.ledger, parts, report or quiet, force).run()
+
+
+@pytest.fixture
+def jobs(redis_server: RedisServer) -> Jobs:
+    return Jobs(redis_server.client())
 
 
 def quiet(phase: str, share: float, **facts: object) -> None:
@@ -89,25 +110,25 @@ def test_a_model_that_learned_is_promoted(learned):
 
 
 def test_where_it_surely_helps_the_model_goes_all_the_way(
-    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
     base(Registry(tmp_path))
-    monkeypatch.setattr(job, "ALPHAS", (0.0,))  # which is the base model, that knows nothing of shapes
-    outcome = run_job(PROJECT, Shapes(COUNT), setup(tmp_path, redis_server, 60))
+    monkeypatch.setattr(attempt, "ALPHAS", (0.0,))  # which is the base model, that knows nothing of shapes
+    outcome = jobs.run(Shapes(COUNT), setup(tmp_path, 60))
     assert outcome.metrics["share"] == 1.0
 
 
-def test_nothing_new_trains_nothing(home: Path, redis_server: RedisServer):
-    made = setup(home, redis_server)
-    ledger, source = made.ledger, Shapes(COUNT)
+def test_nothing_new_trains_nothing(home: Path, jobs: Jobs):
+    made = setup(home)
+    ledger, source = jobs.ledger, Shapes(COUNT)
     ledger.reconcile(PROJECT, source.annotations)
     ledger.mark_seen(PROJECT, ledger.accepted(PROJECT, "submitted"))
-    assert run_job(PROJECT, source, made).status == "skipped"
+    assert jobs.run(source, made).status == "skipped"
     source.listed[4]["updated_at"] = "2026-02-01T00:00:00Z"
-    assert run_job(PROJECT, source, made).status != "skipped"
+    assert jobs.run(source, made).status != "skipped"
 
 
-def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):
+def test_wrong_masks_are_not_promoted(home: Path, jobs: Jobs):
     registry, chance = Registry(home), np.random.default_rng(0)
     good = registry.current(LINE)
     assert good is not None
@@ -117,57 +138,166 @@ def test_wrong_masks_are_not_promoted(home: Path, redis_server: RedisServer):
     def shuffled(mask: np.ndarray) -> np.ndarray:
         return np.roll(mask, tuple(chance.integers(20, 76, 2)), (0, 1))
 
-    outcome = run_job(other, Shapes(COUNT, shuffled), setup(home, redis_server, 12))
+    outcome = jobs.run(Shapes(COUNT, shuffled), setup(home, 12), project=other)
     assert outcome.status in ("kept back", "refused"), outcome.reason
     assert outcome.reason
     assert registry.current(f"project-{other}") is None
 
 
-def test_a_loss_that_is_no_number_is_refused(home: Path, redis_server: RedisServer):
-    made = setup(home, redis_server)
+def test_a_loss_that_is_no_number_is_refused(home: Path, jobs: Jobs):
+    made = setup(home)
     bad = dataclasses.replace(made, effort=dataclasses.replace(made.effort, rate=1e30, steps=8))
     before = Registry(home).versions(LINE)
-    outcome = run_job(PROJECT, Shapes(COUNT), bad)
+    outcome = jobs.run(Shapes(COUNT), bad)
     assert outcome.status == "refused"
     assert "training failed" in outcome.reason
     assert Registry(home).versions(LINE) == before
 
 
-def test_a_damaged_version_is_passed_over(home: Path, redis_server: RedisServer):
+def test_a_damaged_version_is_passed_over(home: Path, jobs: Jobs):
     current = Registry(home).current(LINE)
     assert current is not None
     weights = current.path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    outcome = run_job(PROJECT, Shapes(COUNT), setup(home, redis_server))
+    outcome = jobs.run(Shapes(COUNT), setup(home))
     assert any("passed over" in problem for problem in outcome.problems)
     made = Registry(home).find(outcome.version)
     assert checkpoint.read_card(made.path)["parent"].startswith("base-1-")
 
 
-def test_too_little_held_out_is_served_only_by_force(home: Path, redis_server: RedisServer):
-    made = setup(home, redis_server)
+def test_too_little_held_out_is_served_only_by_force(home: Path, jobs: Jobs):
+    made = setup(home)
     strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, few=100))
     before = Registry(home).current(LINE)
-    outcome = run_job(PROJECT, Shapes(COUNT), strict)
+    outcome = jobs.run(Shapes(COUNT), strict)
     assert (outcome.status, Registry(home).current(LINE)) == ("kept back", before)
     assert "held out" in outcome.reason
-    forced = run_job(PROJECT, Shapes(COUNT), strict, force=True)
+    forced = jobs.run(Shapes(COUNT), strict, force=True)
     current = Registry(home).current(LINE)
     assert current is not None
     assert (forced.status, current.name) == ("promoted", forced.version)
 
 
-def test_forgetting_the_general_case_is_refused(home: Path, redis_server: RedisServer):
-    made = setup(home, redis_server)
-    strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, retention_loss=-1))
-    outcome = run_job(PROJECT, Shapes(COUNT), strict)
+def test_forgetting_the_general_case_is_refused(home: Path, jobs: Jobs):
+    made = setup(home)
+    like_the_project = Sample("shape", lambda: shape_scene(np.random.default_rng(77)))
+    limits = dataclasses.replace(made.limits, retention_loss=-1)
+    strict = dataclasses.replace(made, limits=limits, retention_set=[like_the_project])
+    outcome = jobs.run(Shapes(COUNT), strict)
     assert outcome.status == "refused"
     assert "general" in outcome.reason
+    assert outcome.metrics["general"]["covered"] == 1
     assert outcome.metrics["general"]["before"]["noc90"] >= 1
 
 
-def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer):
-    made, before = setup(home, redis_server, 50), Registry(home).versions(LINE)
+def test_images_that_the_base_model_still_answers_for_are_not_clicked(home: Path, jobs: Jobs):
+    outcome = jobs.run(Shapes(COUNT), setup(home))
+    assert outcome.metrics["general"] == {"objects": 1, "covered": 0}
+
+
+class Killed(BaseException):
+    """The process is gone: nobody handles it."""
+
+
+def killed_in(phase: str, after: int = 1) -> Report:
+    """A report that kills the job at its so many-th report of a phase."""
+    seen = [0]
+
+    def report(current: str, share: float, **facts: object) -> None:
+        seen[0] += current == phase
+        if seen[0] > after:
+            raise Killed
+
+    return report
+
+
+class Log:
+    """A report that keeps the phases, and the steps that were trained."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.steps: list[int] = []
+
+    def __call__(self, phase: str, share: float, **facts: Any) -> None:
+        if phase not in self.phases:
+            self.phases.append(phase)
+        if facts.get("step"):
+            self.steps.append(facts["step"])
+
+
+@pytest.mark.parametrize("phase", [phases.CHOOSE, phases.JUDGE])
+def test_a_job_that_was_killed_after_its_training_does_not_train_again(home: Path, jobs: Jobs, phase: str):
+    before = Registry(home).versions(LINE)
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phase))
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home), log)
+    assert log.steps == []
+    assert outcome.metrics["training"]["steps"] == 2, "of the job that was killed"
+    assert len(Registry(home).versions(LINE)) == len(before) + 1
+    assert not jobs.ledger.fresh(PROJECT, "submitted")
+    assert jobs.run(Shapes(COUNT), setup(home)).status == "skipped"
+
+
+def test_clicks_that_were_made_are_not_made_again(home: Path, jobs: Jobs):
+    whole = jobs.run(Shapes(COUNT), setup(home), project=PROJECT + 1)
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE, after=12))
+    outcome = jobs.run(Shapes(COUNT), setup(home))
+    assert 0 < outcome.metrics["clicks"] < whole.metrics["clicks"]
+
+
+def test_a_job_that_was_killed_in_its_training_goes_on_there(home: Path, jobs: Jobs):
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home, 12), killed_in(phases.TRAIN, after=7))
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home, 12), log)
+    assert log.steps[0] > 4
+    assert outcome.metrics["training"]["steps"] == 12
+
+
+def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    def kill(self: Registry, version: Version) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "promote", kill)
+        with pytest.raises(Killed):
+            jobs.run(Shapes(COUNT), setup(home), force=True)
+    made = Registry(home).versions(LINE)[-1]
+    assert Registry(home).current(LINE) != made
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home), log, force=True)
+    assert (outcome.status, outcome.version) == ("promoted", made.name)
+    assert Registry(home).current(LINE) == made == Registry(home).versions(LINE)[-1]
+    assert log.phases == []
+    assert not jobs.ledger.fresh(PROJECT, "submitted")
+
+
+def test_what_is_annotated_while_a_killed_job_waits_is_left_to_the_next_one(home: Path, jobs: Jobs):
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
+    source = Shapes(COUNT + 1)
+    source.listed[4]["updated_at"] = "2026-02-01T00:00:00Z"
+    log = Log()
+    outcome = jobs.run(source, setup(home), log)
+    assert log.steps == []
+    assert outcome.counts["train_images"] + outcome.counts["held_out_images"] == COUNT - 1
+    assert jobs.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
+
+
+def test_another_effort_or_parent_begins_anew(home: Path, jobs: Jobs):
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
+    log = Log()
+    assert jobs.run(Shapes(COUNT), setup(home, 3), log).status in ("promoted", "kept back")
+    assert log.steps == [1, 2, 3]
+
+
+def test_a_cancelled_job_leaves_everything(home: Path, jobs: Jobs):
+    made, before = setup(home, 50), Registry(home).versions(LINE)
     steps = []
 
     def cancel(phase: str, share: float, **facts: object) -> None:
@@ -176,14 +306,15 @@ def test_a_cancelled_job_leaves_everything(home: Path, redis_server: RedisServer
             raise Cancelled("now")
 
     with pytest.raises(Cancelled):
-        run_job(PROJECT, Shapes(COUNT), made, cancel)
+        jobs.run(Shapes(COUNT), made, cancel)
     assert len(steps) == 1
+    assert not (home / "jobs" / LINE).exists()
     assert Registry(home).versions(LINE) == before
-    assert made.ledger.fresh(PROJECT, "submitted"), "they are still to be learned from"
+    assert jobs.ledger.fresh(PROJECT, "submitted"), "they are still to be learned from"
 
 
-def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_server: RedisServer):
-    made = setup(home, redis_server)
+def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, jobs: Jobs):
+    made = setup(home)
 
     class Meanwhile(Shapes):
         def annotations(self) -> ShapeAnnotations:
@@ -191,14 +322,14 @@ def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, redis_s
             listed = list(found)
             for number in (4, COUNT):  # one that is changed, and one that is made
                 late = {**listed[4], "id": number, "updated_at": "2026-02-01T00:00:00Z"}
-                made.ledger.record("ANNOTATION_UPDATED", {"annotation": late, "project": {"id": PROJECT}})
+                jobs.ledger.record("ANNOTATION_UPDATED", {"annotation": late, "project": {"id": PROJECT}})
             return found
 
-    run_job(PROJECT, Meanwhile(COUNT), made)
-    assert made.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
+    jobs.run(Meanwhile(COUNT), made)
+    assert jobs.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
 
 
-def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: RedisServer):
+def test_a_version_that_was_chosen_meanwhile_stays(home: Path, jobs: Jobs):
     registry = Registry(home)
     served = registry.current(LINE)
     assert served is not None
@@ -208,40 +339,40 @@ def test_a_version_that_was_chosen_meanwhile_stays(home: Path, redis_server: Red
         if phase == "training":
             registry.promote(other)
 
-    outcome = run_job(PROJECT, Shapes(COUNT), setup(home, redis_server), choose, force=True)
+    outcome = jobs.run(Shapes(COUNT), setup(home), choose, force=True)
     assert outcome.status == "kept back"
     assert "another version was chosen" in outcome.reason
     assert registry.current(LINE) == other
     assert registry.find(outcome.version), "it can be promoted by hand"
 
 
-def test_a_source_that_fails_changes_nothing(home: Path, redis_server: RedisServer):
+def test_a_source_that_fails_changes_nothing(home: Path, jobs: Jobs):
     class Failing(ShapeAnnotations):
         def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
             yield next(super().images(chosen, on_problem))
             raise SourceError("Label Studio at http://... cannot be reached")
 
-    made, before = setup(home, redis_server), Registry(home).versions(LINE)
+    made, before = setup(home), Registry(home).versions(LINE)
     with pytest.raises(SourceError):
-        run_job(PROJECT, Shapes(COUNT, listed_as=Failing), made)
+        jobs.run(Shapes(COUNT, listed_as=Failing), made)
     assert Registry(home).versions(LINE) == before
-    assert len(made.ledger.fresh(PROJECT, "submitted")) == COUNT
+    assert len(jobs.ledger.fresh(PROJECT, "submitted")) == COUNT
 
 
-def test_images_that_cannot_be_read_are_named(home: Path, redis_server: RedisServer):
+def test_images_that_cannot_be_read_are_named(home: Path, jobs: Jobs):
     class Partly(ShapeAnnotations):
         def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
             on_problem("task 7: there is no such file")
             yield from super().images(chosen - {7}, on_problem)
 
-    outcome = run_job(PROJECT, Shapes(COUNT, listed_as=Partly), setup(home, redis_server))
+    outcome = jobs.run(Shapes(COUNT, listed_as=Partly), setup(home))
     assert outcome.problems == ["task 7: there is no such file"]
 
 
-def test_a_full_disk_leaves_the_served_version(home: Path, redis_server: RedisServer):
+def test_a_full_disk_leaves_the_served_version(home: Path, jobs: Jobs):
     import resource
 
-    made, before = setup(home, redis_server), Registry(home).current(LINE)
+    made, before = setup(home), Registry(home).current(LINE)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(phase: str, share: float, **facts: object) -> None:
@@ -250,9 +381,9 @@ def test_a_full_disk_leaves_the_served_version(home: Path, redis_server: RedisSe
 
     try:
         with pytest.raises(OSError):
-            run_job(PROJECT, Shapes(COUNT), made, fill)
+            jobs.run(Shapes(COUNT), made, fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert Registry(home).current(LINE) == before
-    assert made.ledger.fresh(PROJECT, "submitted")
+    assert jobs.ledger.fresh(PROJECT, "submitted")
     assert not list((home / "registry" / LINE).glob(".tmp-*"))

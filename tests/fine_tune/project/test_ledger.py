@@ -1,7 +1,10 @@
+import random
 from collections.abc import Iterator
 
 import pytest
 
+from fine_tune.project import keys
+from fine_tune.project.acceptance import RULES
 from fine_tune.project.ledger import Ledger
 from tests.backend import recordings
 from tests.backend.redis_server import RedisServer
@@ -102,7 +105,8 @@ def test_other_actions_do_not_concern_it(ledger: Ledger) -> None:
 def test_nothing_secret_is_kept(redis_server: RedisServer, ledger: Ledger) -> None:
     ledger.record("ANNOTATION_CREATED", saved())
     client = redis_server.client()
-    kept = b"".join(value for key in client.keys("*") for value in client.hgetall(key).values())
+    kept = b"".join(client.dump(key) for key in client.keys("*"))
+    assert b"updated_at" in kept
     assert b"secret" not in kept
     assert b"result" not in kept
 
@@ -199,3 +203,74 @@ def test_projects_are_listed(ledger: Ledger) -> None:
     for number in (12, 3, 12):
         ledger.meet(number)
     assert ledger.projects() == [3, 12]
+
+
+def counted_one_by_one(ledger: Ledger, redis_server: RedisServer, rule: str) -> set[int]:
+    """What is fresh by definition: accepted, and not seen as it is."""
+    seen = {int(n): text.decode() for n, text in redis_server.client().hgetall(keys.seen(3)).items()}
+    return {n for n, updated in ledger.accepted(3, rule).items() if seen.get(n) != updated}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fresh_annotations_are_counted_as_they_come_and_go(
+    ledger: Ledger, redis_server: RedisServer, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for _ in range(60):
+        number, updated = rng.randrange(6), f"2026-01-01T10:00:{rng.randrange(4):02}Z"
+        fields = {"ground_truth": rng.random() < 0.3, "was_cancelled": rng.random() < 0.2}
+        action = rng.choice(["created", "created", "reviewed", "deleted", "seen", "compared"])
+        if action == "created":
+            ledger.record("ANNOTATION_UPDATED", saved(number, updated, **fields))
+        elif action == "reviewed":
+            review = {"accepted": rng.random() < 0.5}
+            ledger.record("REVIEW_CREATED", {**saved(number, updated), "review": review})
+        elif action == "deleted":
+            ledger.record("ANNOTATIONS_DELETED", {"annotations": [{"id": number}], "project": {"id": 3}})
+        elif action == "seen":
+            accepted = ledger.accepted(3, "submitted")
+            ledger.mark_seen(3, {n: at for n, at in accepted.items() if rng.random() < 0.7})
+        else:
+            listed = [saved(n, updated, **fields)["annotation"] for n in range(6) if rng.random() < 0.6]
+            ledger.reconcile(3, lambda listed=listed: listed)
+        for rule in RULES:
+            expected = counted_one_by_one(ledger, redis_server, rule)
+            assert ledger.fresh(3, rule) == expected
+            assert ledger.count_fresh(3, rule) == len(expected)
+
+
+def test_what_an_older_version_kept_is_counted(ledger: Ledger, redis_server: RedisServer) -> None:
+    for number in range(4):
+        ledger.record("ANNOTATION_CREATED", saved(number))
+    client = redis_server.client()
+    client.delete(keys.indexed(3), *(keys.fresh(3, rule) for rule in RULES))
+    client.hset(keys.seen(3), mapping={1: saved()["annotation"]["updated_at"], 2: "2025"})
+    assert ledger.count_fresh(3, "submitted") == 3
+    assert ledger.fresh(3, "submitted") == {0, 2, 3}
+
+
+def test_an_event_costs_the_same_however_many_annotations_there_are(
+    ledger: Ledger, redis_server: RedisServer
+) -> None:
+    client = redis_server.client()
+
+    def commands(number: int) -> dict[str, int]:
+        """Commands that Redis runs for one event, and what they touch."""
+        client.config_resetstat()
+        ledger.record("ANNOTATION_CREATED", saved(number))
+        ledger.count_fresh(3, "submitted")
+        stats = client.info("commandstats")
+        return {name: entry["calls"] for name, entry in stats.items() if "config" not in name}
+
+    commands(1)
+    few = commands(2)
+    ledger.reconcile(3, lambda: [saved(n)["annotation"] for n in range(2000)])
+    assert commands(5000) == few
+    assert not {"cmdstat_hgetall", "cmdstat_smembers", "cmdstat_hkeys"} & few.keys()
+
+
+def test_a_project_that_is_forgotten_leaves_nothing(ledger: Ledger, redis_server: RedisServer) -> None:
+    ledger.record("ANNOTATION_CREATED", saved())
+    ledger.mark_seen(3, {})
+    ledger.forget_project(3)
+    assert redis_server.client().keys("*") == []

@@ -1,4 +1,4 @@
-"""A project's turn is held by one, given back, and lost by the dead."""
+"""A project's lock is held by one, given back, lost by the dead, and taken again after Redis was away."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fine_tune.project.lock import ProjectLocked, project_lock
+from fine_tune.project.lock import ProjectLocked, held, project_lock
 from tests.backend.redis_server import RedisServer
 
 
@@ -53,3 +53,41 @@ def test_it_is_taken_again_after_redis_was_away(redis_server: RedisServer):
         time.sleep(1.0)
         with pytest.raises(ProjectLocked), project_lock(redis_server.client(), 3):
             pass
+
+
+def test_redis_may_go_away_and_come_back_many_times(redis_server: RedisServer):
+    with project_lock(redis_server.client(), 3, life_s=0.6) as lock:
+        for _ in range(3):
+            redis_server.stop()
+            time.sleep(0.5)  # the heartbeat fails meanwhile
+            redis_server.start()  # without what it held
+            time.sleep(0.5)
+            lock.check()
+            with pytest.raises(ProjectLocked), project_lock(redis_server.client(), 3):
+                pass
+
+
+def test_a_lock_that_another_one_took_meanwhile_is_noticed(redis_server: RedisServer):
+    with project_lock(redis_server.client(), 3, life_s=0.9) as lost:
+        lost.check()
+        redis_server.stop()
+        redis_server.start()
+        with project_lock(redis_server.client(), 3, life_s=30.0) as other:
+            time.sleep(1.0)
+            with pytest.raises(ProjectLocked, match="took over while Redis was away"):
+                lost.check()
+            other.check()
+        assert held(redis_server.client(), 3) is False
+    with project_lock(redis_server.client(), 3):
+        pass
+
+
+def test_who_lost_the_lock_does_not_release_it_for_the_other(redis_server: RedisServer):
+    with project_lock(redis_server.client(), 3, life_s=0.9):
+        redis_server.stop()
+        redis_server.start()
+        other = project_lock(redis_server.client(), 3, life_s=30.0)
+        other.__enter__()
+        time.sleep(1.0)
+    assert held(redis_server.client(), 3)
+    other.__exit__(None, None, None)

@@ -1,6 +1,9 @@
 """Tuning learns, keeps to the base model, and makes do with less memory."""
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 
 from fine_tune.training import fine_tuner
 from fine_tune.training.fine_tuner import Effort, FineTuner, interpolate_weights, tune
+from fine_tune.training.lanes import Lanes
 from model.scene import Scene
 from tests.fine_tune.shape_project import network
 from tests.fine_tune.shape_scenes import shape_scene
@@ -52,6 +56,61 @@ def test_the_network_given_is_not_changed_and_statistics_stay():
     statistics = [k for k in before if "running_" in k]
     assert statistics
     assert all(torch.equal(after[k], before[k]) for k in statistics)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Several that share an operation take for ever where other tests run beside them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_step_is_the_same_in_any_number_of_lanes(lanes: int, one_thread: None):
+    chance = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 255, (4, 3, 64, 64), generator=chance, dtype=torch.uint8)
+    guide = torch.rand(4, 3, 64, 64, generator=chance)
+    label = (torch.rand(4, 1, 64, 64, generator=chance) > 0.5).float()
+    recipe = replace(EFFORT.recipe(1, 64), batch=4)
+
+    def learn(lanes: int) -> tuple[np.ndarray, torch.Tensor]:
+        tuner = FineTuner(network(), 1.0, network(), shape_scene, recipe, accelerator="cpu", lanes=lanes)
+        tuner.progress.step = 1  # without the distillation, which draws other images in lanes
+        with Lanes(lanes) if lanes else nullcontext() as tuner._running:
+            answers = tuner._learn(image, guide, label)
+        return answers, torch.cat([p.detach().flatten() for p in tuner._plain.parameters()])
+
+    (expected, learned), (answers, same) = learn(0), learn(lanes)
+    np.testing.assert_allclose(answers, expected, atol=0.02)
+    start = torch.cat([p.detach().flatten() for p in network().parameters()])
+    moved = (learned - start).abs().mean()
+    assert (same - learned).abs().mean() < 0.2 * moved
+
+
+def test_a_training_that_is_closed_goes_on_where_it_was(tmp_path):
+    effort, steps = Effort(steps=6, batch=4, accelerator="cpu"), []
+
+    class Killed(Exception):
+        pass
+
+    def until_third(progress):
+        if progress.step == 3:
+            raise Killed
+
+    arguments = (network(), network(), shape_scene, effort.recipe(10, 64), effort)
+    with pytest.raises(Killed):
+        tune(*arguments, until_third, tmp_path)
+    tune(*arguments, lambda progress: steps.append(progress.step), tmp_path)
+    assert steps == [4, 5, 6]
+
+
+def test_a_training_is_bounded_by_its_work():
+    cpu = Effort(accelerator="cpu").recipe(1000, 384)
+    assert cpu.steps == fine_tuner.CPU_STEPS
+    assert cpu.minutes >= 15, "only an outer bound"
+    assert Effort(steps=7).recipe(1000, 384).steps == 7
 
 
 def blank_scene(rng: np.random.Generator) -> Scene:

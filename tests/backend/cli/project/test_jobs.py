@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
+from backend.cli.project.jobs import _bars
 from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
 
@@ -52,3 +53,34 @@ def test_the_table_says_what_a_job_waits_for(environment: None) -> None:
     run("fine-tune", str(PROJECT))
     shown = " ".join(run("jobs", "list").output.split())
     assert "queued" in shown
+
+
+def test_every_phase_has_its_bar_and_the_job_an_estimate():
+    phases = [
+        {"name": "fetching images", "share": 1.0, "seconds": 30.0, "left_s": 0},
+        {"name": "training", "share": 0.5, "seconds": 100.0, "left_s": 100},
+        {"name": "judging on held-out images", "share": 0.0, "seconds": 0.0, "left_s": 30},
+    ]
+    values = {
+        "status": "started",
+        "result": "",
+        "phase": "training",
+        "share": 0.5,
+        "eta_s": 130,
+        "phases": phases,
+    }
+    work = {"step": 180, "steps": 360, "loss": 0.25}
+    whole, *bars = _bars({**values, **work})
+    assert whole == ("", 0.5, "whole job", "2:10 left")
+    assert [bar[:2] for bar in bars] == [(phase["name"], phase["share"]) for phase in phases]
+    assert [bar[3] for bar in bars] == ["", "step 180 of 360, loss 0.250", ""]
+
+
+def test_a_job_of_an_older_worker_has_one_bar():
+    (bar,) = _bars({"status": "started", "result": "", "phase": "training", "share": 0.4, "step": None})
+    assert bar == ("", 0.4, "training", "")
+
+
+def test_a_job_that_waits_says_for_what():
+    (bar,) = _bars({"status": "queued", "result": "no worker runs"})
+    assert bar == ("", 0.0, "queued: no worker runs", "")

@@ -1,0 +1,107 @@
+"""Does fine-tuning help, and how long does a job take?
+
+`python -m fine_tune.benchmark SET... --images 30` runs whole jobs on so many images of a set's train part, of which
+one in five judges, as in a project; and counts clicks on the set's public part before and after. It prints a table
+row for every model and the phases of every job in minutes, in Markdown, and writes all figures to `--json FILE`.
+`--alphas 0.75 1.0` trains on all of the images instead and runs no gate, to compare weight interpolations.
+`python -m fine_tune.benchmark --verdicts` simulates how often the gate errs, and how often it finds a gain.
+Sets have the layout of `model.evaluation.datasets` with the parts `train` and `public` (`val` where there is none).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fine_tune.benchmark import gain, verdicts, whole_job
+from fine_tune.benchmark.sets import public_objects
+from fine_tune.training.fine_tuner import Effort
+from model.versions import checkpoint
+
+WEIGHTS = Path(__file__).parents[2] / "model" / "weights"
+
+
+def head(columns: Sequence[str]) -> None:
+    """Print the head of a table."""
+    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns), flush=True)
+
+
+def show(values: dict[str, Any]) -> None:
+    """Print a row of a table."""
+    cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values.values()]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Make all runs that the command line asks for."""
+    if options.verdicts:
+        head(verdicts.COLUMNS)
+        rows = list(verdicts.table(options.repetitions))
+        for values in rows:
+            show(values)
+        return {"verdicts": rows}
+    effort = Effort(
+        minutes=options.minutes,
+        steps=options.steps,
+        rate=options.rate,
+        distillation_weight=options.distillation_weight,
+        accelerator=options.accelerator,
+    )
+    chosen = gain.Options(
+        options.checkpoint, effort, options.objects, options.alphas, options.everywhere, options.device
+    )
+    others = {folder.name: public_objects(folder, options.objects) for folder in options.general}
+    rows, jobs = [], []
+
+    def note(values: dict[str, Any]) -> None:
+        rows.append(values)
+        show(values)
+
+    head(gain.COLUMNS)
+    base = checkpoint.load(options.checkpoint)
+    for name, samples in others.items():
+        note(gain.row(name, "before", 0.0, gain.figures(base, None, samples, options.device), 0.0))
+    for folder in options.sets:
+        jobs += gain.measure_set(folder, options.images, others, chosen, note)
+    if jobs:
+        head(whole_job.COLUMNS)
+        for values in jobs:
+            show(values)
+    return {"rows": rows, "jobs": jobs}
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("sets", type=Path, nargs="*")
+    parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
+    parser.add_argument(
+        "--general", type=Path, nargs="*", default=[], help="further sets, clicked before and after"
+    )
+    parser.add_argument("--images", type=int, nargs="+", default=[10, 30, 100])
+    parser.add_argument("--alphas", type=float, nargs="*", default=())
+    parser.add_argument("--objects", type=int, default=60)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--minutes", type=float, default=Effort.minutes)
+    parser.add_argument("--distillation-weight", type=float, default=Effort.distillation_weight)
+    parser.add_argument("--rate", type=float, default=Effort.rate)
+    parser.add_argument("--everywhere", action="store_true", help="answer for images of any kind")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--verdicts", action="store_true", help="simulate the gate")
+    parser.add_argument("--repetitions", type=int, default=2000, help="of every row of --verdicts")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if not options.sets and not options.verdicts:
+        parser.error("name a set, or give --verdicts")
+    figures = run(options)
+    if options.json:
+        options.json.write_text(json.dumps({"command": sys.argv[1:], **figures}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

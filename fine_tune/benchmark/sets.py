@@ -1,0 +1,45 @@
+"""Public sets as projects: images of the train part to learn from, objects of the other part to judge the result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fine_tune.data.project_samples import LabelledImage, Samples, is_held_out
+from model.evaluation.datasets import read_folder, spread
+from model.image_file import read_image
+from model.scene import Sample
+
+
+def read_images(folder: Path, count: int, all_train: bool = False) -> Samples:
+    """Read `count` images of a set's train part with all objects.
+
+    Args:
+        all_train: train on all of them; else some are held out, as in a project.
+    """
+    entries = json.loads((folder / "items.json").read_text())
+    names = set(json.loads((folder / "split.json").read_text())["train"])
+    chosen = sorted((e for e in entries if e["id"] in names), key=lambda e: str(e["id"]))
+    order = np.random.default_rng(0).permutation(len(chosen))[:count]
+    samples = Samples()
+    for entry in (chosen[i] for i in order):
+        ids = cv2.imread(str(folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)
+        if ids is None:
+            raise SystemExit(f"{folder}: the mask of {entry['id']} cannot be read")
+        masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
+        name = str(entry["id"])
+        if all_train:
+            name = next(f"{name}/{n}" for n in range(10_000) if not is_held_out(f"{name}/{n}"))
+        samples.add(LabelledImage(name, read_image(folder / entry["image"]), masks))
+    return samples
+
+
+def public_objects(folder: Path, count: int) -> list[Sample]:
+    """Choose objects of the part that is never trained on."""
+    split = folder / "split.json"
+    parts = json.loads(split.read_text()) if split.exists() else {}
+    part = next((p for p in ("public", "val") if p in parts), None)
+    return spread(read_folder(folder, part, min_area=40), count)

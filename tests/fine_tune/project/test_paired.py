@@ -1,0 +1,36 @@
+"""Intervals over images: wide where there are few, and right where the truth is known."""
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+
+from fine_tune.project.paired import paired_mean
+
+
+def test_one_object_an_image_is_the_t_interval():
+    values = np.random.default_rng(0).normal(1, 2, 12)
+    mean = paired_mean([str(i) for i in range(12)], values)
+    expected = ttest_1samp(values, 0).confidence_interval(0.9)
+    assert (mean.low(0.05), mean.high(0.05)) == pytest.approx((expected.low, expected.high))
+
+
+def test_objects_of_one_image_count_once():
+    images = [str(i // 5) for i in range(30)]
+    alike = np.repeat(np.random.default_rng(0).normal(0, 1, 6), 5)
+    assert paired_mean(images, alike).error == pytest.approx(paired_mean(images[::5], alike[::5]).error)
+    assert paired_mean(images, alike).error > 2 * paired_mean([str(i) for i in range(30)], alike).error
+
+
+def test_one_image_tells_nothing():
+    mean = paired_mean(["a"] * 5, np.ones(5))
+    assert (mean.value, mean.low(0.05), mean.high(0.05)) == (1, -np.inf, np.inf)
+
+
+def test_the_bound_holds_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    below = 0
+    for _ in range(2000):
+        images = np.repeat(np.arange(7), rng.integers(1, 6, 7))
+        values = rng.normal(0, 1, 7)[images] + rng.normal(0, 1, len(images))
+        below += paired_mean([str(i) for i in images], values).low(0.05) > 0
+    assert below / 2000 < 0.065
