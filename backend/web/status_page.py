@@ -12,7 +12,7 @@ from flask import render_template
 from backend.assembly import Backend
 from backend.web import monitoring
 from backend.web.learning import Learning, ProjectFigures
-from fine_tune.project.gain import work
+from fine_tune.project.judging.gain import work
 from fine_tune.project.outcome import Outcome, picture_of
 from model.versions.registry import Registry
 

@@ -13,7 +13,7 @@ from torch import nn
 from fine_tune.benchmark.sets import public_objects, read_images
 from fine_tune.benchmark.whole_job import run_job
 from fine_tune.data.project_samples import Samples
-from fine_tune.project.gate import THRESHOLD
+from fine_tune.project.judging.gate import THRESHOLD
 from fine_tune.training import fine_tuner
 from fine_tune.training.fine_tuner import Effort
 from fine_tune.training.recipe import Progress

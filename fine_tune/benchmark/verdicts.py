@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fine_tune.project import gate
-from fine_tune.project.gate import TARGET, Limits, Measured
+from fine_tune.project.judging import gate
+from fine_tune.project.judging.gate import TARGET, Limits, Measured
 from model.evaluation.evaluate import CLICKERS
 from model.evaluation.report import Record, Report
 

@@ -10,10 +10,11 @@ from typing import Any
 from torch import nn
 
 from fine_tune.data.project_samples import Samples
-from fine_tune.project import gate, phases, picture
-from fine_tune.project.clicking import Clicking
-from fine_tune.project.gate import Measured, Verdict
+from fine_tune.project import phases
 from fine_tune.project.job_state import JobState
+from fine_tune.project.judging import gate, picture
+from fine_tune.project.judging.clicking import Clicking
+from fine_tune.project.judging.gate import Measured, Verdict
 from fine_tune.project.models import Lineage, Model
 from fine_tune.project.outcome import Outcome, picture_of
 from fine_tune.project.phases import Timeline

@@ -1,8 +1,9 @@
 """What a job leaves on disk while it runs, so that one that was killed goes on where it was.
 
 A folder for each project holds what the job began with, the state of the training, the tuned weights, and the
-outcome once a version was made; records of clicks are in a file of their own (`fine_tune.project.clicking`). The
-folder is thrown away when the job has ended, or where another job would begin with something else.
+outcome once a version was made; records of clicks are in a file of their own
+(`fine_tune.project.judging.clicking`). The folder is thrown away when the job has ended, or where another job would
+begin with something else.
 
 It is a convenience: what cannot be written is logged, and the job goes on.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fine_tune.data import synthetic_scenes
-from fine_tune.project.gate import Limits
+from fine_tune.project.judging.gate import Limits
 from fine_tune.training.fine_tuner import Effort
 from fine_tune.training.trainer import SceneSource
 from model.scene import Sample

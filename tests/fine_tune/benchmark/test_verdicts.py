@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fine_tune.benchmark import verdicts
-from fine_tune.project.gate import Limits
+from fine_tune.project.judging.gate import Limits
 
 REPETITIONS = 200
 

@@ -13,8 +13,8 @@ import pytest
 from fine_tune.data import synthetic_scenes
 from fine_tune.data.project_samples import LabelledImage, SourceError
 from fine_tune.project import attempt, phases
-from fine_tune.project.gate import Limits
 from fine_tune.project.job import Cancelled, FineTuningJob
+from fine_tune.project.judging.gate import Limits
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome
 from fine_tune.project.phases import Report

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fine_tune.project.gate import Limits, Look, Measured, Verdict, judge, retains
+from fine_tune.project.judging.gate import Limits, Look, Measured, Verdict, judge, retains
 from model.evaluation.report import Record, Report
 
 LIMITS = Limits(few=6, images=2)

@@ -1,4 +1,4 @@
-from fine_tune.project.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, work
+from fine_tune.project.judging.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, work
 
 
 def side(noc: float, curve: list[float]) -> dict:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from fine_tune.project.clicking import Clicking
-from fine_tune.project.gate import TARGET
+from fine_tune.project.judging.clicking import Clicking
+from fine_tune.project.judging.gate import TARGET
 from fine_tune.project.models import Model
 from model.evaluation.evaluate import CLICKERS
 from model.scene import Sample

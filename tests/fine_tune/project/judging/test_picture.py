@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fine_tune.project import picture
-from fine_tune.project.gate import Measured, Verdict
+from fine_tune.project.judging import picture
+from fine_tune.project.judging.gate import Measured, Verdict
 from model.click import Click
 from model.evaluation.report import Record, Report
 from model.scene import Sample

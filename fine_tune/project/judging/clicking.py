@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fine_tune.project.gate import TARGET, THRESHOLD, Measured
+from fine_tune.project.judging.gate import TARGET, THRESHOLD, Measured
 from fine_tune.project.models import Model
 from model.engines.base import Engine
 from model.engines.factory import create_engine

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from fine_tune.project.paired import paired_mean
+from fine_tune.project.judging.paired import paired_mean
 
 
 def test_one_object_an_image_is_the_t_interval():

@@ -12,7 +12,7 @@ import numpy as np
 
 from fine_tune import figures
 from fine_tune.figures import Panel
-from fine_tune.project.gate import EARLY, TARGET, THRESHOLD, Measured, Verdict
+from fine_tune.project.judging.gate import EARLY, TARGET, THRESHOLD, Measured, Verdict
 from model.evaluation.evaluate import CLICKERS, Predicts
 from model.evaluation.report import Record
 from model.inference.predictor import Request

@@ -1,9 +1,9 @@
 """The gate: decide by clicks on images that neither model was trained on whether the tuned one is better.
 
 Two annotators are simulated, the classic one of the field and a noisy one (`model.evaluation.clicker`); an object's
-figures are the mean over both. The decision is made by the paired interval over images (`fine_tune.project.paired`),
-in up to three looks at more and more objects, which share the chance of an error (Bonferroni): where the first
-objects tell enough, the others are not clicked.
+figures are the mean over both. The decision is made by the paired interval over images
+(`fine_tune.project.judging.paired`), in up to three looks at more and more objects, which share the chance of an
+error (Bonferroni): where the first objects tell enough, the others are not clicked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fine_tune.project.paired import PairedMean, paired_mean
+from fine_tune.project.judging.paired import PairedMean, paired_mean
 from model.evaluation.report import Report
 
 TARGET = 0.90
