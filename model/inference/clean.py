@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from model.click import Click
-from model.mask_ops import THRESHOLD, object_box
+from model.inference.zoom import box_of_map
+from model.mask_ops import THRESHOLD
 
 MIN_AREA = 16  # pixels
 MIN_SHARE = 0.004  # of the mask's area: smaller parts and holes cost runs in the RLE and freeze editors
@@ -26,13 +27,13 @@ def remove_small_regions(probability: np.ndarray, clicks: Sequence[Click] = ()) 
     Returns:
         HxW bool.
     """
-    mask = probability >= THRESHOLD
-    box = object_box(mask)
+    mask, box = np.zeros(probability.shape, bool), box_of_map(probability)
     if box is None:
         return mask
     x0, y0, x1, y1 = box
-    part = mask[y0:y1, x0:x1]
-    local = [(c.positive, c.pixel(*mask.shape)) for c in clicks]
+    part = np.greater_equal(probability[y0:y1, x0:x1], THRESHOLD, out=mask[y0:y1, x0:x1])
+    height, width = probability.shape
+    local = [(c.positive, c.pixel(height, width)) for c in clicks]
     inside = [(s, r - y0, c - x0) for s, (r, c) in local if y0 <= r < y1 and x0 <= c < x1]
     limit = max(MIN_AREA, MIN_SHARE * float(np.count_nonzero(part)))
     if _tidy(part, limit):

@@ -15,7 +15,7 @@ from model.click import Click
 from model.engines.base import Engine
 from model.inference import zoom
 from model.inference.click_maps import encode
-from model.inference.merge import progressive
+from model.inference.merge import Region, progressive
 
 BOX_LEVEL = 128  # of a map inside a box: undecided
 MERGE_FROM = 3  # see `Predictor`
@@ -46,12 +46,16 @@ class Request:
 
 @dataclass(eq=False)
 class _Look:
-    """A request on its way: its map so far, HxW uint8 and its own, the window that is looked into, and by whom."""
+    """A request on its way: its map so far, HxW uint8 and its own, the window that is looked into, and by whom.
+
+    `changed` is where the map may differ from the previous one; None for all of the window.
+    """
 
     request: Request
     map: np.ndarray
     window: zoom.Window
     engine: Engine
+    changed: Region | None = None
 
 
 def box_prior(shape: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
@@ -75,9 +79,10 @@ def guide_for(
     radius: float = 5.0,
 ) -> np.ndarray:
     """Draw the network's guide, 3xSxS float32 in 0..1: previous mask, positive, negative, as seen in the window."""
-    marks = encode(encoding, [window.to_input(c) for c in clicks], window.size, window.size, radius)
-    shown = window.crop(previous).astype(np.float32) / 255
-    return np.concatenate([shown[None], marks])
+    guide = np.empty((3, window.size, window.size), np.float32)
+    np.divide(window.crop(previous), np.float32(255), out=guide[0], dtype=np.float32)
+    guide[1:] = encode(encoding, [window.to_input(c) for c in clicks], window.size, window.size, radius)
+    return guide
 
 
 class Predictor:
@@ -138,7 +143,7 @@ class Predictor:
 
     def _look(self, request: Request) -> _Look:
         shape, previous = request.image.shape[:2], request.previous
-        own = np.zeros(shape, np.uint8) if previous is None else previous.copy()
+        own = zoom.blank_map(shape) if previous is None else previous.copy()
         engine = self.later if request.corrects else self.engine
         if self.large is not None and max(shape) >= self.large_from:
             engine = self.large
@@ -156,7 +161,7 @@ class Predictor:
             return
         on_mask = len(clicks) == 1 and previous.max() > BOX_LEVEL
         if len(clicks) >= self.merge_from or on_mask:
-            progressive(previous, look.map, clicks[-1], look.window)
+            look.changed = progressive(previous, look.map, clicks[-1], look.window)
 
     def _look_closer(self, engine: Engine, looks: list[_Look]) -> None:
         """Let the network mend what the last click changed, where a smaller window shows it larger."""
@@ -164,7 +169,7 @@ class Predictor:
         for look in looks:
             wide, previous = replace(look.window, size=engine.size), look.request.previous
             assert previous is not None, "only masks are corrected"
-            window = zoom.focus_crop(previous, look.map, look.request.clicks[-1], wide)
+            window = zoom.focus_crop(previous, look.map, look.request.clicks[-1], wide, region=look.changed)
             if window is not None:
                 look.window, look.engine = window, engine
                 nearer.append(look)
@@ -172,21 +177,39 @@ class Predictor:
         self._run(nearer)
         for look, wide in zip(nearer, seen, strict=True):
             assert look.request.previous is not None, "only masks are corrected"
-            progressive(look.request.previous, look.map, look.request.clicks[-1], wide)
+            region = look.changed and _hull(look.changed, look.window, wide)
+            progressive(look.request.previous, look.map, look.request.clicks[-1], wide, region)
 
     def _run(self, looks: Sequence[_Look]) -> None:
         """Write the networks' answers into the maps, one pass for those that are looked at alike."""
         for engine in {id(look.engine): look.engine for look in looks}.values():
             alike = [look for look in looks if look.engine is engine]
-            images = np.stack([look.window.crop(look.request.image, zoom.PAD_COLOUR) for look in alike])
-            guides = np.stack(
-                [
-                    guide_for(look.window, look.map, look.request.clicks, self.encoding, self.radius)
-                    for look in alike
-                ]
-            )
-            for look, values in zip(alike, quantise(engine.run(images, guides)), strict=True):
+            images = [look.window.crop(look.request.image, zoom.PAD_COLOUR) for look in alike]
+            guides = [
+                guide_for(look.window, look.map, look.request.clicks, self.encoding, self.radius)
+                for look in alike
+            ]
+            for look, values in zip(
+                alike, quantise(engine.run(_stacked(images), _stacked(guides))), strict=True
+            ):
+                if zoom.is_blank(look.map):
+                    look.map = np.zeros(look.map.shape, np.uint8)
                 look.window.paste(values, look.map)
+
+
+def _hull(changed: Region, window: zoom.Window, wide: zoom.Window) -> Region:
+    """Where maps may differ that did so in `changed`, after an answer in `window`; within `wide`."""
+    parts = zip(changed, window.inside()[:2], wide.inside()[:2], strict=True)
+    rows, cols = (
+        slice(max(min(a.start, b.start), limit.start), min(max(a.stop, b.stop), limit.stop))
+        for a, b, limit in parts
+    )
+    return rows, cols
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Join arrays along a new first axis; a single one is not copied."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def replay(

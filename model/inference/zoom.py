@@ -60,22 +60,31 @@ class Window:
     ) -> np.ndarray:
         """Resample HxW or HxWxC (uint8 or float32) to the input, SxS or SxSxC of the same dtype."""
         rows, cols, to_rows, to_cols = self.inside()
-        out = np.empty((self.size, self.size, *array.shape[2:]), array.dtype)
-        out[:] = fill
+        full = (self.size, self.size, *array.shape[2:])
+        if is_blank(array):
+            return np.full(full, fill, array.dtype)
         shape = (to_cols.stop - to_cols.start, to_rows.stop - to_rows.start)
         part = array[rows, cols]
         if interpolation is None:
             shrinks = part.shape[0] > 1.2 * shape[1]
             part = _halved(part, shape) if shrinks else part
             interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        out[to_rows, to_cols] = cv2.resize(part, shape, interpolation=interpolation)
+        resized = cv2.resize(part, shape, interpolation=interpolation)
+        if resized.shape[:2] == full[:2]:
+            return resized
+        out = np.full(full, fill, array.dtype)
+        out[to_rows, to_cols] = resized
         return out
 
     def paste(self, values: np.ndarray, onto: np.ndarray) -> None:
         """Put the input-sized `values` (SxS uint8) into the window's place in `onto` (HxW uint8)."""
         rows, cols, to_rows, to_cols = self.inside()
         shape = (cols.stop - cols.start, rows.stop - rows.start)
-        onto[rows, cols] = cv2.resize(values[to_rows, to_cols], shape, interpolation=cv2.INTER_LINEAR)
+        place = onto[rows, cols]
+        writable = place if place.strides[1] == place.itemsize else None  # by OpenCV itself, without a copy
+        resized = cv2.resize(values[to_rows, to_cols], shape, writable, interpolation=cv2.INTER_LINEAR)
+        if writable is None:
+            place[:] = resized
 
     def to_input(self, click: Click) -> Click:
         """Map a click from image to input coordinates; exact for what `crop` shows."""
@@ -117,9 +126,19 @@ def whole(shape: tuple[int, int], size: int) -> Window:
     return square(shape[1] / 2, shape[0] / 2, max(shape), shape, size)
 
 
+def blank_map(shape: tuple[int, int]) -> np.ndarray:
+    """Make a map without anything, HxW uint8 and read-only, that takes neither memory nor time to be looked at."""
+    return np.broadcast_to(np.zeros((), np.uint8), shape)
+
+
+def is_blank(array: np.ndarray) -> bool:
+    """Tell whether an array is a `blank_map`."""
+    return not any(array.strides)
+
+
 def box_of_map(previous: np.ndarray) -> tuple[int, int, int, int] | None:
     """Find `object_box` of `previous >= THRESHOLD` without writing a mask as large as the image."""
-    rows = np.flatnonzero(previous.max(1) >= THRESHOLD)
+    rows = np.flatnonzero([] if is_blank(previous) else previous.max(1) >= THRESHOLD)
     if not rows.size:
         return None
     top, bottom = int(rows[0]), int(rows[-1]) + 1
@@ -155,23 +174,39 @@ def _first_crop(shape: tuple[int, int], clicks: Sequence[Click], size: int, expa
 
 
 def focus_crop(
-    before: np.ndarray, after: np.ndarray, click: Click, seen: Window, expansion: float = CLOSER_EXPANSION
+    before: np.ndarray,
+    after: np.ndarray,
+    click: Click,
+    seen: Window,
+    expansion: float = CLOSER_EXPANSION,
+    region: tuple[slice, slice] | None = None,
 ) -> Window | None:
     """Make the window around what a click changed, for a second, closer look (Focus Crop, arXiv 2204.02574).
 
     Args:
         before, after: HxW uint8 maps, object from 128.
         click: the click between them.
-        seen: the window in which it was answered: where the maps may differ.
+        seen: the window in which it was answered.
         expansion: the window's side over that of the change.
+        region: rows and columns of `seen` in which the maps may differ; None for all of it.
 
     Returns:
         A smaller window than `seen`; None where that would show the change hardly larger.
     """
     rows, cols, _, _ = seen.inside()
     x, y = click.x - cols.start, click.y - rows.start
-    box = object_box((before[rows, cols] ^ after[rows, cols]) & THRESHOLD) or (x, y, x, y)
-    x0, y0, x1, y1 = min(box[0], x), min(box[1], y), max(box[2], x), max(box[3], y)
+    part = region or (rows, cols)
+    changed = before[part] ^ after[part]
+    changed &= THRESHOLD
+    box, (x0, y0, x1, y1) = object_box(changed), (x, y, x, y)
+    if box is not None:
+        right, down = part[1].start - cols.start, part[0].start - rows.start
+        x0, y0, x1, y1 = (
+            min(box[0] + right, x),
+            min(box[1] + down, y),
+            max(box[2] + right, x),
+            max(box[3] + down, y),
+        )
     least, most = (share * seen.side for share in CLOSER_SIDES)
     side = max(max(x1 - x0, y1 - y0) * expansion, seen.size * MIN_SIDE_SHARE, least)
     if side > most:

@@ -1,10 +1,12 @@
 """Progressive merge on hand-made masks."""
 
+import cv2
 import numpy as np
+import pytest
 
 from model.click import Click
 from model.inference import merge
-from model.inference.zoom import Window, whole
+from model.inference.zoom import Window, focus_crop, whole
 
 WHOLE = whole((500, 500), 256)
 
@@ -75,3 +77,65 @@ def test_where_no_pixel_changes_sides_the_new_values_count():
     before = np.full((500, 500), 200, np.uint8)
     after = np.full((500, 500), 250, np.uint8)
     np.testing.assert_array_equal(progressive(before, after, Click(5, 5), WHOLE), after)
+
+
+def literal(before: np.ndarray, after: np.ndarray, click: Click, window: Window) -> np.ndarray:
+    """The rule as it is written down, on whole images."""
+    rows, cols, _, _ = window.inside()
+    changed = np.zeros(before.shape, bool)
+    changed[rows, cols] = (before[rows, cols] >= 128) != (after[rows, cols] >= 128)
+    if not changed.any():
+        return after
+    found = np.argwhere(changed)
+    height, width = found.max(0) - found.min(0) + 1
+    reach = round(max(merge.REACH * float(np.hypot(width, height)), merge.MIN_REACH * window.side))
+    row, column = click.pixel(*before.shape)
+    near = np.zeros(before.shape, bool)
+    near[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1] = True
+    inside = np.zeros(before.shape, bool)
+    inside[rows, cols] = True
+    near &= inside
+    if not (changed & near).any():
+        return after
+    _, labels = cv2.connectedComponents((changed | near).view(np.uint8), connectivity=8)
+    taken = labels == labels[np.unravel_index(int(near.argmax()), near.shape)]
+    return np.where(changed & ~taken, before, after)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_rule_is_followed_literally_in_any_region_that_holds_the_changes(seed):
+    rng = np.random.default_rng(seed)
+
+    def blobs() -> np.ndarray:
+        noise = cv2.GaussianBlur(rng.random((90, 130)).astype(np.float32), (0, 0), rng.uniform(1, 6))
+        return ((noise - noise.min()) / np.ptp(noise) * rng.uniform(150, 255)).astype(np.uint8)
+
+    side = int(rng.integers(40, 150))
+    window = Window(int(rng.integers(-20, 60)), int(rng.integers(-20, 40)), side, 90, 130, 64)
+    rows, cols, _, _ = window.inside()
+    before = blobs()
+    after = before.copy()
+    part = (
+        np.s_[rows.start : rows.start + 30, cols.start + 5 : cols.start + 60]
+        if seed % 2
+        else np.s_[rows, cols]
+    )
+    after[part] = blobs()[part]
+    after[: rows.start], after[rows.stop :] = before[: rows.start], before[rows.stop :]
+    after[:, : cols.start], after[:, cols.stop :] = before[:, : cols.start], before[:, cols.stop :]
+    click = Click(rng.uniform(cols.start, cols.stop), rng.uniform(rows.start, rows.stop))
+    expected = literal(before, after, click, window)
+    region = merge.progressive(before, result := after.copy(), click, window)
+    np.testing.assert_array_equal(result, expected)
+    differs = np.argwhere((before ^ result) & 128)
+    if region is None:
+        assert not len(differs)
+        return
+    assert (differs >= (region[0].start, region[1].start)).all()
+    assert (differs < (region[0].stop, region[1].stop)).all()
+    again = after.copy()
+    merge.progressive(before, again, click, window, region)
+    np.testing.assert_array_equal(again, expected)
+    assert focus_crop(before, result, click, window, region=region) == focus_crop(
+        before, result, click, window
+    )

@@ -134,3 +134,26 @@ def test_closer_without_a_change_looks_at_the_click():
     before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
     window = zoom.focus_crop(before, before, Click(250.0, 200.0), seen)
     assert (window.x0 + window.side / 2, window.y0 + window.side / 2) == (250, 200)
+
+
+def test_a_blank_map_is_looked_at_as_zeros_are():
+    blank, zeros = zoom.blank_map((300, 400)), np.zeros((300, 400), np.uint8)
+    np.testing.assert_array_equal(blank, zeros)
+    assert zoom.is_blank(blank)
+    assert not zoom.is_blank(zeros)
+    assert zoom.box_of_map(blank) is zoom.box_of_map(zeros) is None
+    for window in (zoom.whole((300, 400), 64), zoom.square(10, 20, 100, (300, 400), 64)):
+        np.testing.assert_array_equal(window.crop(blank), window.crop(zeros))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("place", [(0, 0, 500), (100, 50, 200), (-30, -40, 300), (450, 390, 50)])
+def test_paste_writes_into_any_kind_of_array(order, place):
+    values = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    window = zoom.Window(*place, 400, 500, 64)
+    rows, cols, to_rows, to_cols = window.inside()
+    onto = np.zeros((400, 500), np.uint8, order=order)
+    window.paste(values, onto)
+    size = (cols.stop - cols.start, rows.stop - rows.start)
+    wanted = cv2.resize(values[to_rows, to_cols], size, interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(onto[rows, cols], wanted)
