@@ -15,10 +15,12 @@ from torch import nn
 from model.networks.deeplab import DeepLabR34
 from model.networks.hrnet_ocr import HRNetOCR
 from model.networks.lite0_fpn import Lite0FPN
+from model.networks.lite0_fpn2 import Lite0FPN2
 from model.networks.simpleclick import PUBLISHED, SimpleClick
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lite0-fpn": Lite0FPN,
+    "lite0-fpn2": Lite0FPN2,
     "hrnet18s-ocr": partial(HRNetOCR, width=18, ocr_width=48, small=True),
     "hrnet18-ocr": partial(HRNetOCR, width=18, ocr_width=64),
     "hrnet32-ocr": partial(HRNetOCR, width=32, ocr_width=128),

@@ -5,7 +5,7 @@ Strided convolutions pad as TensorFlow's SAME does, because that is how the Imag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +47,13 @@ class Depthwise(nn.Conv2d):
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise, project 1x1 (MobileNetV2, arXiv 1801.04381), ReLU6, skip where shapes allow."""
 
-    def __init__(self, inp: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, inp: int, out: int, kernel: int, stride: int, hidden: int, expand: bool = True
+    ) -> None:
         super().__init__()
-        hidden = inp * expansion
-        expand = [*_conv_bn(inp, hidden, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
+        wider = [*_conv_bn(inp, hidden, 1), nn.ReLU6(inplace=True)] if expand else []
         depthwise = [*_conv_bn(hidden, hidden, kernel, stride, groups=hidden), nn.ReLU6(inplace=True)]
-        self.layers = nn.Sequential(*expand, *depthwise, *_conv_bn(hidden, out, 1))
+        self.layers = nn.Sequential(*wider, *depthwise, *_conv_bn(hidden, out, 1))
         self.skip = stride == 1 and inp == out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,19 +61,30 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Encoder lite0: stem and stages with features at strides 2, 4, 8, 16, 32 (16, 24, 40, 112, 320 channels)."""
+    """Encoder lite0: stem and stages with features at strides 2, 4, 8, 16, 32 (16, 24, 40, 112, 320 channels).
+
+    Args:
+        hidden: channels inside every block that expands, in order, for an encoder whose blocks were thinned; None
+            for the published ones.
+    """
 
     channels = (16, 24, 40, 112, 320)
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Sequence[int] | None = None) -> None:
         super().__init__()
+        count = sum(repeats for *_, repeats in STAGES[1:])
+        if hidden is not None and len(hidden) != count:
+            raise ValueError(f"hidden has {len(hidden)} entries: name one for each of the {count} blocks")
+        thinned = iter(hidden or ())
         self.stem = nn.Sequential(*_conv_bn(3, STEM_CHANNELS, 3, 2), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         inp = STEM_CHANNELS
         for kernel, stride, expansion, out, repeats in STAGES:
             blocks = []
             for repeat in range(repeats):
-                blocks.append(InvertedResidual(inp, out, kernel, stride if repeat == 0 else 1, expansion))
+                wide = next(thinned, inp * expansion) if expansion > 1 else inp
+                step = stride if repeat == 0 else 1
+                blocks.append(InvertedResidual(inp, out, kernel, step, wide, expand=expansion > 1))
                 inp = out
             self.stages.append(nn.Sequential(*blocks))
 

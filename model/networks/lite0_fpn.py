@@ -15,9 +15,10 @@ from model.networks.efficientnet_lite import STEM_CHANNELS, EfficientNetLite
 from model.networks.entry import ClickEntry, Normalize
 
 
-def _conv(inp: int, out: int, kernel: int = 3, groups: int = 1) -> nn.Sequential:
+def conv(inp: int, out: int, kernel: int = 3) -> nn.Sequential:
+    """A convolution that keeps the size, batch norm and ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inp, out, kernel, padding=kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(inp, out, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     )
@@ -103,18 +104,18 @@ class Lite0FPN(nn.Module):
         self.encoder = EfficientNetLite()
         self.entry = ClickEntry(STEM_CHANNELS)
         c2, c4, c8, c16, c32 = self.encoder.channels
-        self.context_in = _conv(c32, context_dim, 1)
+        self.context_in = conv(c32, context_dim, 1)
         self.context = nn.Sequential(*(ContextBlock(context_dim) for _ in range(context_layers)))
-        self.top = _conv(context_dim, width, 1)
+        self.top = conv(context_dim, width, 1)
         inputs = {"16": c16, "8": c8, "4": c4}
-        self.lateral = nn.ModuleDict({level: _conv(c, width, 1) for level, c in inputs.items()})
+        self.lateral = nn.ModuleDict({level: conv(c, width, 1) for level, c in inputs.items()})
         self.marks = nn.ModuleDict(
             {"32": Marks(c32, context_dim), "16": Marks(c16, width), "8": Marks(c8, width)}
         )
         self.marks["4"] = nn.Conv2d(3, width, 1)  # fine levels need no more than the guide itself
-        self.smooth = nn.ModuleDict({level: _conv(width, width) for level in ("16", "8", "4")})
-        self.narrow = _conv(width, 32, 1)  # stride 2 is where a wide decoder would cost most
-        self.fine = nn.Sequential(_conv(32 + c2 + 3, 32), _conv(32, 32))
+        self.smooth = nn.ModuleDict({level: conv(width, width) for level in ("16", "8", "4")})
+        self.narrow = conv(width, 32, 1)  # stride 2 is where a wide decoder would cost most
+        self.fine = nn.Sequential(conv(32 + c2 + 3, 32), conv(32, 32))
         self.head = nn.Conv2d(32, 1, 1)
         self.aux_head = nn.Conv2d(width, 1, 1)
 
@@ -132,12 +133,13 @@ class Lite0FPN(nn.Module):
         x = self._merge(x, "8", f8, self.marks["8"](f8, g8))
         aux = self.aux_head(x)
         x = self.narrow(self._merge(x, "4", f4, self.marks["4"](g4)))
-        x = self.head(self.fine(torch.cat([_upsample(x, 2), f2, g2], 1)))
-        return _upsample(x, 2), _upsample(aux, 8)
+        x = self.head(self.fine(torch.cat([upsample(x, 2), f2, g2], 1)))
+        return upsample(x, 2), upsample(aux, 8)
 
     def _merge(self, coarse: Tensor, level: str, fine: Tensor, marks: Tensor) -> Tensor:
-        return self.smooth[level](_upsample(coarse, 2) + self.lateral[level](fine) + marks)
+        return self.smooth[level](upsample(coarse, 2) + self.lateral[level](fine) + marks)
 
 
-def _upsample(x: Tensor, factor: int) -> Tensor:
+def upsample(x: Tensor, factor: int) -> Tensor:
+    """Enlarge bilinearly by an integer factor."""
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
