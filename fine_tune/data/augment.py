@@ -1,4 +1,4 @@
-"""Data augmentation of scenes: copy-paste, flips, crops and colours."""
+"""Data augmentation of scenes: copy-paste, scale, flips, crops and colours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from model.mask_ops import object_box
 from model.scene import Scene
 
+SMALL_SIDE = (9, 28)  # pixels, the longer side of the box of a shrunk object
+SMALL_AREA = 30  # pixels of such an object
 MIN_AREA = 300  # pixels; smaller objects are mostly noise of the annotation at these image sizes
 
 
@@ -35,6 +37,47 @@ def paste(scene: Scene, other: Scene, rng: np.random.Generator) -> Scene:
     own = rng.random() < 0.5 and rest.sum() > max(0.5 * scene.truth.sum(), MIN_AREA)
     truth = rest if own or pasted.sum() < MIN_AREA else pasted
     return Scene(image, truth, scene.ignore & ~pasted) if truth.sum() >= MIN_AREA else scene
+
+
+def shrink(scene: Scene, other: Scene, rng: np.random.Generator) -> Scene:
+    """Put the object, SMALL_SIDE pixels long, some times into the photo of another scene; one of them is meant.
+
+    Half of the time what lies around the object comes with it. The scene as it is where it would be too thin.
+    """
+    box = object_box(np.ascontiguousarray(scene.truth))
+    assert box is not None, "the sampler draws no empty truth"
+    margin = round(rng.uniform(0.1, 0.5) * max(box[2] - box[0], box[3] - box[1]))
+    rows = slice(max(box[1] - margin, 0), box[3] + margin)
+    cols = slice(max(box[0] - margin, 0), box[2] + margin)
+    scale = rng.uniform(*SMALL_SIDE) / max(box[2] - box[0], box[3] - box[1])
+    if scale >= 1:
+        return scene
+    part, soft = scene.image[rows, cols], scene.truth[rows, cols].view(np.uint8) * np.uint8(255)
+    size = (max(round(soft.shape[1] * scale), 1), max(round(soft.shape[0] * scale), 1))
+    colours = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    cover = cv2.resize(soft, size, interpolation=cv2.INTER_AREA)
+    height, width = other.truth.shape
+    if (cover >= 128).sum() < SMALL_AREA or size[0] > width or size[1] > height:
+        return scene
+    image, ignore = other.image.copy(), np.zeros_like(other.truth)
+    alpha = np.ones(cover.shape) if rng.random() < 0.5 else cover / 255
+    for _ in range(int(rng.integers(1, 5))):  # the last one is meant, and nothing lies on it
+        left, top = rng.integers(0, width - size[0] + 1), rng.integers(0, height - size[1] + 1)
+        place = (slice(top, top + size[1]), slice(left, left + size[0]))
+        image[place] = (image[place] * (1 - alpha[..., None]) + colours * alpha[..., None]).round()
+    truth = np.zeros_like(ignore)
+    truth[place] = cover >= 128
+    return Scene(image, truth, ignore)
+
+
+def squeeze(scene: Scene, rng: np.random.Generator) -> Scene:
+    """Shorten one axis to 35 to 70 %: thin parts, long strips. The scene as it is where the object gets too small."""
+    factor, height, width = rng.uniform(0.35, 0.7), *scene.truth.shape
+    size = (round(width * factor), height) if rng.random() < 0.5 else (width, round(height * factor))
+    image = cv2.resize(scene.image, size, interpolation=cv2.INTER_AREA)
+    truth = cv2.resize(scene.truth.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    ignore = cv2.resize(scene.ignore.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return Scene(image, truth, ignore) if truth.sum() >= MIN_AREA else scene
 
 
 def augment(scene: Scene, rng: np.random.Generator) -> Scene:

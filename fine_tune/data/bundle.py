@@ -1,15 +1,16 @@
 """Training bundles: images and id maps of several sets in one uncompressed zip file, at a bounded side.
 
 One file travels to a GPU machine in one piece and is read into memory once. Layout: `index.json` (a list of
-`{"set", "image", "mask"}`), `<set>/images/*.jpg`, `<set>/masks/*.png`.
+`{"set", "stuff", "image", "mask"}`), `<set>/images/*.jpg`, `<set>/masks/*.png`.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,20 @@ import numpy as np
 from fine_tune.data.encoded_image import EncodedImage
 from model.image_file import read_image
 
+STUFF = frozenset({"road", "pavement", "sky", "building", "tree"})
 
-def _entries(folder: Path, part: str) -> list[dict[str, str]]:
+
+def _name(folder: Path, entry: Mapping[str, Any]) -> str:
+    """Name an item's set, and the origin where the set tells several apart."""
+    return f"{folder.name}.{entry['origin']}" if "origin" in entry else folder.name
+
+
+def _stuff(entry: Mapping[str, Any]) -> list[int]:
+    """List the ids whose label is one of STUFF; a set with `labels` names those of its ids, from 1 on."""
+    return [number for number, label in enumerate(entry.get("labels", ()), 1) if label in STUFF]
+
+
+def _entries(folder: Path, part: str) -> list[dict[str, Any]]:
     """List the items of a set (items.json, split.json), restricted to one part where parts are named."""
     items = json.loads((folder / "items.json").read_text())
     split = folder / "split.json"
@@ -73,7 +86,7 @@ def pack(
         The number of items.
     """
     work = [(folder, entry) for folder in folders for entry in _entries(folder, "train")]
-    index: list[dict[str, str]] = []
+    index: list[dict[str, Any]] = []
     written: set[str] = set()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for done, (folder, entry) in enumerate(work):
@@ -82,7 +95,7 @@ def pack(
                 archive.writestr(names["image"], _shrink_image(folder / entry["image"], side, quality))
                 written.add(names["image"])
             archive.writestr(names["mask"], _shrink_mask(folder / entry["mask"], side))
-            index.append({"set": folder.name, **names})
+            index.append({"set": _name(folder, entry), "stuff": _stuff(entry), **names})
             on_progress(done + 1, len(work))
         archive.writestr("index.json", json.dumps(index))
     return len(index)
@@ -98,7 +111,12 @@ def read(path: Path) -> list[EncodedImage]:
         with zipfile.ZipFile(path) as archive:
             index = json.loads(archive.read("index.json"))
             images = {entry["image"]: archive.read(entry["image"]) for entry in index}
-            return [EncodedImage(e["set"], images[e["image"]], (archive.read(e["mask"]),)) for e in index]
+            return [
+                EncodedImage(
+                    e["set"], images[e["image"]], (archive.read(e["mask"]),), tuple(e.get("stuff", ()))
+                )
+                for e in index
+            ]
     except (zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
             f"{path} is not a training bundle: make one with `clickmask train --bundle`"

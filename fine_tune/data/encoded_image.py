@@ -15,15 +15,18 @@ class EncodedImage:
     """One image with its masks, still compressed.
 
     Attributes:
-        name: of the set that it comes from (training bundles), or the digest of its content (projects).
+        name: of the set that it comes from, with `.origin` behind it where the set names origins (training
+            bundles), or the digest of its content (projects).
         image: JPEG or PNG bytes.
         masks: PNG bytes of an HxW uint8 map each. A bundle has one map of ids per image (0 background, 1..254 ids,
             255 ignore), a project one map of 0 and 255 per object, because its objects may overlap.
+        stuff: ids that are no things but road, sky and the like, which people seldom click.
     """
 
     name: str
     image: bytes
     masks: tuple[bytes, ...]
+    stuff: tuple[int, ...] = ()
 
     def decode(self, index: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return the image (HxWx3 uint8 RGB, upright, read-only) and one of its masks (HxW uint8).

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from fine_tune.data.augment import MIN_AREA, augment, paste
+from fine_tune.data.augment import MIN_AREA, augment, paste, shrink, squeeze
 from fine_tune.data.encoded_image import EncodedImage
 from model.scene import Scene
 
@@ -17,18 +17,35 @@ SET_WEIGHTS = {
     "bsds_regions": 0.16,
     "coco_mval_rest": 0.15,
     "coco_small": 0.15,
-    "voc_animals": 0.25,
+    "voc_animals": 0.25,  # of bundles that do not tell its origins apart
+    "voc_animals.voc2012": 0.16,
+    "voc_animals.sbd": 0.07,
+    "voc_rest.voc2012": 0.07,
+    "voc_rest.sbd": 0.03,
     "ccp_clothing": 0.08,
     "weizmann_horses": 0.05,
     "human_seg": 0.06,
     "face_parts": 0.01,
     "labelmefacade": 0.01,
     "wild_animals": 0.04,
+    "bin_products": 0.02,
+    "facade_parts": 0.015,
+    "camvid_street": 0.01,
+    "foot_ulcers": 0.015,
+    "wbc_cells": 0.02,
 }
 OTHER_WEIGHT = 0.008
+THING_SHARE = 0.8  # of draws leave out what a set's labels call stuff
+SMALL_SHARE = 0.06  # of all scenes: the object comes to lie, tiny, in another photo
+THIN_SHARE = 0.08  # of all scenes: squeezed along one axis
 PASTE_SHARE = 0.25  # of all scenes
 MOST_PASTED = 4  # copies
 TWIN_SHARE = 0.4  # of those: a copy of the object itself, which only the click tells apart
+
+
+def weight_of(name: str, weights: Mapping[str, float] = SET_WEIGHTS) -> float:
+    """Look up how often the images of a name are drawn: by its own weight, else by its set's."""
+    return weights.get(name, weights.get(name.split(".")[0], OTHER_WEIGHT))
 
 
 class ObjectSampler:
@@ -49,12 +66,16 @@ class ObjectSampler:
         for image in images:
             self._groups.setdefault(image.name, []).append(image)
         table = SET_WEIGHTS if weights is None else weights
-        share = np.array([table.get(name, OTHER_WEIGHT) for name in self._groups])
+        share = np.array([weight_of(name, table) for name in self._groups])
         self._names, self._share = list(self._groups), share / share.sum()
 
     def varied(self, rng: np.random.Generator) -> Scene:
-        """Draw a scene to train on: sometimes with others pasted in, always augmented."""
-        scene = self.draw(rng)
+        """Draw a scene to train on: sometimes with others pasted in, tiny or squeezed, always augmented."""
+        scene, chance = self.draw(rng), rng.random()
+        if chance < SMALL_SHARE:
+            return augment(shrink(scene, self.draw(rng), rng), rng)
+        if chance < SMALL_SHARE + THIN_SHARE:
+            scene = squeeze(scene, rng)
         if rng.random() < PASTE_SHARE:
             other = scene if rng.random() < TWIN_SHARE else self.draw(rng)
             for _ in range(int(rng.integers(1, MOST_PASTED + 1))):
@@ -71,9 +92,16 @@ class ObjectSampler:
             group = self._groups[self._names[rng.choice(len(self._names), p=self._share)]]
             chosen = group[rng.integers(len(group))]
             image, ids = chosen.decode()
-            truth = _choose(ids, chosen.name, rng)
+            meant = _things(ids, chosen.stuff) if rng.random() < THING_SHARE else ids
+            truth = _choose(meant, chosen.name, rng)
             if MIN_AREA <= truth.sum() <= 0.8 * truth.size:
                 return Scene(image, truth, ids == IGNORE)
+
+
+def _things(ids: np.ndarray, stuff: tuple[int, ...]) -> np.ndarray:
+    """Drop the ids those of stuff, which become background, unless nothing would be left."""
+    things = np.where(np.isin(ids, stuff), 0, ids) if stuff else ids
+    return things if ((things > 0) & (things != IGNORE)).any() else ids
 
 
 def _choose(ids: np.ndarray, group: str, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from fine_tune.data.augment import MIN_AREA
 from fine_tune.data.encoded_image import EncodedImage
-from fine_tune.data.object_sampler import IGNORE, OTHER_WEIGHT, SET_WEIGHTS
+from fine_tune.data.object_sampler import IGNORE, weight_of
 from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.network import Trace
 from fine_tune.quality.simulated_annotation import Annotation, Subject, annotate
@@ -52,7 +52,7 @@ def draw_subjects(images: Sequence[EncodedImage], rng: np.random.Generator) -> I
     for index, encoded in enumerate(images):
         groups.setdefault(encoded.name, []).append((index, encoded))
     names = list(groups)
-    weights = np.array([SET_WEIGHTS.get(name, OTHER_WEIGHT) for name in names])
+    weights = np.array([weight_of(name) for name in names])
     while True:
         group = groups[names[rng.choice(len(names), p=weights / weights.sum())]]
         index, encoded = group[rng.integers(len(group))]

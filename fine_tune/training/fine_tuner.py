@@ -21,11 +21,13 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from fine_tune.training.backbone import freeze_statistics
+from fine_tune.training.click_batch import SceneSource
 from fine_tune.training.frozen_norm import agrees, fold_frozen_norms
 from fine_tune.training.lanes import Lanes
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Progress, Recipe
-from fine_tune.training.trainer import SceneSource, Trainer, freeze_statistics
+from fine_tune.training.trainer import Trainer
 from model.scene import Scene
 
 log = logging.getLogger(__name__)

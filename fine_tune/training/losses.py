@@ -36,3 +36,12 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     counted = (labels >= 0).float()
     loss = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0), reduction="none")
     return (loss * counted).sum() / counted.sum().clamp(min=1.0)
+
+
+def divergence(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence of a network's probabilities from its teacher's, per pixel; logits both,
+    of one shape. No gradient reaches the teacher."""
+    teacher = teacher.detach().float()
+    target = torch.sigmoid(teacher)
+    entropy = F.binary_cross_entropy_with_logits(teacher, target)
+    return F.binary_cross_entropy_with_logits(logits.float(), target) - entropy

@@ -16,7 +16,11 @@ class Recipe:
         late_sizes: those of the last 40 % of the run, () for the same: large inputs are dear, and little of them
             is enough.
         warmup: steps until the rate has its peak; the first steps of AdamW move every weight by the full rate.
+        backbone_warmup: the same for the backbone, 0 for `warmup`; long where the layers behind it are new, whose
+            first gradients would spoil it.
         rate: peak learning rate of new layers; the pretrained backbone learns at `backbone_share` of it.
+        taught: with a teacher, in which first share of the run it is asked; its forward passes cost time.
+        teacher_weight: of the teacher's answers in the loss, that of the truth being 1.
         ema: decay of the averaged weights, which are the result.
         groups: batches being prepared or computed at once; 2 keep a device busy while clicks are simulated.
         workers: threads that simulate clicks, per device.
@@ -28,9 +32,12 @@ class Recipe:
     sizes: tuple[int, ...] = (256, 256, 320)
     late_sizes: tuple[int, ...] = ()
     warmup: int = 200
+    backbone_warmup: int = 0
     rate: float = 1e-3
     backbone_share: float = 0.2
     weight_decay: float = 1e-2
+    taught: float = 0.5
+    teacher_weight: float = 1.0
     ema: float = 0.998
     groups: int = 2
     workers: int = 1

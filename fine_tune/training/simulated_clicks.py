@@ -24,6 +24,7 @@ from model.scene import Scene
 MAX_CLICKS = 16
 CONTINUE = 0.78  # chance of another click: about four and a half steps an annotation
 LOOK_AGAIN = 0.4  # chance that a step repeats the click of the step before in a nearer window
+NEAR_EDGE = 0.1  # chance of a click near the edge of the error
 GOOD_ENOUGH = 0.97  # IoU at which an annotator stops
 
 
@@ -128,8 +129,11 @@ def _next_click(annotation: Annotation, rng: np.random.Generator) -> Click:
     positive, depth = larger_error(scene.truth, annotation.previous >= THRESHOLD, (), scene.ignore)
     if depth.max() <= 0:  # nothing left to correct: any pixel of the object is a fair click
         return _random_clicks(scene.truth, True, 1, rng)[0]
-    share = 0.5 if rng.random() < 0.8 else 0.1
-    return _pick(depth > share * depth.max(), positive, rng)
+    deepest, chance = depth.max(), rng.random()
+    if chance < NEAR_EDGE:  # as careless people click: just inside the error's edge
+        return _pick((depth > 0) & (depth <= max(0.3 * deepest, 1)), positive, rng)
+    share = 0.5 if chance < 0.75 else 0.1
+    return _pick(depth > share * deepest, positive, rng)
 
 
 def _random_clicks(mask: np.ndarray, positive: bool, count: int, rng: np.random.Generator) -> list[Click]:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,68 +20,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fine_tune.training import simulated_clicks
-from fine_tune.training.losses import binary_cross_entropy, normalized_focal_loss
+from fine_tune.training.backbone import freeze, freeze_statistics, parameter_groups
+from fine_tune.training.click_batch import ClickBatch, SceneSource
+from fine_tune.training.losses import binary_cross_entropy, divergence, normalized_focal_loss
 from fine_tune.training.recipe import Progress, Recipe
-from model.scene import Scene
 
-SceneSource = Callable[[np.random.Generator], Scene]
 Tensors = list[Tensor] | tuple[Tensor, ...]
-
-
-class ClickBatch:
-    """One batch of ongoing annotations.
-
-    Args:
-        scenes: draws the objects that are annotated.
-        count: annotations at once.
-        seed: of the random generators, one for each place of the batch.
-    """
-
-    def __init__(self, scenes: SceneSource, count: int, seed: int) -> None:
-        self._scenes = scenes
-        self._rngs = [np.random.default_rng((seed, place)) for place in range(count)]
-        self._annotations: list[simulated_clicks.Annotation | None] = [None] * count
-
-    def _view(self, place: int, size: int) -> simulated_clicks.View:
-        rng = self._rngs[place]
-        annotation = self._annotations[place]
-        if annotation is None:
-            self._annotations[place] = annotation = simulated_clicks.begin(self._scenes(rng), rng)
-        return simulated_clicks.step(annotation, size, rng)
-
-    def views(self, size: int, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor, Tensor]:
-        """Place the next click of every annotation; return image Bx3xSxS uint8, guide Bx3xSxS and label Bx1xSxS
-        (float32, see `simulated_clicks.View`).
-
-        No arithmetic in torch: in this thread it would start a second team of threads that fight for the cores.
-        """
-        views = list(pool.map(lambda place: self._view(place, size), range(len(self._rngs))))
-        image = torch.from_numpy(np.stack([v.image for v in views])).permute(0, 3, 1, 2)
-        guide = torch.from_numpy(np.stack([v.guide for v in views]))
-        return image, guide, torch.from_numpy(np.stack([v.label for v in views]))[:, None]
-
-    def take(self, probabilities: np.ndarray, pool: ThreadPoolExecutor) -> float:
-        """Hand out the answers (BxSxS), replace finished annotations by new ones, and return the mean IoU."""
-
-        def take_one(place: int) -> float:
-            annotation = self._annotations[place]
-            assert annotation is not None, "take follows views"
-            if not simulated_clicks.answer(annotation, probabilities[place], self._rngs[place]):
-                self._annotations[place] = None
-            return annotation.reached
-
-        return float(np.mean(list(pool.map(take_one, range(len(self._rngs))))))
-
-
-def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Group parameters for the optimizer; the pretrained backbone (the network's `backbone_prefix`) learns slower."""
-    prefix = getattr(network, "backbone_prefix", None)
-    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    old = [p for name, p in named if prefix and name.startswith(prefix)]
-    new = [p for name, p in named if not (prefix and name.startswith(prefix))]
-    groups = [{"params": new, "lr": recipe.rate}, {"params": old, "lr": recipe.rate * recipe.backbone_share}]
-    return [group for group in groups if group["params"]]
 
 
 def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
@@ -95,14 +41,6 @@ def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval()
 
 
-def freeze_statistics(network: nn.Module, everywhere: bool = False) -> None:
-    """Put batch norm of the backbone (or everywhere) into evaluation mode: small batches would spoil it."""
-    prefix = getattr(network, "backbone_prefix", "")
-    for name, module in network.named_modules():
-        if isinstance(module, nn.BatchNorm2d) and (everywhere or (prefix and name.startswith(prefix))):
-            module.eval()
-
-
 class Trainer:
     """Trains a network on simulated clicks, and can be resumed at any moment.
 
@@ -112,6 +50,8 @@ class Trainer:
         recipe: see `Recipe`.
         folder: state and `log.csv`; a run found there is continued. None keeps nothing.
         accelerator, devices: as Lightning Fabric understands them.
+        teacher: a trained network, left as it is, whose probabilities are learnt beside the truth in the first
+            `recipe.taught` of the run.
     """
 
     save_every_s = 120.0
@@ -124,6 +64,7 @@ class Trainer:
         folder: Path | None = None,
         accelerator: str = "auto",
         devices: int | str = 1,
+        teacher: nn.Module | None = None,
     ) -> None:
         self.recipe, self.folder, self.progress = recipe, folder, Progress()
         self.fabric = _fabric_class()(
@@ -140,6 +81,7 @@ class Trainer:
         if hasattr(network, "forward_train"):
             self.network.mark_forward_method("forward_train")
         self._ema.to(self.fabric.device)
+        self.teacher = None if teacher is None else freeze(teacher).to(self.fabric.device)
         seed = recipe.seed * 1000 + self.fabric.global_rank
         self._batches = [ClickBatch(scenes, recipe.batch, seed * 100 + g) for g in range(recipe.groups)]
         self._rng = np.random.default_rng((recipe.seed, 7))
@@ -157,7 +99,10 @@ class Trainer:
         saved = started = time.monotonic()
         before = self.progress.seconds
         self.progress.share = self._share()
-        schedule = LambdaLR(self._scheduled, lambda _: self._rate_factor())
+        factors: list[Callable[[int], float]] = [
+            partial(self._rate_factor, group["warmup"]) for group in self._scheduled.param_groups
+        ]
+        schedule = LambdaLR(self._scheduled, factors)
         with ThreadPoolExecutor(self.recipe.workers) as pool, ThreadPoolExecutor(len(self._batches)) as ahead:
             sizes = [self._size() for _ in self._batches]
             ready = [ahead.submit(b.views, s, pool) for b, s in zip(self._batches, sizes, strict=True)]
@@ -224,7 +169,24 @@ class Trainer:
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the loss and the main logits of one batch; fine-tuning adds terms of its own."""
         logits, auxiliary = self.forward(image, guide)
-        return self.distance(logits, auxiliary, label), logits
+        loss = self.distance(logits, auxiliary, label)
+        if self.teacher is not None and self.progress.share < self.recipe.taught:
+            loss = loss + self.recipe.teacher_weight * self.divergence(logits, auxiliary, image, guide)
+        return loss, logits
+
+    def divergence(self, logits: Tensor, auxiliary: Tensor | None, image: Tensor, guide: Tensor) -> Tensor:
+        """Compute how far the answers are from the teacher's (distillation, arXiv 1503.02531).
+
+        Pixels without a truth count as well.
+        """
+        teacher: Any = self.teacher
+        with torch.no_grad(), self.fabric.autocast():
+            if auxiliary is None or not hasattr(teacher, "forward_train"):
+                main, aside = teacher(image, guide), None
+            else:
+                main, aside = teacher.forward_train(image, guide)
+        loss = divergence(logits, main)
+        return loss if auxiliary is None or aside is None else loss + 0.4 * divergence(auxiliary, aside)
 
     def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute main and auxiliary logits; None for the latter where the network has no auxiliary head."""
@@ -239,10 +201,13 @@ class Trainer:
         loss = normalized_focal_loss(logits, label)
         return loss if auxiliary is None else loss + 0.4 * binary_cross_entropy(auxiliary, label)
 
-    def _rate_factor(self) -> float:
-        """Linear warm-up, under a cosine down to 1 % of the peak; both follow steps or time, whichever is ahead."""
+    def _rate_factor(self, warmup: int, _step: int = 0) -> float:
+        """Linear warm-up of so many steps, under a cosine down to 1 % of the peak.
+
+        Both follow steps or time, whichever is ahead.
+        """
         cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(self.progress.share, 1.0)))
-        return float(min((self.progress.step + 1) / self.recipe.warmup, cosine))
+        return float(min((self.progress.step + 1) / warmup, cosine))
 
     def save(self) -> None:
         """Write weights, averages, optimizer and progress atomically, so that a kill leaves the last state."""

@@ -13,10 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 if TYPE_CHECKING:
     from torch import nn
 
+    from fine_tune.data.object_sampler import ObjectSampler
     from fine_tune.training.trainer import Trainer
 
 console = Console(stderr=True)
 
+DEFAULT = "lite0-fpn"
 ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_clicks` shows clicks
 
 
@@ -40,7 +42,7 @@ ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the run; a run found there is continued. Without it only the bundle is written.",
 )
-@click.option("--network", default="lite0-fpn", show_default=True, help="Name of the network.")
+@click.option("--network", help="Name of the network.  [default: lite0-fpn, or that of --init]")
 @click.option(
     "--imagenet",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -49,7 +51,16 @@ ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_
 @click.option(
     "--init",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Checkpoint folder to start from instead of ImageNet weights; it names the network.",
+    help="Checkpoint folder to start from instead of ImageNet weights; another network than its own takes over "
+    "what fits, thinned where it is slimmer.",
+)
+@click.option(
+    "--teacher",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Checkpoint folder of a trained network whose answers are learnt beside the truth (distillation).",
+)
+@click.option(
+    "--taught", default=0.5, show_default=True, help="First share of the run in which the teacher is asked."
 )
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
 @click.option("--steps", type=int, help="Length of the run in optimizer steps.")
@@ -61,6 +72,9 @@ ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_
     "--late-sizes", default="", help="Input sides of the last 40 % of the run.  [default: as --sizes]"
 )
 @click.option("--warmup", default=200, show_default=True, help="Steps until the learning rate has its peak.")
+@click.option(
+    "--backbone-warmup", default=0, help="The same for the pretrained backbone.  [default: as --warmup]"
+)
 @click.option("--rate", default=1e-3, show_default=True, help="Peak learning rate.")
 @click.option("--accelerator", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--devices", default=1, show_default=True, help="How many devices.")
@@ -74,8 +88,9 @@ def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **
     if out is None:
         return
     items = read(path)
-    network, described = _start(options)
-    trainer = _trainer(network, items, out, options)
+    sampler = _sampler(items)
+    network, described = _start(options, sampler)
+    trainer = _trainer(network, sampler, out, options)
     _run(trainer)
     if trainer.fabric.is_global_zero:
         _finish(trainer, described, out, [i.name for i in items])
@@ -110,47 +125,78 @@ def _bundle(
     return path
 
 
-def _start(options: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+def _sampler(items: list[Any]) -> ObjectSampler:
+    import cv2
+
+    from fine_tune.data.object_sampler import ObjectSampler
+
+    cv2.setNumThreads(1)  # clicks are simulated beside the network: more threads would only fight for cores
+    return ObjectSampler(items)
+
+
+def _start(options: dict[str, Any], sampler: ObjectSampler) -> tuple[nn.Module, dict[str, Any]]:
     """The network to train, and what its card says of it."""
     import torch
 
     from model.networks import build
-    from model.versions.checkpoint import CheckpointError, load
 
     torch.manual_seed(options["seed"])
+    name = options["network"]
+    described = {"architecture": {"name": name or DEFAULT, "params": {}}, "encoding": ENCODING}
     if options["init"] is None:
-        network = build(options["network"])
+        network = build(name or DEFAULT)
         _load_imagenet(network, options["imagenet"])
-        return network, {"architecture": {"name": options["network"], "params": {}}, "encoding": ENCODING}
+        return network, described
+    network, card = _checkpoint(options["init"], "--init")
+    if name in (None, card["architecture"]["name"]):
+        return network, {**described, "architecture": card["architecture"]}
+    return _inherited(name, network, sampler), described
+
+
+def _inherited(name: str, parent: nn.Module, sampler: ObjectSampler) -> nn.Module:
+    """A network that starts from what it can take over from another one."""
+    from fine_tune.training.inheritance import annotated_views, inherit
+    from model.networks import build
+
+    network = build(name).eval()
+    views = annotated_views(parent, sampler.varied)
+    with console.status(f"taking over weights into {name}"):
+        random = inherit(network, parent, views)
+    console.print(
+        f"{name} starts from the given weights, but for {len(random)} parameters: {', '.join(random)}"
+    )
+    return network
+
+
+def _checkpoint(folder: Path, option: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained network that reads clicks as training draws them, and its card."""
+    from model.versions.checkpoint import CheckpointError, load
+
     try:
-        network, card = load(options["init"])
+        network, card = load(folder)
     except CheckpointError as error:
         raise click.UsageError(str(error)) from error
     if card["encoding"] != ENCODING:
         raise click.UsageError(
-            f"--init {options['init']} was trained with clicks drawn as {card['encoding']}; training draws "
-            f"{ENCODING}: start from another checkpoint"
+            f"{option} {folder} was trained with clicks drawn as {card['encoding']}; training draws "
+            f"{ENCODING}: give another checkpoint"
         )
-    return network, {"architecture": card["architecture"], "encoding": ENCODING}
+    return network, card
 
 
-def _trainer(network: nn.Module, items: list[Any], out: Path, options: dict[str, Any]) -> Trainer:
-    import cv2
-
-    from fine_tune.data.object_sampler import ObjectSampler
+def _trainer(network: nn.Module, sampler: ObjectSampler, out: Path, options: dict[str, Any]) -> Trainer:
     from fine_tune.training.recipe import Recipe
     from fine_tune.training.trainer import Trainer
 
-    cv2.setNumThreads(1)  # clicks are simulated beside the network: more threads would only fight for cores
-    sampler = ObjectSampler(items)
     sizes, late = (tuple(int(s) for s in options[key].split(",") if s) for key in ("sizes", "late_sizes"))
-    keys = ("minutes", "steps", "batch", "rate", "warmup", "workers", "seed")
+    keys = ("minutes", "steps", "batch", "rate", "warmup", "backbone_warmup", "taught", "workers", "seed")
     try:
         recipe = Recipe(sizes=sizes, late_sizes=late, **{key: options[key] for key in keys})
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     accelerator, devices = options["accelerator"], options["devices"]
-    return Trainer(network, sampler.varied, recipe, out, accelerator, devices)
+    teacher = None if options["teacher"] is None else _checkpoint(options["teacher"], "--teacher")[0]
+    return Trainer(network, sampler.varied, recipe, out, accelerator, devices, teacher)
 
 
 def _load_imagenet(network: nn.Module, path: Path | None) -> None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fine_tune.data.augment import augment, paste
+from fine_tune.data.augment import SMALL_AREA, SMALL_SIDE, augment, paste, shrink, squeeze
 from tests.fine_tune.shape_scenes import shape_scene
 
 
@@ -57,3 +57,32 @@ def test_of_an_object_and_its_twin_one_is_meant():
         assert bright[mixed.truth].mean() > 0.9  # the twin's edge is blended
         if cv2.connectedComponents(bright.view(np.uint8))[0] == 3:
             assert mixed.truth[bright].mean() < 0.9
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_shrunk_object_is_tiny_and_looks_like_itself(seed):
+    scene, other = shape_scene(np.random.default_rng(seed)), shape_scene(np.random.default_rng(50))
+    scene.image[:] = 30
+    scene.image[scene.truth] = 220
+    other.image[:] = 120
+    small = shrink(scene, other, np.random.default_rng(seed))
+    rows, cols = np.nonzero(small.truth)
+    assert max(np.ptp(rows), np.ptp(cols)) <= SMALL_SIDE[1] + 1
+    assert small.truth.sum() >= SMALL_AREA
+    assert small.image[small.truth].mean() > 180
+    assert small.image.shape == other.image.shape
+    assert (small.image != other.image).any(-1).sum() < 0.5 * small.truth.size
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_squeezing_shortens_one_axis_of_everything(seed):
+    scene = shape_scene(np.random.default_rng(1), 192)
+    scene.image[:] = 30
+    scene.image[scene.truth] = 220
+    before = scene.truth.shape
+    thin = squeeze(scene, np.random.default_rng(seed))
+    after = thin.truth.shape
+    assert thin.image.shape[:2] == thin.ignore.shape == after
+    assert (after[0] == before[0]) != (after[1] == before[1])
+    assert 0.3 * scene.truth.sum() < thin.truth.sum() < 0.75 * scene.truth.sum()
+    assert thin.image[thin.truth].mean() > 180

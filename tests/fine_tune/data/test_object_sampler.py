@@ -1,12 +1,14 @@
 """Which objects are trained on."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 
 from fine_tune.data.augment import MIN_AREA
 from fine_tune.data.bundle import pack, read
-from fine_tune.data.object_sampler import ObjectSampler
+from fine_tune.data.object_sampler import ObjectSampler, weight_of
 from tests.fine_tune.mask_sets import write_set
 
 
@@ -49,3 +51,28 @@ def test_two_objects_are_meant_together_only_where_they_touch(tmp_path, gap, tog
 def test_nothing_to_train_on_is_said():
     with pytest.raises(ValueError, match="empty"):
         ObjectSampler([])
+
+
+def test_a_group_is_drawn_by_its_own_name_or_its_sets():
+    weights = {"voc": 0.2, "voc.sbd": 0.05}
+    assert weight_of("voc.sbd", weights) == 0.05
+    assert weight_of("voc.voc2012", weights) == 0.2
+    assert weight_of("other", weights) == weight_of("another.one", weights) < 0.05
+
+
+def test_stuff_is_seldom_meant(tmp_path):
+    folder = write_set(tmp_path / "street", side=160)
+    ids = np.zeros((160, 160), np.uint8)
+    ids[:80] = 1
+    ids[100:130, 20:80] = 2
+    entries = json.loads((folder / "items.json").read_text())
+    for entry in entries:
+        cv2.imwrite(str(folder / entry["mask"]), ids)
+        entry["labels"] = ["sky", "car"]
+    (folder / "items.json").write_text(json.dumps(entries))
+    pack([folder], tmp_path / "b.zip")
+    items, rng = read(tmp_path / "b.zip"), np.random.default_rng(0)
+    assert all(item.stuff == (1,) for item in items)
+    sampler = ObjectSampler(items)
+    skies = sum(bool(sampler.draw(rng).truth[:60].any()) for _ in range(100))
+    assert 2 <= skies <= 25

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fine_tune.training.losses import binary_cross_entropy, normalized_focal_loss
+from fine_tune.training.losses import binary_cross_entropy, divergence, normalized_focal_loss
 
 
 def test_ignored_pixels_change_nothing():
@@ -39,3 +39,20 @@ def test_the_gradient_points_towards_the_labels():
 
 def test_nothing_counted_is_zero_not_nan():
     assert normalized_focal_loss(torch.randn(1, 1, 3, 3), -torch.ones(1, 1, 3, 3)) == 0
+
+
+def test_divergence_is_zero_for_the_teachers_own_answer_and_grows_with_distance():
+    teacher = torch.tensor([[[[-2.0, 0.5, 3.0]]]])
+    assert divergence(teacher, teacher) == pytest.approx(0.0, abs=1e-6)
+    near, far = divergence(teacher + 0.1, teacher), divergence(teacher + 1, teacher)
+    assert 0 < near < far
+    p, q = torch.sigmoid(teacher), torch.sigmoid(teacher + 1)
+    expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
+    assert far == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_divergence_teaches_the_network_alone():
+    logits, teacher = torch.zeros(1, 1, 1, 2, requires_grad=True), torch.ones(1, 1, 1, 2, requires_grad=True)
+    divergence(logits, teacher).backward()
+    assert (logits.grad < 0).all()
+    assert teacher.grad is None

@@ -12,7 +12,7 @@ import torch
 from fine_tune.training import simulated_clicks
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Recipe
-from fine_tune.training.trainer import Trainer, averaged_copy, parameter_groups
+from fine_tune.training.trainer import Trainer, averaged_copy
 from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor
 from model.networks import build
@@ -120,12 +120,33 @@ def test_two_devices_end_together_with_the_same_weights(network):
     assert one[0] > 1
 
 
-def test_the_backbone_learns_at_its_share_of_the_rate(network):
-    new, old = parameter_groups(network, RECIPE)
-    assert (new["lr"], old["lr"]) == (RECIPE.rate, RECIPE.rate * RECIPE.backbone_share)
-    count = sum(p.numel() for group in (new, old) for p in group["params"])
-    assert count == sum(p.numel() for p in network.parameters())
-    assert sum(p.numel() for p in old["params"]) == sum(p.numel() for p in network.encoder.parameters())
+def test_a_network_learns_from_its_teacher_where_there_is_no_truth(network, monkeypatch):
+    class ClickedPixels(torch.nn.Module):
+        """The object is what the positive disks cover."""
+
+        def forward(self, image, guide):
+            return 20 * (guide[:, 1:2] - 0.5)
+
+    recipe = replace(RECIPE, steps=60, taught=1.0)
+    trainer = Trainer(network, shape_scene, recipe, accelerator="cpu", teacher=ClickedPixels())
+    monkeypatch.setattr(trainer, "distance", lambda logits, auxiliary, label: 0 * logits.sum())
+    first = None
+    for _ in trainer.run():
+        first = first or trainer.progress.loss
+    assert trainer.progress.loss < 0.6 * first
+
+
+def test_a_teacher_is_asked_in_the_first_share_of_a_run_only(network):
+    asked = []
+    teacher = build(
+        "lite0-fpn2", width=32, fine_width=16, context_layers=1, context_dim=32, hidden=(16,) * 15
+    )
+    teacher.head.register_forward_hook(lambda module, inputs, output: asked.append(trainer.progress.step))
+    recipe = replace(RECIPE, steps=8, taught=0.5)
+    trainer = Trainer(network, shape_scene, recipe, accelerator="cpu", teacher=teacher)
+    for _ in trainer.run():
+        pass
+    assert asked == [0, 1, 2, 3]
 
 
 def test_the_rate_warms_up_and_falls_for_all_groups(network):

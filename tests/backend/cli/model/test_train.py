@@ -59,9 +59,27 @@ def test_a_run_starts_from_a_checkpoint(tmp_path, imagenet):
         torch.testing.assert_close(old, new, atol=1e-6, rtol=0)
 
 
-def test_an_init_that_cannot_be_used_is_named(tmp_path):
+def test_a_slimmer_network_starts_from_a_checkpoint_and_learns_from_it(tmp_path, imagenet):
+    data, first, second = write_set(tmp_path / "cats", side=160), tmp_path / "first", tmp_path / "second"
+    assert run("--data", data, "--out", first, "--steps", "1", *SHORT, *imagenet).exit_code == 0
+    begun, _ = checkpoint.load(first / "checkpoint")
+    result = run(
+        "--bundle", first / "bundle.zip", "--init", first / "checkpoint", "--network", "lite0-fpn2",
+        "--teacher", first / "checkpoint", "--out", second, "--steps", "1", "--rate", "1e-9", *SHORT,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "detail.guide.weight" in result.stderr  # what found nothing to take over is named
+    ended, card = checkpoint.load(second / "checkpoint")
+    assert card["architecture"] == {"name": "lite0-fpn2", "params": {}}
+    torch.testing.assert_close(begun.top[0].weight, ended.top[0].weight, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("option", ["--init", "--teacher"])
+def test_a_checkpoint_that_cannot_be_used_is_named(option, tmp_path, imagenet):
     data = write_set(tmp_path / "cats", side=160)
-    result = run("--data", data, "--init", tmp_path, "--out", tmp_path / "run", "--steps", "1", *SHORT)
+    result = run(
+        "--data", data, option, tmp_path, "--out", tmp_path / "run", "--steps", "1", *SHORT, *imagenet
+    )
     assert result.exit_code == 2
     assert "card.json" in result.output
 
