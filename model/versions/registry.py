@@ -23,7 +23,7 @@ from model.versions.object_store import ObjectStore
 from model.versions.store import LINE, RegistryError, Store, Version
 
 BASE = "base"
-PACKAGED = Path(__file__).parents[1] / "weights"  # the default weights
+PACKAGED = Path(__file__).parents[1] / "weights"  # the default weights, and others in folders by name
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 
 from backend.label_studio.connect import label_config
 from backend.label_studio.mask_regions import accepted
@@ -88,6 +92,19 @@ def test_relabelling_after_accept_is_what_counts(workplace: Workplace, scene):
     assert list(by_label(annotation)) == ["Dog"]
 
 
+def exported_files(workplace: Workplace, project: int, kind: str) -> dict[str, bytes]:
+    """Name -> contents of the archive that Label Studio makes of a project."""
+    answer = requests.get(
+        f"{workplace.client.url}/api/projects/{project}/export",
+        params={"exportType": kind},
+        headers=workplace.client.headers(),
+        timeout=60,
+    )
+    answer.raise_for_status()
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def test_exports_carry_the_labels(workplace: Workplace, scene):
     image, red, _ = scene
     task = begin(workplace, image, label_config(LABELS))
@@ -100,3 +117,9 @@ def test_exports_carry_the_labels(workplace: Workplace, scene):
     project = annotation["project"]
     exported = workplace.client.annotated_tasks(project)
     assert [region.labels for region in accepted(exported[0]["annotations"][0]["result"])] == [("Cat",)]
+    (picture,) = [name for name in exported_files(workplace, project, "BRUSH_TO_PNG") if name.endswith(".png")]
+    assert "-Cat-" in picture
+    coco = exported_files(workplace, project, "BRUSH_TO_COCO")
+    (told,) = [json.loads(text) for name, text in coco.items() if name.endswith(".json")]
+    names = {category["id"]: category["name"] for category in told["categories"]}
+    assert [names[record["category_id"]] for record in told["annotations"]] == ["Cat"]

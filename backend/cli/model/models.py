@@ -119,17 +119,19 @@ def rollback(line: str, as_json: bool) -> None:
 def import_model(source: str, line: str, serve: bool, as_json: bool, **options: Any) -> None:
     """Add a checkpoint to the registry.
 
-    SOURCE is ritm-h18s, ritm-h18 or ritm-h32, which are fetched from where their authors publish them; a file or
-    http(s) address of an official RITM or SimpleClick checkpoint (.pth); or a folder with model.safetensors and
-    card.json, as `clickmask train` and `clickmask models export` write it.
+    SOURCE is lite0-fpn2, which comes with clickmask; ritm-h18s, ritm-h18 or ritm-h32, which are fetched from where
+    their authors publish them; a file or http(s) address of an official RITM or SimpleClick checkpoint (.pth); or a
+    folder with model.safetensors and card.json, as `clickmask train` and `clickmask models export` write it.
     """
     from model.versions.checkpoint import read_card
+    from model.versions.registry import PACKAGED
 
     registry = _registry()
-    if Path(source).is_dir():
+    folder = next((place for place in (Path(source), PACKAGED / source) if place.is_dir()), None)
+    if folder:
         if options["sha256"] or options["size"]:
             raise click.UsageError("--sha256 and --size are for files; a folder's card says both")
-        version = registry.adopt(line, Path(source))
+        version = registry.adopt(line, folder)
     else:
         version = _import_official(registry, line, source, options)
     if serve:

@@ -1,13 +1,12 @@
 """The slim network keeps the contract of the networks, within its budget."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
 from model.networks import build
 from model.versions import checkpoint
+from model.versions.registry import PACKAGED
 
 BUDGET = 1.35e9  # multiply-adds at 384 pixels
 
@@ -59,7 +58,7 @@ def test_the_number_of_thinned_blocks_must_fit():
 
 
 def test_the_trained_weights_in_the_repository_segment_a_click(network):
-    trained, card = checkpoint.load(Path(__file__).parents[3] / "checkpoints" / "lite0-fpn2")
+    trained, card = checkpoint.load(PACKAGED / "lite0-fpn2")
     assert card["architecture"]["name"] == "lite0-fpn2"
     image, guide = torch.full((1, 3, 128, 128), 0.2), torch.zeros(1, 3, 128, 128)
     image[:, 0, 40:90, 40:90] = 0.9  # a red square, clicked in its middle

@@ -91,6 +91,15 @@ def test_import_promote_rollback_export(official: Path, home: Path, tmp_path: Pa
     assert Registry(home).current("project-3") is None
 
 
+def test_import_of_the_slim_network_that_comes_with_the_package(home: Path) -> None:
+    name = facts("import", "lite0-fpn2", "--promote")["imported"]
+    current = Registry(home).current("base")
+    assert current is not None and current.name == name
+    network, card = checkpoint.load(current.path)
+    assert card["architecture"]["name"] == "lite0-fpn2"
+    assert sum(p.numel() for p in network.parameters()) < 2e6
+
+
 def test_import_from_an_address(web: Web, official: Path, home: Path) -> None:
     digest = hashlib.sha256(official.read_bytes()).hexdigest()
     address = f"{web.url}/h18s.pth"
