@@ -117,8 +117,9 @@ def test_exports_carry_the_labels(workplace: Workplace, scene):
     project = annotation["project"]
     exported = workplace.client.annotated_tasks(project)
     assert [region.labels for region in accepted(exported[0]["annotations"][0]["result"])] == [("Cat",)]
-    (picture,) = [name for name in exported_files(workplace, project, "BRUSH_TO_PNG") if name.endswith(".png")]
-    assert "-Cat-" in picture
+    pictures = exported_files(workplace, project, "BRUSH_TO_PNG")
+    assert sorted(name.split("-by-1-")[1] for name in pictures) == ["brush-Cat-0.png", "label-Cat-0.png"]
+    assert len(set(pictures.values())) == 1  # one object, under the names of both controls
     coco = exported_files(workplace, project, "BRUSH_TO_COCO")
     (told,) = [json.loads(text) for name, text in coco.items() if name.endswith(".json")]
     names = {category["id"]: category["name"] for category in told["categories"]}
