@@ -19,6 +19,7 @@ from rq.timeouts import JobTimeoutException
 
 from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
+from backend.jobs.status import PROGRESS
 from backend.logs import configure
 from backend.settings import Settings, SettingsError
 from fine_tune.data import synthetic_scenes
@@ -191,7 +192,7 @@ class Reporter:
         if phase == self._phase and now < self._next:
             return
         self._phase, self._next = phase, now + REPORT_S
-        nothing = dict.fromkeys(("step", "steps", "loss", "eta_s", "problem"))
+        nothing = dict.fromkeys((*PROGRESS, "problem"))
         self._job.meta.update({**nothing, **facts})
         self._job.meta.update(phase=phase, share=round(share, 3), at=time.time())
         try:

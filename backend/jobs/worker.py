@@ -23,6 +23,7 @@ from rq.utils import now
 from rq.worker import SpawnWorker
 
 from backend.jobs import reconcile_job
+from backend.jobs.status import PROGRESS
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE
 
@@ -103,7 +104,7 @@ class Worker(SpawnWorker):
     def _put_back(self, job: Job, queue: Queue, execution: Execution | None) -> None:
         logger.info("job %s is put back: this worker was told to end", job.id)
         job.refresh()  # its process has changed it meanwhile
-        job.meta.update(phase="waiting", share=None, step=None, loss=None, eta_s=None)
+        job.meta.update(dict.fromkeys(("share", *PROGRESS)), phase="waiting")
         job.meta["problem"] = "its worker was told to end; it goes on where it was"
         with self.connection.pipeline() as pipeline:
             self.cleanup_execution(job, pipeline=pipeline, execution=execution)

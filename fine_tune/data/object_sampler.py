@@ -99,7 +99,7 @@ class ObjectSampler:
 
 
 def _things(ids: np.ndarray, stuff: tuple[int, ...]) -> np.ndarray:
-    """Drop the ids those of stuff, which become background, unless nothing would be left."""
+    """Drop the ids of stuff, which become background, unless nothing would be left."""
     things = np.where(np.isin(ids, stuff), 0, ids) if stuff else ids
     return things if ((things > 0) & (things != IGNORE)).any() else ids
 

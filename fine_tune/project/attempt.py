@@ -16,7 +16,7 @@ from fine_tune.project.judging import gate, picture
 from fine_tune.project.judging.clicking import Clicking
 from fine_tune.project.judging.gate import Measured, Verdict
 from fine_tune.project.models import Lineage, Model
-from fine_tune.project.outcome import Outcome, picture_of
+from fine_tune.project.outcome import OVERTAKEN, Outcome, picture_of
 from fine_tune.project.phases import Timeline
 from fine_tune.project.setup import Setup
 from fine_tune.training import fine_tuner
@@ -30,11 +30,8 @@ from model.versions.registry import Version
 
 log = logging.getLogger(__name__)
 
-ALPHAS = (
-    0.75,
-    0.5,
-    0.25,
-)  # of weight interpolation (WiSE-FT), tried in turn until the retention set is answered
+# Of weight interpolation (WiSE-FT), tried in turn until the retention set is answered.
+ALPHAS = (0.75, 0.5, 0.25)
 ALL_THE_WAY = 1.0  # is tried before them where the base model is ignorant of the project's images
 KNOWN = 16  # training objects on which that is found out
 
@@ -72,7 +69,7 @@ class Attempt:
         records = setup.folder("records", f"{line}.jsonl")
         self._clicking = Clicking(setup.device, setup.precision, setup.threads, records, timeline.pulse)
         self._judged = samples.judged(setup.limits.objects)
-        self._steps = 0
+        self._steps = self._chosen_by = 0  # training steps, and clicks made before judging began
 
     def run(self) -> Outcome:
         """Train, choose, judge and publish.
@@ -166,6 +163,7 @@ class Attempt:
             self._timeline.skip(phases.JUDGE)
             return Verdict(False, gate.too_few(0, 0, limits), 0, 0)
         self._timeline.begin(phases.JUDGE)
+        self._chosen_by = self._clicking.made
         on_record = self._counter(2 * len(judged) * len(CLICKERS))
         for look in gate.looks(len(judged), limits):
             part = judged[: look.objects]
@@ -191,9 +189,7 @@ class Attempt:
         wanted, overtaken = verdict.promoted or self.force, registry.current(self.line) != self._served
         reason = verdict.reason + (" (forced)" if self.force and not verdict.promoted else "")
         if wanted and overtaken:
-            reason = (
-                f"another version was chosen while this one was trained, and not compared with it; {reason}"
-            )
+            reason = f"{OVERTAKEN}; {reason}"
         promotes = wanted and not overtaken
         outcome = self.outcome("promoted" if promotes else "kept back", reason, version.name)
         self._state.save_outcome(outcome)
@@ -204,7 +200,7 @@ class Attempt:
             for old in gone:
                 picture_of(self.setup.home, old.name).unlink(missing_ok=True)
         self._clicking.keep([self._lineage.base, self._lineage.parent, candidate])
-        self._timeline.close({phases.TRAIN: self._steps, phases.JUDGE: self._clicking.made})
+        self._timeline.close({phases.TRAIN: self._steps, phases.JUDGE: self._clicking.made - self._chosen_by})
         return outcome
 
     def outcome(self, status: str, reason: str, version: str = "") -> Outcome:

@@ -11,7 +11,7 @@ from fine_tune.project.acceptance import facts
 from fine_tune.project.attempt import Attempt, Refused
 from fine_tune.project.job_state import JobState
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.outcome import Outcome
+from fine_tune.project.outcome import OVERTAKEN, Outcome
 from fine_tune.project.phases import Report, Timeline
 from fine_tune.project.setup import Setup
 from model.errors import ClickmaskError
@@ -93,7 +93,8 @@ class FineTuningJob:
             return None
         if outcome.status == "promoted" and current != version:
             if (current.name if current else None) != served:
-                outcome = dataclasses.replace(outcome, status="kept back")
+                reason = f"{OVERTAKEN}; {outcome.reason}"
+                outcome = dataclasses.replace(outcome, status="kept back", reason=reason)
             else:
                 registry.promote(version)
         self._ledger.mark_seen(self.project, accepted)

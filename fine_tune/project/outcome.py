@@ -56,6 +56,9 @@ def outcomes(redis: Any, project: int) -> list[Outcome]:
     return [Outcome(**json.loads(text)) for text in redis.lrange(keys.outcomes(project), 0, KEPT - 1)]
 
 
+OVERTAKEN = "another version was chosen while this one was trained, and not compared with it"
+
+
 def picture_of(home: Path, version: str) -> Path:
     """Name the picture of a version's verdict."""
     return home / "pictures" / f"{version}.png"

@@ -32,7 +32,7 @@ from model.scene import Scene
 
 log = logging.getLogger(__name__)
 
-CPU_STEPS = 360  # about three and a half minutes on two cores with AVX2
+CPU_STEPS = 360  # less than five minutes on two cores with AVX2
 OUT_OF_MEMORY = 3  # so often is the batch halved
 DISTIL_EVERY = 4  # steps: the base model is asked in one of so many,
 DISTIL_PART = 4  # on one in so many of the batch; it costs a quarter of such a step

@@ -40,7 +40,7 @@ class Moments:
         self.first, self.second = self.first + rows.sum(0), self.second + rows.T @ rows
 
     def mean_and_covariance(self) -> tuple[Tensor, Tensor]:
-        """C, and CxC with a small ridge, so that it can be inverted."""
+        """Return C means, and CxC covariances with a small ridge, so that it can be inverted."""
         mean = self.first / self.count
         covariance = self.second / self.count - torch.outer(mean, mean)
         ridge = RIDGE * covariance.diagonal().mean() + 1e-12
@@ -102,7 +102,7 @@ def thin(block: InvertedResidual, old: InvertedResidual, seen: Moments) -> None:
 
 
 def surviving_channels(weight: Tensor, covariance: Tensor, count: int) -> Tensor:
-    """Which input channels of a linear map to keep.
+    """Choose which input channels of a linear map to keep.
 
     Args:
         weight: OxC, the map; every output counts by its own variance.
@@ -132,7 +132,7 @@ def annotated_views(
     batch: int = 8,
     sizes: tuple[int, ...] = (384, 256),
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images and guides as `inherit` takes them, of annotations in progress that the parent answers."""
+    """Yield images and guides as `inherit` takes them, of annotations in progress that the parent answers."""
     annotated = [ClickBatch(scenes, batch, seed) for seed in range(len(sizes))]
     with ThreadPoolExecutor(1) as pool:
         for number in range(batches):

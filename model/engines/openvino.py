@@ -64,10 +64,8 @@ class OpenVINOEngine:
         request, answer = self._local.request, np.empty((len(image), self.size, self.size), np.float32)
         for place, item, marks in zip(answer, image, guide, strict=True):
             inputs = {0: np.ascontiguousarray(item[None]), 1: np.ascontiguousarray(marks[None])}
-            found = request.infer(
-                inputs, share_inputs=True, share_outputs=True
-            )  # copied here and nowhere else
-            place[:] = found[0][0]
+            found = request.infer(inputs, share_inputs=True, share_outputs=True)
+            place[:] = found[0][0]  # the only copy
         return answer
 
 

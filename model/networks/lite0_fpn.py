@@ -16,7 +16,7 @@ from model.networks.entry import ClickEntry, Normalize
 
 
 def conv(inp: int, out: int, kernel: int = 3) -> nn.Sequential:
-    """A convolution that keeps the size, batch norm and ReLU."""
+    """Make a convolution that keeps the size, with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inp, out, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out),

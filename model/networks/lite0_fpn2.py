@@ -16,27 +16,12 @@ from model.networks.efficientnet_lite import STEM_CHANNELS, EfficientNetLite
 from model.networks.entry import Normalize
 from model.networks.lite0_fpn import ContextBlock, Marks, conv, guide_pyramid, upsample
 
-HIDDEN = (
-    64,
-    96,
-    96,
-    144,
-    160,
-    288,
-    288,
-    320,
-    400,
-    400,
-    352,
-    320,
-    192,
-    192,
-    256,
-)  # channels inside the blocks
+# Channels inside the blocks.
+HIDDEN = (64, 96, 96, 144, 160, 288, 288, 320, 400, 400, 352, 320, 192, 192, 256)
 
 
 class Lite0FPN2(nn.Module):
-    """The slim click model, about 2 million parameters.
+    """The slim click model, about 1.5 million parameters.
 
     Input sides must be multiples of 32. See `model.networks` for the shapes of `forward`. Layers that bear the
     names of `Lite0FPN`'s have their shapes and meaning, apart from the thinned blocks and `entry`.

@@ -92,7 +92,7 @@ class Clicking:
                 (part, rules, journal) for lane in range(self._lanes) if (part := left[lane :: self._lanes])
             ]
         if parts:
-            self._play(_Pulsing(self._predictor(model), self._pulse), parts, noted)
+            self._play(_Pulsing(self.predictor(model), self._pulse), parts, noted)
         return Measured(
             {
                 rules.clicker: Report([self._journal(model, rules).records[sample.id] for sample in samples])
@@ -111,10 +111,6 @@ class Clicking:
         part.write_text("\n".join(lines))
         os.replace(part, self._file)
 
-    def predictor(self, model: Model) -> Predicts:
-        """Return the predictor that a model is measured with."""
-        return self._predictor(model)
-
     def _play(
         self,
         predictor: _Pulsing,
@@ -132,7 +128,8 @@ class Clicking:
         for error in sorted(errors, key=lambda error: isinstance(error, _Stopped)):
             raise error
 
-    def _predictor(self, model: Model) -> Predicts:
+    def predictor(self, model: Model) -> Predicts:
+        """Return the predictor that a model is measured with."""
         if model.digest not in self._predictors:
             self._predictors[model.digest] = model.predictor(self._engine)
         return self._predictors[model.digest]

@@ -112,10 +112,6 @@ class Measured:
         place = min(EARLY, self.most) - 1
         return np.mean([[record.ious[place] for record in r.records] for r in self.reports.values()], 0)
 
-    def made(self) -> int:
-        """Count the clicks that were made."""
-        return sum(len(record.clicks) for report in self.reports.values() for record in report.records)
-
     def as_json(self) -> dict[str, Any]:
         """Return the figures for the card."""
         kinds = {

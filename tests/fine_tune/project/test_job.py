@@ -1,92 +1,22 @@
 """Whole jobs on a project of shapes: what is promoted, what is refused, what is left alone."""
 
 import dataclasses
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from fine_tune.data import synthetic_scenes
 from fine_tune.data.project_samples import LabelledImage, SourceError
 from fine_tune.project import attempt, phases
-from fine_tune.project.job import Cancelled, FineTuningJob
-from fine_tune.project.judging.gate import Limits
-from fine_tune.project.ledger import Ledger
-from fine_tune.project.outcome import Outcome
-from fine_tune.project.phases import Report
-from fine_tune.project.setup import Setup
-from fine_tune.training.fine_tuner import Effort
+from fine_tune.project.job import Cancelled
 from model.inference.domain import Domain
 from model.scene import Sample
 from model.versions import checkpoint
-from model.versions.registry import Registry, Version
-from tests.backend.redis_server import RedisServer
+from model.versions.registry import Registry
+from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, setup
 from tests.fine_tune.shape_project import ShapeAnnotations, Shapes, base
 from tests.fine_tune.shape_scenes import shape_scene
-
-PROJECT, LINE, COUNT = 5, "project-5", 30
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, object]]:
-    """A home where one job has been promoted, and that job's outcome."""
-    home = tmp_path_factory.mktemp("home")
-    base(Registry(home))
-    folder = Path(tempfile.mkdtemp(prefix="cm"))
-    server = RedisServer(folder)
-    server.start()
-    outcome = Jobs(server.client()).run(Shapes(COUNT), setup(home, 60))
-    yield home, outcome
-    server.stop()
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def home(learned, tmp_path: Path) -> Path:
-    """A copy of that home."""
-    shutil.copytree(learned[0], tmp_path / "home")
-    return tmp_path / "home"
-
-
-def setup(home: Path, steps: int = 2) -> Setup:
-    return Setup(
-        Registry(home),
-        effort=Effort(minutes=10, steps=steps, batch=4, rate=2e-3, distillation_weight=0, accelerator="cpu"),
-        limits=Limits(few=3, objects=6, clicks=4, retention_loss=10),
-        device="cpu",
-        retention_set=synthetic_scenes.samples(1),
-        home=home,
-    )
-
-
-class Jobs:
-    """Run jobs, with one ledger for all of them."""
-
-    def __init__(self, client: Any) -> None:
-        self.ledger = Ledger(client)
-
-    def run(
-        self,
-        source: Shapes,
-        parts: Setup,
-        report: Report | None = None,
-        force: bool = False,
-        project: int = PROJECT,
-    ) -> Outcome:
-        return FineTuningJob(project, source, self.ledger, parts, report or quiet, force).run()
-
-
-@pytest.fixture
-def jobs(redis_server: RedisServer) -> Jobs:
-    return Jobs(redis_server.client())
-
-
-def quiet(phase: str, share: float, **facts: object) -> None:
-    pass
 
 
 def test_a_model_that_learned_is_promoted(learned):
@@ -195,107 +125,6 @@ def test_images_that_the_base_model_still_answers_for_are_not_clicked(home: Path
     assert outcome.metrics["general"] == {"objects": 1, "covered": 0}
 
 
-class Killed(BaseException):
-    """The process is gone: nobody handles it."""
-
-
-def killed_in(phase: str, after: int = 1) -> Report:
-    """A report that kills the job at its so many-th report of a phase."""
-    seen = [0]
-
-    def report(current: str, share: float, **facts: object) -> None:
-        seen[0] += current == phase
-        if seen[0] > after:
-            raise Killed
-
-    return report
-
-
-class Log:
-    """A report that keeps the phases, and the steps that were trained."""
-
-    def __init__(self) -> None:
-        self.phases: list[str] = []
-        self.steps: list[int] = []
-
-    def __call__(self, phase: str, share: float, **facts: Any) -> None:
-        if phase not in self.phases:
-            self.phases.append(phase)
-        if facts.get("step"):
-            self.steps.append(facts["step"])
-
-
-@pytest.mark.parametrize("phase", [phases.CHOOSE, phases.JUDGE])
-def test_a_job_that_was_killed_after_its_training_does_not_train_again(home: Path, jobs: Jobs, phase: str):
-    before = Registry(home).versions(LINE)
-    with pytest.raises(Killed):
-        jobs.run(Shapes(COUNT), setup(home), killed_in(phase))
-    log = Log()
-    outcome = jobs.run(Shapes(COUNT), setup(home), log)
-    assert log.steps == []
-    assert outcome.metrics["training"]["steps"] == 2, "of the job that was killed"
-    assert len(Registry(home).versions(LINE)) == len(before) + 1
-    assert not jobs.ledger.fresh(PROJECT, "submitted")
-    assert jobs.run(Shapes(COUNT), setup(home)).status == "skipped"
-
-
-def test_clicks_that_were_made_are_not_made_again(home: Path, jobs: Jobs):
-    whole = jobs.run(Shapes(COUNT), setup(home), project=PROJECT + 1)
-    with pytest.raises(Killed):
-        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE, after=12))
-    outcome = jobs.run(Shapes(COUNT), setup(home))
-    assert 0 < outcome.metrics["clicks"] < whole.metrics["clicks"]
-
-
-def test_a_job_that_was_killed_in_its_training_goes_on_there(home: Path, jobs: Jobs):
-    with pytest.raises(Killed):
-        jobs.run(Shapes(COUNT), setup(home, 12), killed_in(phases.TRAIN, after=7))
-    log = Log()
-    outcome = jobs.run(Shapes(COUNT), setup(home, 12), log)
-    assert log.steps[0] > 4
-    assert outcome.metrics["training"]["steps"] == 12
-
-
-def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
-    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-):
-    def kill(self: Registry, version: Version) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "promote", kill)
-        with pytest.raises(Killed):
-            jobs.run(Shapes(COUNT), setup(home), force=True)
-    made = Registry(home).versions(LINE)[-1]
-    assert Registry(home).current(LINE) != made
-    log = Log()
-    outcome = jobs.run(Shapes(COUNT), setup(home), log, force=True)
-    assert (outcome.status, outcome.version) == ("promoted", made.name)
-    assert Registry(home).current(LINE) == made == Registry(home).versions(LINE)[-1]
-    assert log.phases == []
-    assert not jobs.ledger.fresh(PROJECT, "submitted")
-
-
-def test_what_is_annotated_while_a_killed_job_waits_is_left_to_the_next_one(home: Path, jobs: Jobs):
-    with pytest.raises(Killed):
-        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
-    source = Shapes(COUNT + 1)
-    source.listed[4]["updated_at"] = "2026-02-01T00:00:00Z"
-    log = Log()
-    outcome = jobs.run(source, setup(home), log)
-    assert log.steps == []
-    assert outcome.counts["train_images"] + outcome.counts["held_out_images"] == COUNT - 1
-    assert jobs.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
-
-
-def test_another_effort_or_parent_begins_anew(home: Path, jobs: Jobs):
-    with pytest.raises(Killed):
-        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
-    log = Log()
-    assert jobs.run(Shapes(COUNT), setup(home, 3), log).status in ("promoted", "kept back")
-    assert log.steps == [1, 2, 3]
-
-
 def test_a_cancelled_job_leaves_everything(home: Path, jobs: Jobs):
     made, before = setup(home, 50), Registry(home).versions(LINE)
     steps = []
@@ -387,3 +216,14 @@ def test_a_full_disk_leaves_the_served_version(home: Path, jobs: Jobs):
     assert Registry(home).current(LINE) == before
     assert jobs.ledger.fresh(PROJECT, "submitted")
     assert not list((home / "registry" / LINE).glob(".tmp-*"))
+
+
+def test_the_pace_of_clicks_is_that_of_judging_alone(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    base(Registry(tmp_path))
+    told: dict[str, float] = {}
+    monkeypatch.setattr(phases.Timeline, "close", lambda self, done: told.update(done))
+    outcome = jobs.run(Shapes(COUNT), setup(tmp_path))
+    assert told[phases.TRAIN] == 2
+    assert 0 < told[phases.JUDGE] < outcome.metrics["clicks"], "some were made to choose"
