@@ -218,9 +218,13 @@ def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, 
     path = Path(source)
     if not path.is_file():
         from backend.operations.published import PUBLISHED
+        from model.versions.registry import PACKAGED
 
-        names = ", ".join(PUBLISHED)
-        raise DownloadError(f"{source} is no file, folder, http(s) address or name ({names}): check the path")
+        names, packaged = ", ".join(PUBLISHED), ", ".join(f.name for f in PACKAGED.iterdir() if f.is_dir())
+        raise DownloadError(
+            f"{source} is no file, folder, http(s) address or name ({names}), nor does it come with clickmask as "
+            f"{packaged}: check the path"
+        )
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 and digest != sha256.lower():

@@ -98,6 +98,9 @@ def test_import_of_the_slim_network_that_comes_with_the_package(home: Path) -> N
     network, card = checkpoint.load(current.path)
     assert card["architecture"]["name"] == "lite0-fpn2"
     assert sum(p.numel() for p in network.parameters()) < 2e6
+    assert "nor does it come with clickmask as lite0-fpn2" in " ".join(
+        run("import", "lite0-fpn3").stderr.split()
+    )
 
 
 def test_import_from_an_address(web: Web, official: Path, home: Path) -> None:
