@@ -20,7 +20,7 @@ from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, running, settings_for
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 FRESH = """
 import json, sys

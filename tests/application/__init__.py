@@ -1,0 +1,1 @@
+"""The whole application: what its parts come to together, asked over its routes."""
