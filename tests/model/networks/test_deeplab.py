@@ -1,35 +1,24 @@
-"""The networks of RITM: sizes against the published ones, wiring, training."""
+"""DeepLabV3+ on ResNet-34: against the published size and keys, and against a reading of its own."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from model.networks import build
+from tests.model.networks.ritm_checks import assert_learns, assert_prefix_splits, assert_published_size
 from tests.model.official_checkpoints import weights_of
 
-PUBLISHED = {  # millions of parameters and MiB of the published files
-    "hrnet18s-ocr": (4.22, 16.5),
-    "hrnet18-ocr": (10.03, 38.8),
-    "hrnet32-ocr": (30.95, 119),
-    "deeplabv3plus-r34": (23.35, 89.7),
-}
+NAME = "deeplabv3plus-r34"
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_size_is_the_published_one(name: str) -> None:
-    with torch.device("meta"):
-        network = build(name)
-    millions, mib = PUBLISHED[name]
-    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
-    stored = sum(v.numel() * v.element_size() for v in network.state_dict().values())
-    assert stored / 2**20 == pytest.approx(mib, rel=0.025)  # the files carry keys and config besides
+def test_size_is_the_published_one() -> None:
+    assert_published_size(NAME, millions=23.35, mib=89.7)
 
 
-def test_deeplab_keys_are_the_official_ones() -> None:
-    state = build("deeplabv3plus-r34", deeplab_ch=128).state_dict()
+def test_keys_are_the_official_ones() -> None:
+    state = build(NAME, deeplab_ch=128).state_dict()
     parts = "feature_extractor."
     shapes = {
         "maps_transform.0.weight": (16, 3, 1, 1),
@@ -124,8 +113,8 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
 
 
-def test_deeplab_computes_what_its_weights_say() -> None:
-    network = build("deeplabv3plus-r34").eval()
+def test_it_computes_what_its_weights_say() -> None:
+    network = build(NAME).eval()
     state = weights_of(network)
     state["maps_transform.3.scale"].fill_(-0.5)  # only the size of the scale counts
     network.load_state_dict(state)
@@ -137,41 +126,9 @@ def test_deeplab_computes_what_its_weights_say() -> None:
     assert (actual - expected).abs().max() < 1e-5 * expected.std()
 
 
-@pytest.mark.parametrize(("name", "auxiliary"), [("hrnet18s-ocr", True), ("deeplabv3plus-r34", False)])
-def test_learns_from_random_weights(name: str, auxiliary: bool) -> None:
-    torch.manual_seed(0)
-    network = build(name)
-    image = torch.rand(2, 3, 32, 32)
-    guide = torch.zeros(2, 3, 32, 32)
-    target = torch.zeros(2, 1, 32, 32)
-    target[0, :, :16], target[1, :, :, 16:] = 1, 1
-    guide[:, 1:2] = target
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-3)
-    losses = []
-    for _ in range(8):
-        logits, rough = network.forward_train(image, guide)
-        assert (rough is not None) is auxiliary
-        loss = F.binary_cross_entropy_with_logits(logits, target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    trained = [p for p in network.parameters() if p.requires_grad]
-    assert all(p.grad is not None for p in trained)
-    assert losses[-1] < 0.6 * losses[0]
+def test_it_learns_from_random_weights() -> None:
+    assert_learns(NAME, auxiliary=False)
 
 
-@pytest.mark.parametrize("name", ["hrnet18s-ocr", "deeplabv3plus-r34"])
-def test_backbone_prefix_splits_pretrained_from_new(name: str) -> None:
-    with torch.device("meta"):
-        network = build(name)
-    names = [key for key, _ in network.named_parameters()]
-    old = [key for key in names if key.startswith(network.backbone_prefix)]
-    assert 0.5 * len(names) < len(old) < len(names)
-    assert not [key for key in old if "ocr" in key or "head" in key or "maps" in key or "aspp" in key]
-    assert any("maps_transform" in key for key in names)
-
-
-def test_unknown_options_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"hrnet18s-ocr.*does not take these parameters"):
-        build("hrnet18s-ocr", with_previous=True)
+def test_backbone_prefix_splits_pretrained_from_new() -> None:
+    assert_prefix_splits(NAME)

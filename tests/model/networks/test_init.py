@@ -1,0 +1,27 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model.networks import NETWORKS, build
+
+
+@pytest.mark.parametrize("name", ["lite0-fpn", "lite0-fpn2", "hrnet18s-ocr", "deeplabv3plus-r34"])
+def test_networks_keep_the_contract(name: str) -> None:
+    torch.manual_seed(0)
+    network = build(name).eval()
+    with torch.inference_mode():
+        assert network(torch.rand(2, 3, 32, 64), torch.zeros(2, 3, 32, 64)).shape == (2, 1, 32, 64)
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown network 'nothing'") as refused:
+        build("nothing")
+    assert all(name in str(refused.value) for name in NETWORKS)
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"hrnet18s-ocr.*does not take these parameters"):
+        build("hrnet18s-ocr", with_previous=True)
