@@ -1,10 +1,14 @@
+"""The routes: what they answer, whom they let in, and what they refuse before anybody is asked."""
+
 import base64
+import copy
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.settings import Settings
@@ -53,85 +57,6 @@ def test_control_routes_answer_before_there_is_a_model(images: ImageServer, tmp_
         ready = client.get("/ready")
         assert ready.status_code == 503
         assert "sha256" in ready.json["reason"]
-
-
-def test_a_click_gives_a_mask(client: FlaskClient) -> None:
-    (region,) = regions(client, click(ONE))
-    assert (region["type"], region["from_name"], region["to_name"]) == ("brushlabels", "brush", "image")
-    assert region["value"]["brushlabels"] == ["Cat"]
-    assert (region["original_width"], region["original_height"]) == (200, 100)
-    assert region["origin"] == "prediction"
-    assert 0 < region["score"] <= 1
-    assert region["meta"]["points"] == [[60.0, 40.0, 1]]
-
-
-def test_the_same_request_gives_the_same_answer_and_another_click_another(client: FlaskClient) -> None:
-    first = regions(client, click(ONE))
-    assert regions(client, click(ONE)) == first
-    second = regions(client, click(ONE, keypoint("k2", 60, 70, positive=False)))
-    assert second[0]["value"]["rle"] != first[0]["value"]["rle"]
-    assert second[0]["id"] != first[0]["id"]
-
-
-def test_an_opened_task_stores_nothing_and_its_image_is_fetched(
-    client: FlaskClient, images: ImageServer
-) -> None:
-    body = click(ONE, path="/data/upload/1/opened.png")
-    body["params"]["context"] = None
-    assert client.post("/predict", json=body).json == {"results": [[]]}
-    deadline = time.monotonic() + 30
-    while "/data/upload/1/opened.png" not in images.asked:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_a_batch_has_an_entry_for_each_task_and_fetches_nothing(
-    client: FlaskClient, images: ImageServer
-) -> None:
-    body = click(path="/data/upload/1/batch.png")
-    body["params"]["context"] = None
-    body["tasks"] *= 3
-    assert client.post("/predict", json=body).json == {"results": [[], [], []]}
-    assert "/data/upload/1/batch.png" not in images.asked
-
-
-def test_nothing_to_answer_is_an_empty_result(client: FlaskClient) -> None:
-    assert regions(client, click()) == []
-
-
-def test_a_box_is_a_prompt(client: FlaskClient) -> None:
-    from tests.backend.predict_bodies import rectangle
-
-    (region,) = regions(client, click(rectangle("r1", 20, 20, 40, 50)))
-    assert region["value"]["brushlabels"] == ["Cat"]
-
-
-def test_correcting_an_accepted_mask_replaces_it(client: FlaskClient) -> None:
-    (accepted,) = regions(client, click(ONE))
-    draft = {"id": 1, "user": "a@example.com", "result": [accepted]}
-    x, y = inside(accepted)
-    (region,) = regions(client, click(keypoint("k9", x, y, positive=False), drafts=[draft]))
-    assert region["id"] == accepted["id"]
-    assert region["meta"]["prompts"] == ["k1", "k9"]
-    assert len(region["meta"]["points"]) == 2
-
-
-def inside(region: dict) -> tuple[float, float]:
-    """A point of a region's mask, in percent."""
-
-    from backend.label_studio.mask_formats import rle
-
-    rows, columns = np.nonzero(rle.decode(region["value"]["rle"], 100, 200))
-    return (columns[0] + 0.5) / 2, rows[0] + 0.5
-
-
-def test_single_clicks_go_on_with_the_object_as_auto_accept_needs(client: FlaskClient) -> None:
-    first = regions(client, click(ONE, id=901))
-    second = regions(client, click(keypoint("k2", 31, 41, positive=False), id=901))
-    third = regions(client, click(keypoint("k3", 80, 90, positive=False), id=901))
-    assert first[0]["id"] == second[0]["id"] == third[0]["id"]
-    assert third[0]["meta"]["prompts"] == ["k1", "k2", "k3"]
-    assert regions(client, click(keypoint("k4", 80, 90, positive=False), id=902)) == []
 
 
 def test_webhooks_are_taken_and_recorded(
@@ -212,3 +137,67 @@ def test_several_processes_without_redis_are_warned_of(
 ) -> None:
     with running(settings_for(tmp_path, images, workers=2, redis_url=redis_url), wait=False):
         assert ("CLICKMASK_WORKERS=2 without CLICKMASK_REDIS_URL" in caplog.text) is warned
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda body: body.pop("tasks"), "tasks"),
+        (
+            lambda body: body["params"]["context"]["result"][0].pop("to_name"),
+            "params.context.result[0].to_name",
+        ),
+        (
+            lambda body: body["params"]["context"]["result"][0]["value"].update(x="left"),
+            "params.context.result[0].value.x",
+        ),
+        (lambda body: body.update(label_config="<View"), "label_config"),
+    ],
+)
+def test_a_malformed_body_is_refused_with_the_field(client: FlaskClient, change: Any, field: str) -> None:
+    body = copy.deepcopy(click(ONE))
+    change(body)
+    answer = client.post("/predict", json=body)
+    assert answer.status_code == 400
+    assert answer.json["field"] == field
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_object_is_refused(client: FlaskClient, data: bytes) -> None:
+    for route in ("/predict", "/setup", "/webhook", "/train"):
+        answer = client.post(route, data=data, content_type="application/json")
+        assert answer.status_code == 400
+        assert answer.json["field"] == "body"
+
+
+@pytest.mark.parametrize("route", ["/predict", "/setup", "/webhook", "/train"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({}, 415),
+        ({"Content-Type": "application/json", "Origin": "https://elsewhere.example"}, 403),
+        ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "application/json; charset=utf-8", "Origin": "http://localhost"}, 400),
+    ],
+)
+def test_what_a_page_elsewhere_may_make_a_browser_send_is_refused(
+    app: Flask, route: str, headers: dict[str, str], status: int
+) -> None:
+    answer = app.test_client().post(route, data=b"[]", headers=headers)
+    assert answer.status_code == status
+    assert answer.json["error"]
+
+
+def test_a_body_over_the_limit_is_refused(client: FlaskClient) -> None:
+    assert (
+        client.post("/predict", data=b"x" * (1 << 20) + b"x", content_type="application/json").status_code
+        == 413
+    )
+
+
+def test_unknown_routes_and_methods_are_json_too(client: FlaskClient) -> None:
+    assert client.get("/nothing").status_code == 404
+    assert client.get("/predict").status_code == 405
+    assert "error" in client.get("/nothing").json

@@ -1,0 +1,104 @@
+"""The stages of a click, from its image to the suggestion."""
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backend.label_studio.mask_formats import rle
+from backend.label_studio.predict_request import PredictRequest
+from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint, rectangle
+from tests.backend.running_app import ImageServer, backend_of, png, regions
+
+
+def test_a_click_gives_a_mask(client: FlaskClient) -> None:
+    (region,) = regions(client, click(ONE))
+    assert (region["type"], region["from_name"], region["to_name"]) == ("brushlabels", "brush", "image")
+    assert region["value"]["brushlabels"] == ["Cat"]
+    assert (region["original_width"], region["original_height"]) == (200, 100)
+    assert region["origin"] == "prediction"
+    assert 0 < region["score"] <= 1
+    assert region["meta"]["points"] == [[60.0, 40.0, 1]]
+
+
+def test_the_same_request_gives_the_same_answer_and_another_click_another(client: FlaskClient) -> None:
+    first = regions(client, click(ONE))
+    assert regions(client, click(ONE)) == first
+    second = regions(client, click(ONE, keypoint("k2", 60, 70, positive=False)))
+    assert second[0]["value"]["rle"] != first[0]["value"]["rle"]
+    assert second[0]["id"] != first[0]["id"]
+
+
+def test_a_box_is_a_prompt(client: FlaskClient) -> None:
+    (region,) = regions(client, click(rectangle("r1", 20, 20, 40, 50)))
+    assert region["value"]["brushlabels"] == ["Cat"]
+
+
+def test_correcting_an_accepted_mask_replaces_it(client: FlaskClient) -> None:
+    (accepted,) = regions(client, click(ONE))
+    draft = {"id": 1, "user": "a@example.com", "result": [accepted]}
+    x, y = inside(accepted)
+    (region,) = regions(client, click(keypoint("k9", x, y, positive=False), drafts=[draft]))
+    assert region["id"] == accepted["id"]
+    assert region["meta"]["prompts"] == ["k1", "k9"]
+    assert len(region["meta"]["points"]) == 2
+
+
+def inside(region: dict) -> tuple[float, float]:
+    """A point of a region's mask, in percent."""
+    rows, columns = np.nonzero(rle.decode(region["value"]["rle"], 100, 200))
+    return (columns[0] + 0.5) / 2, rows[0] + 0.5
+
+
+def test_single_clicks_go_on_with_the_object_as_auto_accept_needs(client: FlaskClient) -> None:
+    first = regions(client, click(ONE, id=901))
+    second = regions(client, click(keypoint("k2", 31, 41, positive=False), id=901))
+    third = regions(client, click(keypoint("k3", 80, 90, positive=False), id=901))
+    assert first[0]["id"] == second[0]["id"] == third[0]["id"]
+    assert third[0]["meta"]["prompts"] == ["k1", "k2", "k3"]
+    assert regions(client, click(keypoint("k4", 80, 90, positive=False), id=902)) == []
+
+
+def test_an_image_of_another_size_than_in_the_browser_is_refused(app: Flask) -> None:
+    entry = keypoint("k1", 30, 40)
+    entry["original_width"] = 300
+    assert regions(app.test_client(), click(entry)) == []
+    assert "200x100 here but 300x100 in the browser" in backend_of(app).metrics.recent_refusals()[0]["text"]
+
+
+def test_an_image_whose_file_was_replaced_is_fetched_again(app: Flask, images: ImageServer) -> None:
+    path = "/data/upload/1/replaced.png"
+    images.answers[path] = 200, png(np.zeros((50, 60, 3), np.uint8))
+    assert regions(app.test_client(), click(ONE, path=path)) == []
+    del images.answers[path]
+    assert regions(app.test_client(), click(ONE, path=path)) != []
+
+
+NO_CAT = CONFIG.replace('smart="false"><Label value="Cat"/>', 'smart="false">')
+
+
+NO_BRUSH = CONFIG.replace("BrushLabels", "Choices")
+
+
+@pytest.mark.parametrize(("config", "part"), [(NO_CAT, "'Cat'"), (NO_BRUSH, "BrushLabels")])
+def test_a_config_without_a_place_for_the_mask_is_told(app: Flask, config: str, part: str) -> None:
+    assert regions(app.test_client(), click(ONE, config=config)) == []
+    refusal = backend_of(app).metrics.recent_refusals()[0]
+    assert refusal["reason"] == "label_config"
+    assert part in refusal["text"]
+
+
+def test_negative_clicks_on_nothing_are_refused_in_words(app: Flask) -> None:
+    assert regions(app.test_client(), click(keypoint("k1", 30, 40, positive=False), id=960)) == []
+    refusal = backend_of(app).metrics.recent_refusals()[0]
+    assert (refusal["reason"], "without Alt" in refusal["text"]) == ("nothing_to_mark", True)
+
+
+def test_an_answer_is_noted_for_the_next_click(app: Flask) -> None:
+    (region,) = regions(app.test_client(), click(ONE, id=961))
+    request = PredictRequest.parse(click(keypoint("k2", 31, 41), id=961))
+    assert request.context is not None
+    pipeline = app.extensions["clickmask"].service._pipeline
+    last = pipeline.last_objects.recall(3, request.tasks[0], request.context[0])
+    assert (last.region_id, last.prompts, last.size) == (region["id"], ("k1",), (100, 200))
+    assert pipeline.last_good(request, request.context[0]).regions == (), "of other clicks there is none"
