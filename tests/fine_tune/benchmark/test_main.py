@@ -44,15 +44,6 @@ def test_a_whole_job_tells_phases_minutes_and_the_work(run, tmp_path: Path, caps
     assert "| set | images | training | choosing | judging |" in printed
 
 
-def test_interpolations_are_compared_without_a_gate(run, tmp_path: Path):
-    options = ("--images", "3", "--steps", "1", "--alphas", "0", "1", "--objects", "1")
-    figures = run(str(tmp_path / "cats"), *options)
-    assert figures["jobs"] == []
-    assert [row["alpha"] for row in figures["rows"]] == [0, 0, 1]
-    first, second = figures["rows"][:2]
-    assert first["NoC@85"] == second["NoC@85"], "alpha 0 is the base"
-
-
 def test_verdicts_are_simulated_without_a_set(run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(verdicts, "ROWS", ((0.0, 6, 6),))
     (row,) = run("--verdicts", "--repetitions", "10")["verdicts"]

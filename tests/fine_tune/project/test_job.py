@@ -1,6 +1,5 @@
-"""Whole jobs on a project of shapes: what is promoted, what is refused, what is left alone."""
+"""Whole jobs on a project of shapes: what is promoted, what is left alone, and how killed ones go on."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,15 +7,14 @@ import numpy as np
 import pytest
 
 from fine_tune.data.project_samples import LabelledImage, SourceError
-from fine_tune.project import attempt, phases
+from fine_tune.project import phases
 from fine_tune.project.job import Cancelled
+from fine_tune.project.outcome import OVERTAKEN
 from model.inference.domain import Domain
-from model.scene import Sample
 from model.versions import checkpoint
-from model.versions.registry import Registry
-from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, setup
-from tests.fine_tune.shape_project import ShapeAnnotations, Shapes, base
-from tests.fine_tune.shape_scenes import shape_scene
+from model.versions.registry import Registry, Version
+from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, Killed, Log, killed_in, setup
+from tests.fine_tune.shape_project import ShapeAnnotations, Shapes
 
 
 def test_a_model_that_learned_is_promoted(learned):
@@ -37,15 +35,6 @@ def test_a_model_that_learned_is_promoted(learned):
     assert all(domain.covers(labelled.image) for labelled in images)
     assert not domain.covers(np.full((90, 90, 3), 200, np.uint8))
     assert not set(card["training"]["images"]) & set(card["training"]["held_out"])
-
-
-def test_where_it_surely_helps_the_model_goes_all_the_way(
-    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-):
-    base(Registry(tmp_path))
-    monkeypatch.setattr(attempt, "ALPHAS", (0.0,))  # which is the base model, that knows nothing of shapes
-    outcome = jobs.run(Shapes(COUNT), setup(tmp_path, 60))
-    assert outcome.metrics["share"] == 1.0
 
 
 def test_nothing_new_trains_nothing(home: Path, jobs: Jobs):
@@ -72,57 +61,6 @@ def test_wrong_masks_are_not_promoted(home: Path, jobs: Jobs):
     assert outcome.status in ("kept back", "refused"), outcome.reason
     assert outcome.reason
     assert registry.current(f"project-{other}") is None
-
-
-def test_a_loss_that_is_no_number_is_refused(home: Path, jobs: Jobs):
-    made = setup(home)
-    bad = dataclasses.replace(made, effort=dataclasses.replace(made.effort, rate=1e30, steps=8))
-    before = Registry(home).versions(LINE)
-    outcome = jobs.run(Shapes(COUNT), bad)
-    assert outcome.status == "refused"
-    assert "training failed" in outcome.reason
-    assert Registry(home).versions(LINE) == before
-
-
-def test_a_damaged_version_is_passed_over(home: Path, jobs: Jobs):
-    current = Registry(home).current(LINE)
-    assert current is not None
-    weights = current.path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    outcome = jobs.run(Shapes(COUNT), setup(home))
-    assert any("passed over" in problem for problem in outcome.problems)
-    made = Registry(home).find(outcome.version)
-    assert checkpoint.read_card(made.path)["parent"].startswith("base-1-")
-
-
-def test_too_little_held_out_is_served_only_by_force(home: Path, jobs: Jobs):
-    made = setup(home)
-    strict = dataclasses.replace(made, limits=dataclasses.replace(made.limits, few=100))
-    before = Registry(home).current(LINE)
-    outcome = jobs.run(Shapes(COUNT), strict)
-    assert (outcome.status, Registry(home).current(LINE)) == ("kept back", before)
-    assert "held out" in outcome.reason
-    forced = jobs.run(Shapes(COUNT), strict, force=True)
-    current = Registry(home).current(LINE)
-    assert current is not None
-    assert (forced.status, current.name) == ("promoted", forced.version)
-
-
-def test_forgetting_the_general_case_is_refused(home: Path, jobs: Jobs):
-    made = setup(home)
-    like_the_project = Sample("shape", lambda: shape_scene(np.random.default_rng(77)))
-    limits = dataclasses.replace(made.limits, retention_loss=-1)
-    strict = dataclasses.replace(made, limits=limits, retention_set=[like_the_project])
-    outcome = jobs.run(Shapes(COUNT), strict)
-    assert outcome.status == "refused"
-    assert "general" in outcome.reason
-    assert outcome.metrics["general"]["covered"] == 1
-    assert outcome.metrics["general"]["before"]["noc90"] >= 1
-
-
-def test_images_that_the_base_model_still_answers_for_are_not_clicked(home: Path, jobs: Jobs):
-    outcome = jobs.run(Shapes(COUNT), setup(home))
-    assert outcome.metrics["general"] == {"objects": 1, "covered": 0}
 
 
 def test_a_cancelled_job_leaves_everything(home: Path, jobs: Jobs):
@@ -158,23 +96,6 @@ def test_what_is_saved_while_label_studio_is_asked_stays_new(home: Path, jobs: J
     assert jobs.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
 
 
-def test_a_version_that_was_chosen_meanwhile_stays(home: Path, jobs: Jobs):
-    registry = Registry(home)
-    served = registry.current(LINE)
-    assert served is not None
-    other = registry.adopt(LINE, registry.versions("base")[0].path)
-
-    def choose(phase: str, share: float, **facts: object) -> None:
-        if phase == "training":
-            registry.promote(other)
-
-    outcome = jobs.run(Shapes(COUNT), setup(home), choose, force=True)
-    assert outcome.status == "kept back"
-    assert "another version was chosen" in outcome.reason
-    assert registry.current(LINE) == other
-    assert registry.find(outcome.version), "it can be promoted by hand"
-
-
 def test_a_source_that_fails_changes_nothing(home: Path, jobs: Jobs):
     class Failing(ShapeAnnotations):
         def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
@@ -198,32 +119,91 @@ def test_images_that_cannot_be_read_are_named(home: Path, jobs: Jobs):
     assert outcome.problems == ["task 7: there is no such file"]
 
 
-def test_a_full_disk_leaves_the_served_version(home: Path, jobs: Jobs):
-    import resource
-
-    made, before = setup(home), Registry(home).current(LINE)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill(phase: str, share: float, **facts: object) -> None:
-        if phase == "writing the version":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-
-    try:
-        with pytest.raises(OSError):
-            jobs.run(Shapes(COUNT), made, fill)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert Registry(home).current(LINE) == before
-    assert jobs.ledger.fresh(PROJECT, "submitted")
-    assert not list((home / "registry" / LINE).glob(".tmp-*"))
+@pytest.mark.parametrize("phase", [phases.CHOOSE, phases.JUDGE])
+def test_a_job_that_was_killed_after_its_training_does_not_train_again(home: Path, jobs: Jobs, phase: str):
+    before = Registry(home).versions(LINE)
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phase))
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home), log)
+    assert log.steps == []
+    assert outcome.metrics["training"]["steps"] == 2, "of the job that was killed"
+    assert len(Registry(home).versions(LINE)) == len(before) + 1
+    assert not jobs.ledger.fresh(PROJECT, "submitted")
+    assert jobs.run(Shapes(COUNT), setup(home)).status == "skipped"
 
 
-def test_the_pace_of_clicks_is_that_of_judging_alone(
-    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+def test_clicks_that_were_made_are_not_made_again(home: Path, jobs: Jobs):
+    whole = jobs.run(Shapes(COUNT), setup(home), project=PROJECT + 1)
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE, after=12))
+    outcome = jobs.run(Shapes(COUNT), setup(home))
+    assert 0 < outcome.metrics["clicks"] < whole.metrics["clicks"]
+
+
+def test_a_job_that_was_killed_in_its_training_goes_on_there(home: Path, jobs: Jobs):
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home, 12), killed_in(phases.TRAIN, after=7))
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home, 12), log)
+    assert log.steps[0] > 4
+    assert outcome.metrics["training"]["steps"] == 12
+
+
+def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
-    base(Registry(tmp_path))
-    told: dict[str, float] = {}
-    monkeypatch.setattr(phases.Timeline, "close", lambda self, done: told.update(done))
-    outcome = jobs.run(Shapes(COUNT), setup(tmp_path))
-    assert told[phases.TRAIN] == 2
-    assert 0 < told[phases.JUDGE] < outcome.metrics["clicks"], "some were made to choose"
+    def kill(self: Registry, version: Version) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "promote", kill)
+        with pytest.raises(Killed):
+            jobs.run(Shapes(COUNT), setup(home), force=True)
+    made = Registry(home).versions(LINE)[-1]
+    assert Registry(home).current(LINE) != made
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home), log, force=True)
+    assert (outcome.status, outcome.version) == ("promoted", made.name)
+    assert Registry(home).current(LINE) == made == Registry(home).versions(LINE)[-1]
+    assert log.phases == []
+    assert not jobs.ledger.fresh(PROJECT, "submitted")
+
+
+def test_what_is_annotated_while_a_killed_job_waits_is_left_to_the_next_one(home: Path, jobs: Jobs):
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
+    source = Shapes(COUNT + 1)
+    source.listed[4]["updated_at"] = "2026-02-01T00:00:00Z"
+    log = Log()
+    outcome = jobs.run(source, setup(home), log)
+    assert log.steps == []
+    assert outcome.counts["train_images"] + outcome.counts["held_out_images"] == COUNT - 1
+    assert jobs.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
+
+
+def test_another_effort_or_parent_begins_anew(home: Path, jobs: Jobs):
+    with pytest.raises(Killed):
+        jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
+    log = Log()
+    assert jobs.run(Shapes(COUNT), setup(home, 3), log).status in ("promoted", "kept back")
+    assert log.steps == [1, 2, 3]
+
+
+def test_a_job_that_was_killed_before_its_version_was_served_gives_way_to_one_that_was_chosen_meanwhile(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    def kill(self: Registry, version: Version) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "promote", kill)
+        with pytest.raises(Killed):
+            jobs.run(Shapes(COUNT), setup(home), force=True)
+    registry = Registry(home)
+    other = registry.adopt(LINE, registry.versions("base")[0].path)
+    registry.promote(other)
+    outcome = jobs.run(Shapes(COUNT), setup(home), force=True)
+    assert outcome.status == "kept back"
+    assert outcome.reason.startswith(OVERTAKEN)
+    assert registry.current(LINE) == other

@@ -40,3 +40,8 @@ def test_records_of_older_versions_are_read():
     old = made.to_json().replace("stability_score", "stable").replace("solidity", "solid")
     assert old != made.to_json()
     assert Record.from_json(old) == Record.from_json(made.to_json()) == made
+
+
+def test_records_survive_json():
+    for record in records(20, 3):
+        assert Record.from_json(record.to_json()) == record

