@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,6 @@ with running(settings) as app:
         answer = app.test_client().post("/predict", json=json.loads(line))
         print("answer", answer.text.strip())
 """
-
-
-@pytest.fixture(scope="module")
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,6 @@ RESTLESS = Kind(
 )
 
 
-@pytest.fixture
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
-
-
 @pytest.mark.parametrize(("width", "height"), [(200, 100), (1400, 1030)])
 def test_the_service_records_the_steps_of_the_simulation(
     width: int, height: int, tmp_path: Path, images: ImageServer, redis_server: RedisServer

@@ -17,13 +17,6 @@ from tests.backend.running_app import ImageServer, regions, running, settings_fo
 
 
 @pytest.fixture(scope="module")
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def app(images: ImageServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     with running(settings_for(tmp_path_factory.mktemp("home"), images)) as app:
         yield app

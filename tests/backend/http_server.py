@@ -8,23 +8,25 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
 
 class Web:
-    """Serves `routes`: path without query -> function(handler) that sends the answer. Records requests."""
+    """Serves `routes`: path without query -> function(handler) that sends the answer. Records requests.
+
+    `otherwise` answers every other path; it says 404 unless a test replaces it.
+    """
 
     def __init__(self, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0) -> None:
-        self.routes: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
+        self.routes: dict[str, Answer] = {}
+        self.otherwise: Answer = answers(404, b"nothing here")
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append((self.command, self.path, dict(self.headers)))
-                answer = outer.routes.get(self.path.split("?")[0])
-                if answer is None:
-                    send(self, 404, b"nothing here")
-                else:
-                    answer(self)
+                outer.routes.get(self.path.split("?")[0], outer.otherwise)(self)
 
             do_HEAD = do_POST = do_PATCH = do_DELETE = do_GET
 
@@ -62,5 +64,6 @@ def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: s
     handler.wfile.write(body)
 
 
-def answers(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+def answers(status: int, body: bytes, **headers: str) -> Answer:
+    """A function that sends this answer."""
     return lambda handler: send(handler, status, body, **headers)

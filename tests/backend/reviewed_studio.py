@@ -1,13 +1,19 @@
-"""As much of Label Studio's API as a review uses, on a real loopback server that keeps what it is told."""
+"""A project to review: annotations, events of their clicks, and as much of Label Studio's API as a review uses."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from backend.label_studio.mask_formats import rle
+from backend.review.click_log import ClickEvent
+from tests.backend.click_events import SIDE, disk_map, events
 from tests.backend.http_server import Web, send
+from tests.fine_tune.quality.simulated_steps import effect
 
 
 class Studio:
@@ -42,3 +48,47 @@ class Studio:
 
     def _json(self, handler: BaseHTTPRequestHandler, value: Any) -> None:
         send(handler, 200, json.dumps(value).encode())
+
+
+def result(radius: int, prompts: str, **more: Any) -> dict[str, Any]:
+    """A disk of this radius, accepted as it was suggested; `prompts` has a letter for each of its clicks."""
+    return {
+        "id": f"cm{radius:012d}",
+        "type": "brushlabels",
+        "to_name": "image",
+        "from_name": "brush",
+        "original_width": SIDE,
+        "original_height": SIDE,
+        "origin": "prediction",
+        "meta": {"prompts": list(prompts)},
+        "value": {"format": "rle", "rle": list(rle.encode(disk_map(radius) > 0)), "brushlabels": ["Cat"]},
+        **more,
+    }
+
+
+def annotation(number: int, *results: dict[str, Any], user: int = 1, **more: Any) -> dict[str, Any]:
+    """An annotation as Label Studio exports it."""
+    return {"id": number, "completed_by": user, "result": list(results), "was_cancelled": False, **more}
+
+
+def doubtful(prompts: Sequence[tuple[str, ...]], **values: Any) -> list[ClickEvent]:
+    """Events whose mask moves at every click and doubts itself."""
+    shaky = effect(change=0.5, expected=0.4, undecided=0.8, weakest=0.3)
+    return [replace(event, effect=shaky) for event in events(*prompts, **values)]
+
+
+def sure(prompts: Sequence[tuple[str, ...]], **values: Any) -> list[ClickEvent]:
+    """Events whose mask hardly moves and is sure of itself."""
+    return [
+        replace(event, effect=effect(change=0.01, expected=0.97, undecided=0.02))
+        for event in events(*prompts, **values)
+    ]
+
+
+def tasks() -> list[dict[str, Any]]:
+    """Two tasks with an object each that was clicked, and one with an object that was not."""
+    return [
+        {"id": 7, "data": {"image": "a.jpg"}, "annotations": [annotation(70, result(12, "ab"))]},
+        {"id": 8, "data": {"image": "b.jpg"}, "annotations": [annotation(80, result(12, "cd"))]},
+        {"id": 9, "data": {"image": "c.jpg"}, "annotations": [annotation(90, result(12, "", meta={}))]},
+    ]

@@ -8,7 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from backend.assembly import Backend
 from backend.settings import Settings
 from backend.web.app import create_app
 from model.versions.registry import Registry
+from tests.backend.http_server import Web, send
 from tests.backend.published_models import add
 
 
@@ -38,40 +39,31 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-class ImageServer:
+class ImageServer(Web):
     """In Label Studio's place: answers every path with an image of its own, or with what a test puts there."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.size = (200, 100)
         self.answers: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[str] = []
         self.gate = threading.Event()
         self.gate.set()
-        outer = self
+        self.otherwise = self._image
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                outer.gate.wait(30)
-                default = 200, png(picture(*outer.size, seed=zlib.crc32(self.path.encode())))
-                status, body = outer.answers.get(self.path, default)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    @property
+    def asked(self) -> list[str]:
+        """Paths that were asked for, in order."""
+        return self.paths()
 
     def close(self) -> None:
         """Stop it."""
         self.gate.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().close()
+
+    def _image(self, handler: BaseHTTPRequestHandler) -> None:
+        self.gate.wait(30)
+        drawn = 200, png(picture(*self.size, seed=zlib.crc32(handler.path.encode())))
+        send(handler, *self.answers.get(handler.path, drawn))
 
 
 def settings_for(home: Path, images: ImageServer, **changes: Any) -> Settings:

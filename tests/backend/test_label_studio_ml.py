@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +55,6 @@ for line in sys.stdin:
         print("answer", json.dumps([answer.status_code, answer.json]))
 shared_backend().close()
 """
-
-
-@pytest.fixture(scope="module")
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
 
 
 def framework(home: Path, images: ImageServer, redis_url: str, calls: list[tuple[str, Any]]) -> list[Any]:

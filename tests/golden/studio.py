@@ -4,50 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
+from tests.backend.http_server import Web, send
 from tests.golden.bodies import BRUSH, SIZE, drawing, file
 
 
-class Studio:
+class Studio(Web):
     """A loopback server; `size` is that of every drawing, `answers` are by path, `tasks` by project.
 
     Every path without an answer of its own that looks like an image is the drawing.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.size = SIZE
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.tasks: dict[int, list[dict[str, Any]]] = {}
         self.views: list[dict[str, Any]] = []
-        outer = self
+        self.otherwise = self._send
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                sent = json.loads(self.rfile.read(length)) if length else None
-                status, body = outer._answer(self.command, self.path, sent)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_POST = do_PATCH = do_GET
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        """Stop it."""
-        self._server.shutdown()
-        self._server.server_close()
+    def _send(self, handler: BaseHTTPRequestHandler) -> None:
+        length = int(handler.headers.get("Content-Length") or 0)
+        sent = json.loads(handler.rfile.read(length)) if length else None
+        send(handler, *self._answer(handler.command, handler.path, sent))
 
     def _answer(self, method: str, address: str, sent: Any) -> tuple[int, bytes]:
         path, _, query = address.partition("?")

@@ -18,7 +18,7 @@ from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send
-from tests.backend.label_studio.test_client import REFRESH, Studio
+from tests.backend.token_studio import REFRESH, TokenStudio
 
 CLOSED = Settings(label_studio_url="http://127.0.0.1:1", label_studio_api_key="ab" * 20)
 NOBODY = ImageStore(CLOSED, LabelStudio(CLOSED))
@@ -154,7 +154,7 @@ def test_a_bucket_that_label_studio_does_not_know_is_named(web):
 
 
 def test_a_revoked_access_token_costs_one_more_request(web):
-    studio = Studio(web)
+    studio = TokenStudio(web)
     settings = Settings(label_studio_url=web.url, label_studio_api_key=REFRESH)
     images = ImageStore(settings, LabelStudio(settings))
 

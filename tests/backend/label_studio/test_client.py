@@ -1,10 +1,8 @@
 """The Label Studio client against a server that treats tokens as Label Studio 1.23.2 does."""
 
-import base64
 import json
 import logging
 import ssl
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,43 +13,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send
 from tests.backend.proxy_server import Proxy
-
-
-def jwt(kind: str, lifetime_s: float = 300, serial: int = 0, clock: float = 0) -> str:
-    """A token as Label Studio issues it, by a clock that differs by that many seconds."""
-    now = time.time() + clock
-    payload = {"token_type": kind, "exp": now + lifetime_s, "iat": now, "jti": serial}
-    middle = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
-    return f"eyJhbGciOiJIUzI1NiJ9.{middle}.sig"
-
-
-LEGACY = "0123456789abcdef0123456789abcdef01234567"
-REFRESH = jwt("refresh", 1e9)
-
-
-class Studio:
-    """Exchanges REFRESH for access tokens and answers /api/version to holders of the newest one."""
-
-    def __init__(self, web: Web, prefix: str = "", lifetime_s: float = 300, clock: float = 0) -> None:
-        self.issued: list[str] = []
-        self.lifetime_s, self.clock = lifetime_s, clock
-        web.routes[f"{prefix}/api/token/refresh/"] = self._refresh
-        web.routes[f"{prefix}/api/version"] = self._version
-
-    def _refresh(self, handler):
-        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
-        if body != {"refresh": REFRESH}:
-            return send(handler, 401, b"{}")
-        self.issued.append(jwt("access", self.lifetime_s, len(self.issued), self.clock))
-        return send(handler, 200, json.dumps({"access": self.issued[-1]}).encode())
-
-    def _version(self, handler):
-        if handler.headers.get("Authorization") not in (
-            f"Bearer {self.issued[-1:] and self.issued[-1]}",
-            f"Token {LEGACY}",
-        ):
-            return send(handler, 401, b'{"detail": "Invalid token."}')
-        return send(handler, 200, b'{"release": "1.23.2"}')
+from tests.backend.token_studio import LEGACY, REFRESH, TokenStudio, jwt
 
 
 @pytest.fixture
@@ -66,14 +28,14 @@ def client(web: Web, token: str | None, path: str = "") -> LabelStudio:
 
 
 def test_a_personal_access_token_is_exchanged_once_and_kept(web):
-    studio = Studio(web)
+    studio = TokenStudio(web)
     studio_client = client(web, REFRESH)
     assert [studio_client.version() for _ in range(3)] == ["1.23.2"] * 3
     assert len(studio.issued) == 1
 
 
 def test_it_is_renewed_before_it_expires(web):
-    studio = Studio(web, lifetime_s=10)  # less than the margin
+    studio = TokenStudio(web, lifetime_s=10)  # less than the margin
     studio_client = client(web, REFRESH)
     studio_client.version()
     studio_client.version()
@@ -82,7 +44,7 @@ def test_it_is_renewed_before_it_expires(web):
 
 @pytest.mark.parametrize("clock", [-86400, 86400])
 def test_its_end_is_told_by_label_studios_clock(web, clock):
-    studio = Studio(web, clock=clock)
+    studio = TokenStudio(web, clock=clock)
     studio_client = client(web, REFRESH)
     studio_client.version()
     studio_client.version()
@@ -90,7 +52,7 @@ def test_its_end_is_told_by_label_studios_clock(web, clock):
 
 
 def test_eight_threads_share_one_exchange(web):
-    studio = Studio(web)
+    studio = TokenStudio(web)
     studio_client = client(web, REFRESH)
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: studio_client.version(), range(8))) == {"1.23.2"}
@@ -98,7 +60,7 @@ def test_eight_threads_share_one_exchange(web):
 
 
 def test_a_revoked_access_token_is_replaced_at_once(web):
-    studio = Studio(web)
+    studio = TokenStudio(web)
     studio_client = client(web, REFRESH)
     studio_client.version()
     studio.issued.append("revoked")
@@ -106,13 +68,13 @@ def test_a_revoked_access_token_is_replaced_at_once(web):
 
 
 def test_a_legacy_token_is_sent_as_it_is(web):
-    Studio(web)
+    TokenStudio(web)
     assert client(web, LEGACY).version() == "1.23.2"
     assert web.paths() == ["/api/version"]
 
 
 def test_label_studio_under_a_sub_path(web):
-    Studio(web, prefix="/label-studio")
+    TokenStudio(web, prefix="/label-studio")
     assert client(web, REFRESH, "/label-studio/").version() == "1.23.2"
     assert web.paths() == ["/label-studio/api/token/refresh/", "/label-studio/api/version"]
 
@@ -135,7 +97,7 @@ def test_errors_say_what_to_change_and_never_the_token(web, status, message):
 
 
 def test_a_refused_personal_access_token_is_named(web):
-    Studio(web)
+    TokenStudio(web)
     other = jwt("refresh", 1e9, serial=5)
     with pytest.raises(LabelStudioError, match="does not accept the personal access token") as caught:
         client(web, other).version()
@@ -157,14 +119,14 @@ def test_something_else_than_json_is_said(web):
 
 
 def test_a_token_with_a_line_break_is_the_token(web):
-    Studio(web)
+    TokenStudio(web)
     assert client(web, f" {LEGACY}\n").version() == "1.23.2"
 
 
 def test_netrc_does_not_replace_the_token(web, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    Studio(web)
+    TokenStudio(web)
     assert client(web, LEGACY).version() == "1.23.2"
 
 
@@ -207,7 +169,7 @@ def test_tasks_come_with_their_data_as_stored(web):
 def test_no_token_is_shown_anywhere(web, caplog):
     """Neither in what is printed of the client nor in what is logged at the finest level."""
     caplog.set_level(logging.DEBUG)
-    studio = Studio(web)
+    studio = TokenStudio(web)
     for token in (REFRESH, LEGACY):
         studio_client = client(web, token)
         studio_client.version()

@@ -5,53 +5,15 @@ import json
 
 import pytest
 
-from backend.label_studio.client import LabelStudio
-from backend.redis_store import OptionalRedis
-from backend.review.click_log import FIELD, ClickLog
 from backend.review.project_review import (
     COLUMN,
     TAB,
-    ProjectReview,
     ReviewError,
     distribution,
     published,
     tasks_of,
 )
-from backend.settings import Settings
-from fine_tune.quality.network import WEIGHTS
-from tests.backend.review.test_ranking import annotation, doubtful, result, sure
-from tests.backend.reviewed_studio import Studio
-
-pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
-
-
-def tasks():
-    return [
-        {"id": 7, "data": {"image": "a.jpg"}, "annotations": [annotation(70, result(12, "ab"))]},
-        {"id": 8, "data": {"image": "b.jpg"}, "annotations": [annotation(80, result(12, "cd"))]},
-        {"id": 9, "data": {"image": "c.jpg"}, "annotations": [annotation(90, result(12, "", meta={}))]},
-    ]
-
-
-@pytest.fixture
-def studio():
-    studio = Studio(tasks())
-    yield studio
-    studio.web.close()
-
-
-@pytest.fixture
-def store(redis_server):
-    store = OptionalRedis(redis_server.url)
-    for event in [*sure([("a",), ("a", "b")]), *doubtful([("c",), ("c", "d")], task=8)]:
-        store.client().xadd("clickmask:trace:3", {FIELD: event.to_json()})
-    return store
-
-
-@pytest.fixture
-def review(studio, store, tmp_path):
-    settings = Settings(label_studio_url=studio.web.url, label_studio_api_key="a" * 40)
-    return ProjectReview(LabelStudio(settings), ClickLog(store, 90), tmp_path, 3)
+from tests.backend.reviewed_studio import annotation, result
 
 
 def test_ranking_only_reads(review, studio, store):

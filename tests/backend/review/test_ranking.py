@@ -1,52 +1,17 @@
 """From exported tasks and events to the order of review."""
 
-from dataclasses import replace
-
 import pytest
 
-from backend.label_studio.mask_formats import rle
 from backend.review.ranking import finished, rank, reviewed
 from fine_tune.quality.network import QualityModel
 from fine_tune.quality.training import fit
-from tests.backend.click_events import SIDE, disk_map, events
-from tests.fine_tune.quality.simulated_steps import effect, records
+from tests.backend.reviewed_studio import annotation, doubtful, result, sure
+from tests.fine_tune.quality.simulated_steps import records
 
 
 @pytest.fixture(scope="module")
 def model() -> QualityModel:
     return fit(records(300, 1), members=1, epochs=10)
-
-
-def result(radius, prompts, **more):
-    return {
-        "id": f"cm{radius:012d}",
-        "type": "brushlabels",
-        "to_name": "image",
-        "from_name": "brush",
-        "original_width": SIDE,
-        "original_height": SIDE,
-        "origin": "prediction",
-        "meta": {"prompts": list(prompts)},
-        "value": {"format": "rle", "rle": list(rle.encode(disk_map(radius) > 0)), "brushlabels": ["Cat"]},
-        **more,
-    }
-
-
-def annotation(number, *results, user=1, **more):
-    return {"id": number, "completed_by": user, "result": list(results), "was_cancelled": False, **more}
-
-
-def doubtful(prompts, **values):
-    """Events whose mask moves at every click and doubts itself."""
-    shaky = effect(change=0.5, expected=0.4, undecided=0.8, weakest=0.3)
-    return [replace(event, effect=shaky) for event in events(*prompts, **values)]
-
-
-def sure(prompts, **values):
-    return [
-        replace(event, effect=effect(change=0.01, expected=0.97, undecided=0.02))
-        for event in events(*prompts, **values)
-    ]
 
 
 def test_worst_first_with_reasons(model):

@@ -4,11 +4,11 @@ import pytest
 
 from backend.review.project_review import COLUMN, tasks_of
 from backend.review.updater import ReviewUpdater
-from tests.backend.review.test_project_review import annotation, pytestmark, result, review, store, studio  # noqa: F401
+from tests.backend.reviewed_studio import annotation, result
 
 
 @pytest.fixture
-def refresh(store, review):  # noqa: F811
+def refresh(store, review):
     refresh = ReviewUpdater(store, lambda project: review)
     yield refresh
     refresh.stop()
@@ -24,13 +24,13 @@ def body(action, **more):
     return {"action": action, "project": {"id": 3}, **more}
 
 
-def test_unpublished_projects_are_left_alone(refresh, studio):  # noqa: F811
+def test_unpublished_projects_are_left_alone(refresh, studio):
     refresh.put("ANNOTATION_CREATED", body("", annotation={"id": 70, "task": 7}))
     settle(refresh)
     assert studio.web.requests == []
 
 
-def test_a_changed_annotation_changes_the_number(refresh, studio, review, store):  # noqa: F811
+def test_a_changed_annotation_changes_the_number(refresh, studio, review, store):
     review.rank().publish(store.client())
     studio.tasks[9]["annotations"] = [annotation(91, result(12, "ab"))]
     studio.tasks[8]["data"][COLUMN] = 0.5  # of the annotation as it was before
@@ -41,7 +41,7 @@ def test_a_changed_annotation_changes_the_number(refresh, studio, review, store)
     assert studio.tasks[8]["data"][COLUMN] == round(now.quality.iou, 3)
 
 
-def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, store):  # noqa: F811
+def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, store):
     review.rank().publish(store.client())
     studio.tasks[8]["annotations"] = []
     refresh.put("ANNOTATIONS_DELETED", body("", annotations=[{"id": 80}]))
@@ -49,7 +49,7 @@ def test_a_deleted_annotation_takes_the_number_away(refresh, studio, review, sto
     assert COLUMN not in studio.tasks[8]["data"]
 
 
-def test_annotations_made_from_predictions_are_rated_all(refresh, studio, review, store):  # noqa: F811
+def test_annotations_made_from_predictions_are_rated_all(refresh, studio, review, store):
     review.rank().publish(store.client())
     for task in (7, 8):
         studio.tasks[task]["data"][COLUMN] = 0.5
@@ -58,14 +58,14 @@ def test_annotations_made_from_predictions_are_rated_all(refresh, studio, review
     assert 0.5 not in [studio.tasks[task]["data"].get(COLUMN) for task in (7, 8)]
 
 
-def test_a_deleted_task_is_forgotten(refresh, studio, review, store):  # noqa: F811
+def test_a_deleted_task_is_forgotten(refresh, studio, review, store):
     review.rank().publish(store.client())
     refresh.put("TASKS_DELETED", body("", tasks=[{"id": 8}]))
     settle(refresh)
     assert tasks_of(store.client(), 3, [70, 80]) == {7}
 
 
-def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa: F811
+def test_nobody_there_is_logged(refresh, studio, review, store, caplog):
     review.rank().publish(store.client())
     studio.web.close()
     refresh.put("ANNOTATION_UPDATED", body("", annotation={"id": 80, "task": 8}))
@@ -73,7 +73,7 @@ def test_nobody_there_is_logged(refresh, studio, review, store, caplog):  # noqa
     assert "quality of task 8 is not updated" in caplog.text
 
 
-def test_other_events_and_odd_bodies_do_nothing(refresh, studio, review, store):  # noqa: F811
+def test_other_events_and_odd_bodies_do_nothing(refresh, studio, review, store):
     review.rank().publish(store.client())
     studio.web.requests.clear()
     refresh.put("PROJECT_UPDATED", body(""))

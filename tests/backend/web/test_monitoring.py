@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from backend.jobs.configure import policy
 from backend.settings import Settings
@@ -16,13 +13,6 @@ from fine_tune.project.scheduler import Scheduler
 from tests.backend.predict_bodies import click, keypoint
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
-
-
-@pytest.fixture
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
 
 
 def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer, images: ImageServer) -> None:

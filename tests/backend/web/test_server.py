@@ -25,13 +25,6 @@ ROOT = Path(__file__).parents[3]
 RUN = "from backend.web.server import run; from backend.settings import Settings; run(Settings.from_env())"
 
 
-@pytest.fixture(scope="module")
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def server(images: ImageServer, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.socket() as free:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from rq.job import JobStatus
 
 from backend.jobs.configure import policy
@@ -20,13 +19,6 @@ from tests.backend.running_app import ImageServer, backend_of, running, settings
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 PHASES = {"fetching images": 1.0, "training": 0.5, "judging on held-out images": 0.0}
 CURVES = {"clickers": {"classic": {"curve": [0.5, 0.9]}}}
-
-
-@pytest.fixture
-def images():
-    server = ImageServer()
-    yield server
-    server.close()
 
 
 def test_what_is_going_on_is_shown(tmp_path: Path, images: ImageServer, redis_server: RedisServer):

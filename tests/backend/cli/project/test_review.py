@@ -12,9 +12,7 @@ from backend.review.click_log import FIELD
 from backend.review.project_review import COLUMN
 from tests.backend.click_events import SIDE
 from tests.backend.http_server import answers
-from tests.backend.review.test_project_review import pytestmark, tasks  # noqa: F401
-from tests.backend.review.test_ranking import doubtful, sure
-from tests.backend.reviewed_studio import Studio
+from tests.backend.reviewed_studio import Studio, doubtful, sure, tasks
 from tests.backend.running_app import picture, png
 
 CONFIG = '<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image"/></View>'

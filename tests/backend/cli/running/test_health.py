@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,53 +14,40 @@ from backend.cli.running import health
 from backend.jobs.worker import Worker
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
+from tests.backend.http_server import Web, answers
 from tests.backend.redis_server import RedisServer
 
 
-class Ready(http.server.BaseHTTPRequestHandler):
-    """Answers /ready as the web server does, with the status that `status` names."""
-
-    status = 200
-
-    def do_GET(self) -> None:
-        body = b'{"ready": false, "reason": "the default model cannot be installed"}'
-        self.send_response(self.status if self.path == "/ready" else 404)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
-
-
 @pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ready]]:
-    monkeypatch.setattr(Ready, "status", 200)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("CLICKMASK_PORT", str(server.server_port))
-        monkeypatch.setenv("CLICKMASK_HOST", "0.0.0.0")
-        monkeypatch.setenv("CLICKMASK_ALLOW_ANONYMOUS", "1")
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        yield Ready
-        server.shutdown()
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """Answers /ready, as the web server does."""
+    server = Web()
+    server.routes["/ready"] = answers(200, b'{"ready": true}')
+    monkeypatch.setenv("CLICKMASK_PORT", str(server.port))
+    monkeypatch.setenv("CLICKMASK_HOST", "0.0.0.0")
+    monkeypatch.setenv("CLICKMASK_ALLOW_ANONYMOUS", "1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    yield server
+    server.close()
 
 
 def ask(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["health", *arguments])
 
 
-def test_a_ready_web_server_is_well(web: type[Ready]) -> None:
+def test_a_ready_web_server_is_well(web: Web) -> None:
     assert ask().exit_code == 0
 
 
-def test_one_that_is_not_ready_says_why(web: type[Ready]) -> None:
-    web.status = 503
+def test_one_that_is_not_ready_says_why(web: Web) -> None:
+    reason = b'{"ready": false, "reason": "the default model cannot be installed"}'
+    web.routes["/ready"] = answers(503, reason)
     answer = ask()
     assert answer.exit_code == 1
     assert "cannot be installed" in answer.output
 
 
-def test_one_that_is_not_there_is_not_well(web: type[Ready], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_is_not_there_is_not_well(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKMASK_PORT", "9")
     answer = ask()
     assert answer.exit_code == 1

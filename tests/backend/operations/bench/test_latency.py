@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,13 +6,6 @@ from backend.operations.bench.click_requests import CLICKS
 from backend.operations.bench.filling import Filling
 from backend.operations.bench.latency import EMPTY, measure
 from tests.backend.running_app import ImageServer, settings_for
-
-
-@pytest.fixture(scope="module")
-def images() -> Iterator[ImageServer]:
-    server = ImageServer()
-    yield server
-    server.close()
 
 
 def test_every_click_is_measured_in_every_stage_of_every_variant(images: ImageServer, tmp_path: Path) -> None:
