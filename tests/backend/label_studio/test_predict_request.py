@@ -82,39 +82,6 @@ def test_null_context_is_a_batch_call() -> None:
     assert PredictRequest.parse(body).context is None
 
 
-def test_percent_becomes_pixels() -> None:
-    prompt = prompt_of(predict(keypoint("a", 25, 50)))
-    assert prompt.clicks == (Click(50, 50, True),)
-    assert prompt.click_ids == ("a",)
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "pixel"), [(100, 100, (99, 199)), (-0.5, 102, (99, 0)), (103, -3, (0, 199))]
-)
-def test_click_on_or_slightly_over_the_edge_is_moved_inside(
-    x: float, y: float, pixel: tuple[int, int]
-) -> None:
-    click = prompt_of(predict(keypoint("a", x, y))).clicks[0]
-    assert 0 <= click.x < 200
-    assert 0 <= click.y < 100
-    assert click.pixel(100, 200) == pixel
-
-
-@pytest.mark.parametrize("where", ["item", "value", "label"])
-@pytest.mark.parametrize("flag", [True, False])
-def test_polarity_is_read_wherever_it_is(where: str, flag: bool) -> None:
-    entry = keypoint("a", 10, 10, positive=None)
-    if where == "item":
-        entry["is_positive"] = flag
-    elif where == "value":
-        entry["value"]["is_positive"] = flag
-    else:
-        entry["value"]["keypointlabels"] = [{"value": "Cat", "is_positive": flag}]
-    prompt = prompt_of(predict(entry))
-    assert prompt.clicks[0].positive is flag
-    assert prompt.labels == ("Cat",)
-
-
 def test_clicks_without_any_polarity_are_positive() -> None:
     prompt = prompt_of(predict(keypoint("a", 1, 1, None), keypoint("b", 2, 2, None)))
     assert [click.positive for click in prompt.clicks] == [True, True]
@@ -161,20 +128,6 @@ def test_last_rectangle_is_the_prompt() -> None:
     prompt = prompt_of(predict(rectangle("a", 10, 10, 20, 20), rectangle("b", 50, 50, 25, 40)))
     assert prompt.box == Box(100, 50, 150, 90)
     assert (prompt.ids, prompt.ignored, prompt.clicks) == (("b",), ("a",), ())
-
-
-def test_rectangle_is_cut_to_the_image_and_never_empty() -> None:
-    assert prompt_of(predict(rectangle("a", -10, 90, 300 / 2, 50))).box == Box(0, 90, 200, 100)
-    assert prompt_of(predict(rectangle("a", 100, 100, 0, 0))).box == Box(199, 99, 200, 100)
-
-
-def test_turned_rectangle_becomes_its_bounding_box() -> None:
-    entry = rectangle("a", 50, 20, 20, 10)
-    entry["value"]["rotation"] = 90
-    box = prompt_of(predict(entry)).box
-    assert box is not None
-    # 40x10 pixels turned clockwise around (100, 20): 10 to the left, 40 down.
-    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((90, 20, 100, 60))
 
 
 def test_labels_images_and_items_are_objects_of_their_own() -> None:
@@ -243,28 +196,6 @@ def test_a_click_may_come_without_a_label() -> None:
     entry["value"]["labels"] = []
     assert prompt_of(predict(entry, config=ROW)).labels == ()
     assert prompt_of(predict(*plain(rectangle("r", 1, 1, 5, 5)), config=ROW)).labels == ()
-
-
-@pytest.mark.parametrize(
-    ("place", "flag", "positive"),
-    [
-        ("", {"is_positive": False}, False),
-        ("value", {"is_positive": False}, False),
-        ("value", {"positive": False}, False),
-        ("", {"positive": "false"}, False),
-        ("", {"negative": True}, False),
-        ("value", {"is_negative": 1}, False),
-        ("value", {"positive": 1}, True),
-        ("", {"isPositive": False}, False),
-        ("", {}, True),
-    ],
-)
-def test_polarity_is_understood_wherever_a_sender_puts_it(
-    place: str, flag: dict[str, Any], positive: bool
-) -> None:
-    entry = keypoint("a", 1, 1, None)
-    (entry[place] if place else entry).update(flag)
-    assert prompt_of(predict(entry)).clicks[0].positive is positive
 
 
 def test_an_event_without_clicks_is_told() -> None:

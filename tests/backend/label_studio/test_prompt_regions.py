@@ -1,0 +1,107 @@
+"""One keypoint or rectangle: its place in pixels, its polarity wherever it is told, its labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backend.json_fields import Field, RequestError
+from backend.label_studio.prompt_regions import Box, PromptRegion, names_of, polarity
+from model.click import Click
+from tests.backend.predict_bodies import keypoint, rectangle
+
+
+def read(entry: dict[str, Any], named: tuple[str, ...] = ()) -> PromptRegion:
+    return PromptRegion.read(Field(entry), named)
+
+
+def test_percent_becomes_pixels() -> None:
+    assert read(keypoint("a", 25, 50)).click(True) == Click(50, 50, True)
+    assert read(rectangle("a", 50, 50, 25, 40)).box() == Box(100, 50, 150, 90)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "pixel"), [(100, 100, (99, 199)), (-0.5, 102, (99, 0)), (103, -3, (0, 199))]
+)
+def test_a_click_on_or_slightly_over_the_edge_is_moved_inside(
+    x: float, y: float, pixel: tuple[int, int]
+) -> None:
+    click = read(keypoint("a", x, y)).click(True)
+    assert 0 <= click.x < 200
+    assert 0 <= click.y < 100
+    assert click.pixel(100, 200) == pixel
+
+
+def test_a_click_far_outside_is_no_click() -> None:
+    with pytest.raises(RequestError, match="percent of the image"):
+        read(keypoint("a", 120, 50)).click(True)
+
+
+def test_a_rectangle_is_cut_to_the_image_and_never_empty() -> None:
+    assert read(rectangle("a", -10, 90, 300 / 2, 50)).box() == Box(0, 90, 200, 100)
+    assert read(rectangle("a", 100, 100, 0, 0)).box() == Box(199, 99, 200, 100)
+
+
+def test_a_turned_rectangle_becomes_its_bounding_box() -> None:
+    entry = rectangle("a", 50, 20, 20, 10)
+    entry["value"]["rotation"] = 90
+    box = read(entry).box()
+    # 40x10 pixels turned clockwise around (100, 20): 10 to the left, 40 down.
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((90, 20, 100, 60))
+
+
+@pytest.mark.parametrize(
+    ("place", "flag", "positive"),
+    [
+        ("", {"is_positive": True}, True),
+        ("", {"is_positive": False}, False),
+        ("value", {"is_positive": True}, True),
+        ("value", {"is_positive": False}, False),
+        ("value", {"positive": False}, False),
+        ("", {"positive": "false"}, False),
+        ("", {"negative": True}, False),
+        ("value", {"is_negative": 1}, False),
+        ("value", {"positive": 1}, True),
+        ("", {"isPositive": False}, False),
+        ("", {}, None),
+    ],
+)
+def test_polarity_is_understood_wherever_a_sender_puts_it(
+    place: str, flag: dict[str, Any], positive: bool | None
+) -> None:
+    entry = keypoint("a", 1, 1, None)
+    (entry[place] if place else entry).update(flag)
+    assert polarity(entry) is positive
+    assert read(entry).positive is positive
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_polarity_may_be_on_the_label(flag: bool) -> None:
+    entry = keypoint("a", 10, 10, None)
+    entry["value"]["keypointlabels"] = [{"value": "Cat", "is_positive": flag}]
+    assert (read(entry).positive, read(entry).labels) == (flag, ("Cat",))
+
+
+def test_labels_of_the_prompt_itself_come_before_those_of_other_elements() -> None:
+    assert read(keypoint("a", 1, 1), ("Dog",)).labels == ("Cat",)
+    plain = {**keypoint("a", 1, 1), "type": "keypoint", "value": {"x": 1, "y": 1}}
+    assert read(plain, ("Dog",)).labels == ("Dog",)
+    assert read(plain).labels == ()
+    labelled = keypoint("a", 1, 1)
+    labelled["value"]["keypointlabels"] = []
+    with pytest.raises(RequestError, match="the label that is selected"):
+        read(labelled)
+
+
+def test_names_are_read_from_labels_of_any_kind_and_from_nothing_else() -> None:
+    assert names_of({"type": "brushlabels", "value": {"brushlabels": ["Cat", 5, "Dog"]}}) == ("Cat", "Dog")
+    assert names_of({"type": "labels", "value": {"labels": ["Cat"]}}) == ("Cat",)
+    for odd in (None, "x", {}, {"type": "keypoint", "value": {"keypoint": ["Cat"]}}, {"type": "labels"}):
+        assert names_of(odd) == ()
+
+
+def test_prompts_of_one_object_have_their_group_in_common() -> None:
+    one, same, other = keypoint("a", 1, 1), keypoint("b", 9, 9), keypoint("c", 1, 1, label="Dog")
+    assert read(one).group == read(same).group != read(other).group
+    assert read({**one, "item_index": 1}).group != read(one).group
