@@ -8,6 +8,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+# Places in `two_bodies`, as shares of width and height, and the IoU from which a mask is good enough.
+RED, YELLOW = (200 / 640, 250 / 480), (465 / 640, 230 / 480)
+NEAR_RED = ((150 / 640, 190 / 480), (240 / 640, 320 / 480))
+GOOD = 0.9
+
 
 def ground(height: int, width: int, seed: int = 0) -> np.ndarray:
     """A mottled brown-green surface, HxWx3 uint8."""

@@ -9,11 +9,7 @@ import pytest
 
 from backend.label_studio.mask_regions import accepted
 from tests.e2e.conftest import Workplace
-from tests.e2e.photos import iou, jpeg, two_bodies
-
-RED, YELLOW = (200 / 640, 250 / 480), (465 / 640, 230 / 480)
-NEAR_RED = ((150 / 640, 190 / 480), (240 / 640, 320 / 480))
-GOOD = 0.9
+from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg, two_bodies
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,7 @@ import requests
 from backend.label_studio.connect import label_config
 from backend.label_studio.mask_regions import accepted
 from tests.e2e.conftest import LABELS, Workplace
-from tests.e2e.photos import iou, jpeg, two_bodies
-from tests.e2e.test_clicks import GOOD, NEAR_RED, RED, YELLOW
+from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg, two_bodies
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,16 @@ import pytest
 import trustme
 
 from backend.label_studio.mask_regions import accepted
-from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import free_port
 from fine_tune.project.ledger import Ledger
 from model.click import Click
-from tests.e2e.conftest import Backend, new_studio
-from tests.e2e.photos import iou
-from tests.e2e.test_label_studio_versions import Place
+from tests.e2e.conftest import new_studio
+from tests.e2e.photos import iou, jpeg, two_bodies
+from tests.e2e.place import Place, backend_at
 from tests.e2e.tls_proxy import TlsProxy
 
 PREFIX = "/label-studio"
+IMAGE, TRUTH, _ = two_bodies()
 
 
 @pytest.fixture(scope="module")
@@ -40,37 +40,28 @@ def place(bundle: tuple[trustme.CA, Path], tmp_path_factory: pytest.TempPathFact
     with (
         pytest.MonkeyPatch.context() as patch,
         new_studio(tmp_path_factory.mktemp("studio"), switches) as studio,
-        EmbeddedRedis(home) as redis_url,
     ):
         patch.setenv("REQUESTS_CA_BUNDLE", str(path))  # of this process, which asks Label Studio, too
         studio.start()
         outside = TlsProxy(authority, studio.port, PREFIX, port)
-        environment = {
-            "CLICKMASK_HOME": str(home),
-            "CLICKMASK_REDIS_URL": redis_url,
-            "LABEL_STUDIO_URL": outside.url,
-            "LABEL_STUDIO_API_KEY": studio.token,
-        }
-        backend = Backend(home, environment)
-        backend.start()
-        inside = TlsProxy(authority, backend.port)
-        backend.url = inside.url  # as Label Studio reaches it
         try:
-            yield Place(backend, redis_url)
+            with backend_at(home, outside.url, studio.token) as (backend, redis_url):
+                inside = TlsProxy(authority, backend.port)
+                backend.url = inside.url  # as Label Studio reaches it
+                yield Place(backend, redis_url, [jpeg(IMAGE)], TRUTH.shape)
+                inside.close()
         finally:
-            backend.stop()
-            inside.close()
             outside.close()
 
 
 def test_clicks_images_and_webhooks_come_through(place: Place):
     (row,) = place.client.ml_backends(place.project)
     assert (row["state"], row["url"].startswith("https://")) == ("CO", True)
-    y, x = (float(np.median(axis)) for axis in np.nonzero(place.truth))
-    regions = place.click(Click(x, y))
+    y, x = (float(np.median(axis)) for axis in np.nonzero(TRUTH))
+    regions = place.click(Click(x, y))["result"]
     (region,) = accepted(regions)
-    assert iou(region.mask(), place.truth) > 0.3
-    made = place.client.create_annotation(place.task, regions)["id"]
+    assert iou(region.mask(), TRUTH) > 0.3
+    made = place.client.create_annotation(place.tasks[0], regions)["id"]
     ledger = Ledger(place.redis)
     place.wait("the webhook", lambda: made in ledger.annotations(place.project))
 

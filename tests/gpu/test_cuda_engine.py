@@ -227,13 +227,15 @@ def test_a_network_that_overflows_in_float16_runs_in_float32(untrained, monkeypa
 
 
 def test_figures(network, inputs, capsys):
-    """Nothing is demanded of them: they are for the docs."""
+    """Times are for the docs and nothing is demanded of them; the answers they are of must be right."""
     rows = []
+    wanted = {size: TorchEngine(network, size).run(*_cut(inputs, size)) for size in (SIZE, 256)}
     for precision, batch, size in itertools.product(PRECISIONS, (1, 4, 8), (SIZE, 256)):
         started = time.perf_counter()
         engine = CudaEngine(network, size, precision=precision, batch=batch)
         loaded = time.perf_counter() - started
-        image, guide = inputs[0][:batch, :size, :size].copy(), inputs[1][:batch, :, :size, :size].copy()
+        image, guide = (part[:batch] for part in _cut(inputs, size))
+        assert np.abs(engine.run(image, guide) - wanted[size][:batch]).max() < TOLERANCE[precision]
         times = []
         for _ in range(50):
             started = time.perf_counter()
@@ -244,8 +246,14 @@ def test_figures(network, inputs, capsys):
             f"{precision:8} batch {batch} at {size}: load {loaded:.2f} s, pass p50 {middle:.2f} ms, "
             f"{middle / batch:.2f} ms an image"
         )
+    assert len(rows) == 12
     with capsys.disabled():
         print(
             f"\n{torch.cuda.get_device_name()}, torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
         )
         print("\n".join(rows))
+
+
+def _cut(inputs: tuple[np.ndarray, np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The upper left corner of images and guides."""
+    return inputs[0][:, :size, :size].copy(), inputs[1][..., :size, :size].copy()

@@ -12,7 +12,7 @@ from model.inference.routing import RoutingPredictor
 from model.versions.checkpoint import CheckpointError, UnreadableError
 from model.versions.registry import Registry
 from tests.backend.published_models import CARD, add, network
-from tests.model.inference.test_domain import dots, stripes
+from tests.model.textures import dots, stripes
 
 
 @pytest.fixture

@@ -84,9 +84,3 @@ def test_a_head_of_shuffled_labels_is_refused(loaded: Loaded, predictor: Any):
     maps = train_head(loaded[0], shuffled([discs(seed) for seed in range(4)]), 1, steps=40)
     verdict = judge([measure_image(maps, predictor, image, 1, most=12) for image in held_out], 1)
     assert not verdict.offered and "save" in verdict.reason
-
-
-def test_without_objects_nothing_is_trained(loaded: Loaded):
-    empty = discs(0, 0)
-    with pytest.raises(ValueError, match="no object"):
-        train_head(loaded[0], [empty], 1)

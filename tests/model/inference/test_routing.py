@@ -8,7 +8,7 @@ from model.inference.predictor import Predictor, Request
 from model.inference.routing import RoutingPredictor
 from model.networks import build
 from model.versions.assemble import assemble
-from tests.model.inference.test_domain import dots, stripes
+from tests.model.textures import dots, stripes
 
 CARD = {"size": 64, "encoding": {"name": "disk", "radius": 5.0}}
 CLICKS = [Click(60, 70)]

@@ -8,7 +8,7 @@ from model.inference.domain import Domain, describe
 from model.inference.predictor import Predictor
 from model.networks import build
 from model.versions.assemble import assemble
-from tests.model.inference.test_domain import dots
+from tests.model.textures import dots
 
 CARD = {"size": 64, "encoding": {"name": "disk", "radius": 5.0}}
 

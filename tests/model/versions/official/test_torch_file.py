@@ -41,7 +41,7 @@ def trace(tmp_path: Path) -> Path:
     return tmp_path / "trace"
 
 
-def refused(path: Path, complaint: str) -> None:
+def assert_refused(path: Path, complaint: str) -> None:
     with pytest.raises(CheckpointError, match=f"{path.name}.*{complaint}"):
         torch_file.read(path)
 
@@ -97,7 +97,7 @@ def test_code_is_refused_and_not_run(name: str, zipped: bool, tmp_path: Path, tr
         content = hostile(trace)[name]
         patch.setattr(pickle, "DEFAULT_PROTOCOL", 2)
         torch.save(content, tmp_path / "bad.pth", _use_new_zipfile_serialization=zipped)
-    refused(tmp_path / "bad.pth", "holds Python code or objects .*never loaded")
+    assert_refused(tmp_path / "bad.pth", "holds Python code or objects .*never loaded")
     assert not trace.exists()
 
 
@@ -105,7 +105,7 @@ def test_code_is_refused_and_not_run(name: str, zipped: bool, tmp_path: Path, tr
 def test_plain_pickles_are_refused_and_not_run(protocol: int, tmp_path: Path, trace: Path) -> None:
     content = {"state_dict": {}, "config": Calls(os.system, f"touch {trace}")}
     (tmp_path / "bad.pth").write_bytes(pickle.dumps(content, protocol))
-    refused(tmp_path / "bad.pth", "")
+    assert_refused(tmp_path / "bad.pth", "")
     assert not trace.exists()
 
 
@@ -138,7 +138,7 @@ def test_every_other_name_is_refused(call: bytes, tmp_path: Path) -> None:
     name = ".".join(part.decode() for part in call[1:].split())
     path = pickled_in_zip(tmp_path / "bad.pth", b"\x80\x02" + call + b"X\x04\x00\x00\x00true\x85R.")
     shown = name.replace("__builtin__.", "").replace("builtins.", "")
-    refused(path, rf"holds Python code or objects \(.*{shown.rpartition('.')[2]}\)")
+    assert_refused(path, rf"holds Python code or objects \(.*{shown.rpartition('.')[2]}\)")
 
 
 def test_stand_ins_do_nothing_whatever_they_are_given(tmp_path: Path, trace: Path) -> None:
@@ -169,20 +169,20 @@ def test_other_objects_are_no_plain_values(tmp_path: Path) -> None:
     cyclic.append(cyclic)
     for value in (torch.ones(1), torch.float32, deep, many, cyclic, {1: 2}, "x" * 20_000, b"x", 1j):
         torch.save({"state_dict": {}, "config": {"class": "a.B", "params": {"n": value}}}, tmp_path / "x.pth")
-        refused(tmp_path / "x.pth", "config does not hold a few plain values alone")
+        assert_refused(tmp_path / "x.pth", "config does not hold a few plain values alone")
 
 
 def test_other_tensors_are_no_weights(tmp_path: Path) -> None:
     sparse, meta = torch.eye(2).to_sparse(), torch.ones(2, device="meta")
     for value in ({"a": 1}, {"a": sparse}, {"a": meta}, {1: torch.ones(1)}, [torch.ones(1)], None):
         torch.save({"state_dict": value, "config": PLAIN}, tmp_path / "x.pth")
-        refused(tmp_path / "x.pth", "state_dict does not hold dense tensors by name")
+        assert_refused(tmp_path / "x.pth", "state_dict does not hold dense tensors by name")
 
 
 def test_without_state_and_config(tmp_path: Path) -> None:
     for content in ({"state_dict": STATE}, {"config": PLAIN}, [1, 2], STATE["a.weight"]):
         torch.save(content, tmp_path / "x.pth")
-        refused(tmp_path / "x.pth", "has no state_dict and config")
+        assert_refused(tmp_path / "x.pth", "has no state_dict and config")
 
 
 def good() -> bytes:
@@ -203,7 +203,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     }
     for content, complaint in cases.items():
         path.write_bytes(content)
-        refused(path, complaint)
+        assert_refused(path, complaint)
     with pytest.raises(CheckpointError, match="cannot be read"):
         torch_file.read(tmp_path / "missing.pth")
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -214,7 +214,7 @@ def test_any_cut_is_refused_or_harmless(tmp_path: Path) -> None:
     path, whole = tmp_path / "bad.pth", good()
     for end in range(0, len(whole), 997):
         path.write_bytes(whole[:end])
-        refused(path, "")
+        assert_refused(path, "")
 
 
 def test_zip_bombs_are_refused(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_zip_bombs_are_refused(tmp_path: Path) -> None:
         archive.writestr("x/data.pkl", pickle.dumps({}, 2))
         archive.writestr("x/data/0", bytes(100 << 20))
     assert path.stat().st_size < 1 << 20
-    refused(path, "is packed")
+    assert_refused(path, "is packed")
 
 
 def test_parts_that_claim_more_than_the_file_holds_are_refused(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_parts_that_claim_more_than_the_file_holds_are_refused(tmp_path: Path) -
         size = max(part.file_size for part in archive.infolist())
     for claimed in (1 << 20, 0xFFFFFF00):
         path.write_bytes(whole.replace(size.to_bytes(4, "little"), claimed.to_bytes(4, "little")))
-        refused(path, "is packed, or says it holds more than")
+        assert_refused(path, "is packed, or says it holds more than")
 
 
 @pytest.mark.parametrize("count", [500, 1 << 20, 1 << 45])
@@ -259,4 +259,4 @@ def test_tensors_that_claim_more_than_the_file_are_refused(count: int, tmp_path:
         + b"ssX\x06\x00\x00\x00config"
         + config
     )
-    refused(pickled_in_zip(tmp_path / "x.pth", data + b"s."), "is damaged")
+    assert_refused(pickled_in_zip(tmp_path / "x.pth", data + b"s."), "is damaged")
