@@ -26,6 +26,7 @@ LAST_OBJECTS = "clickmask:recent:"  # the object an annotator worked on last -> 
 HABITS = "clickmask:habits:"  # what annotators did last, by project and by task -> JSON
 CLICKS = "clickmask:trace:"  # "<project>" -> stream of click events
 RECONCILIATION = "clickmask:reconciliation:"  # when and at which state projects were compared last
+OBJECT_CLICKS = "clickmask:object-clicks:"  # "<project>" -> hash annotation -> version -> objects, clicks
 QUALITY = "clickmask:quality:"  # "<project>" -> hash "<annotation>/<region>" -> task, annotator, iou
 
 TIMEOUT_S = 0.25

@@ -6,22 +6,14 @@ import logging
 from typing import Any
 
 from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
-from backend.clicks.pipeline import ClickPipeline, NothingToMark
-from backend.images.store import ImageError
-from backend.label_studio.label_config import LabelConfigError
+from backend.clicks.pipeline import ClickPipeline
+from backend.clicks.refusals import ERRORS, reason_of
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Suggestion, prediction
 from backend.serving.model_pool import NotReady
 
 logger = logging.getLogger(__name__)
 
-# Errors that leave a click without a mask, by the word that metrics count them under.
-REFUSALS = {
-    ImageError: "image",
-    LabelConfigError: "label_config",
-    NothingToMark: "nothing_to_mark",
-    DeadlineExceeded: "deadline",
-}
 SUBMITTED = (
     "asked without a click: an annotation was submitted whose last suggestion was not accepted, so that its mask is "
     "not in it; the check mark at the bottom accepts"
@@ -94,11 +86,10 @@ class ClickService:
         task = request.tasks[0].id
         try:
             suggestion = self.admission.run(lambda: self._pipeline.answer(request, prompt), self._deadline_s)
-        except (Overloaded, NotReady):
-            raise
-        except tuple(REFUSALS) as error:
-            reason = next(word for kind, word in REFUSALS.items() if isinstance(error, kind))
-            self._refuse(request, reason, str(error), prompt)
+        except tuple(ERRORS) as error:
+            self._refuse(request, reason_of(error), str(error), prompt)
+            if isinstance(error, (Overloaded, NotReady)):
+                raise
             late = isinstance(error, DeadlineExceeded)
             return self._pipeline.last_good(request, prompt) if late else Suggestion()
         except Exception:

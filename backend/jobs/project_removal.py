@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.label_studio.task_states import TaskStates
-from backend.redis_store import CLICKS, QUALITY
+from backend.redis_store import CLICKS, OBJECT_CLICKS, QUALITY
 from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
@@ -30,6 +30,7 @@ def forget(client: Any, project: int) -> None:
         keys.outcomes(project),
         f"{QUALITY}{project}",
         f"{CLICKS}{project}",
+        f"{OBJECT_CLICKS}{project}",
     )
     TaskStates(client, project).forget()
     Ledger(client).forget_project(project)  # last: a try that was cut short is made again

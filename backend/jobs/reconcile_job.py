@@ -15,6 +15,7 @@ from rq import Queue, get_current_job
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from backend.jobs import object_clicks
 from backend.jobs.configure import policy
 from backend.jobs.project_removal import forget
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -97,7 +98,7 @@ def compare(project: int, studio: LabelStudio, client: Any) -> tuple[int, int]:
         return 0, 0
     ledger, (changed, there) = Ledger(client), states.changes(studio)
     gone = {record["task"] for record in ledger.annotations(project).values()} - there - {None}
-    listing = partial(_annotations, studio, project, list(changed))
+    listing = partial(_annotations, studio, project, list(changed), client)
     newer, deleted = ledger.reconcile(project, listing, changed.keys() | gone)
     states.keep(changed, states.known().keys() - there)
     states.keep_project_state(state)
@@ -111,11 +112,15 @@ def compare(project: int, studio: LabelStudio, client: Any) -> tuple[int, int]:
     return newer, deleted
 
 
-def _annotations(studio: LabelStudio, project: int, tasks: list[int]) -> Iterator[dict[str, Any]]:
-    """Yield the annotations of some tasks; of all their masks, only those of a few tasks are held at once."""
+def _annotations(
+    studio: LabelStudio, project: int, tasks: list[int], client: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the annotations of some tasks without their masks, which are held of a few tasks at once."""
     for start in range(0, len(tasks), BATCH):
         for task in studio.annotated_tasks(project, tasks[start : start + BATCH]):
-            for annotation in task["annotations"]:
+            annotations = [object_clicks.without_result(annotation) for annotation in task["annotations"]]
+            object_clicks.note(client, project, annotations)
+            for annotation in annotations:
                 yield {**annotation, "task": task["id"]}
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import redis
 
+from backend.jobs import object_clicks
 from backend.jobs.project_removal import forget
-from backend.json_fields import project_number
+from backend.json_fields import elements, project_number
 from backend.metrics import Metrics
 from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger
@@ -107,6 +108,11 @@ class WebhookQueue:
             forget(self._client, project)
         else:
             self._ledger.record(action, body)
+            if project is not None:
+                annotation = body.get("annotation")
+                made = annotation if isinstance(annotation, list) else [annotation]
+                object_clicks.note(self._client, project, made)
+                object_clicks.forget(self._client, project, elements(body.get("annotations")))
             self._scheduler.consider(action, body)
 
     def _write(self, action: str, body: dict[str, Any]) -> None:
@@ -145,20 +151,13 @@ def describe(action: str, body: dict[str, Any]) -> str:
 
 
 def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
-    """Only what the ledger reads, so that a long line does not hold thousands of masks."""
+    """Only what is kept, so that a long line does not hold thousands of masks."""
     kept, annotation = dict(body), body.get("annotation")
     if isinstance(annotation, list):
-        kept["annotation"] = [_without_result(entry) for entry in annotation]
+        kept["annotation"] = [object_clicks.without_result(entry) for entry in annotation]
     elif isinstance(annotation, dict):
-        kept["annotation"] = _without_result(annotation)
+        kept["annotation"] = object_clicks.without_result(annotation)
     if isinstance(body.get("project"), dict):
         kept["project"] = {"id": body["project"].get("id")}
     kept.pop("task", None)
     return kept
-
-
-def _without_result(annotation: Any) -> Any:
-    """Leave of an annotation's result whether there is one."""
-    if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
-        return annotation
-    return {**annotation, "result": annotation["result"] and [{}]}

@@ -60,8 +60,7 @@ class MaskRegion:
     @property
     def object_id(self) -> str:
         """Id shared by the regions that one answer was made of: the id of the first."""
-        part = _PART.fullmatch(self.id)
-        return part[1] if part else self.id
+        return object_id(self.id)
 
     def check(self) -> None:
         """Look whether there is a mask of the right size, as far as that is quick; ValueError says what is wrong."""
@@ -172,6 +171,12 @@ def accepted(results: Iterable[Any]) -> list[MaskRegion]:
         except ValueError as error:
             logger.warning("region %s is left out, it holds no mask: %s", region.id, error)
     return regions
+
+
+def object_id(region_id: str) -> str:
+    """Return the id of the object that a region of this backend belongs to: the id of its first region."""
+    part = _PART.fullmatch(region_id)
+    return part[1] if part else region_id
 
 
 def objects(regions: Iterable[MaskRegion]) -> list[AcceptedObject]:

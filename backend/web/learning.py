@@ -13,17 +13,23 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from rq import Worker
+
+from backend.jobs.object_clicks import tallies
 from backend.jobs.status import row
 from backend.redis_store import OptionalRedis
 from backend.review.project_review import distribution
 from backend.settings import Settings
+from backend.web.clicks_saved import ClicksSaved, count
+from backend.web.job_queue import JobQueue, order
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, outcomes
 from fine_tune.project.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
-JOBS = 12  # shown, of all that Redis knows
+GOING = ("queued", "started", "scheduled")
+JOBS = 12  # that are over, of all that Redis knows
 TIMEOUT_S = 10.0  # of one command
 FIRST_S = 1.0  # that a request waits where nothing was gathered yet
 AGE_S = 5.0  # of figures that are shown as they are
@@ -32,22 +38,23 @@ SHARE = 0.02  # of the time, at most, goes into gathering
 
 @dataclass(frozen=True)
 class ProjectFigures:
-    """What is known of a project: annotations in the ledger, last outcomes (newest first), predicted IoUs."""
+    """What is known of a project: annotations in the ledger, last outcomes (newest first), clicks, predicted IoUs."""
 
     id: int
     known: int = 0
     accepted: int = 0
     fresh: int = 0
     outcomes: tuple[Outcome, ...] = ()
+    saved: ClicksSaved = field(default_factory=lambda: count(()))
     quality: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Learning:
-    """What is known of all projects: jobs as `backend.jobs.status.row` gives them, and how many are in each state."""
+    """What is known of all projects: their jobs in order, and how many jobs are in each state."""
 
     projects: tuple[ProjectFigures, ...] = ()
-    jobs: tuple[dict[str, Any], ...] = ()
+    queue: JobQueue = field(default_factory=JobQueue)
     states: dict[str, int] = field(default_factory=dict)
 
 
@@ -87,10 +94,16 @@ class LearningFigures:
 
     def _gather(self, client: Any) -> Learning:
         jobs = Scheduler(client).jobs()
-        projects = (self._project(client, number) for number in Ledger(client).projects())
+        found = (self._project(client, number) for number in Ledger(client).projects())
+        projects = tuple(project for project in found if project is not None)
+        lasted = {p.id: o.seconds for p in projects for o in reversed(p.outcomes) if o.version and o.seconds}
+        going = [job for job in jobs if job.get_status(refresh=False) in GOING]  # one or two of a project
+        over = [job for job in jobs if job.get_status(refresh=False) not in GOING]
         return Learning(
-            projects=tuple(project for project in projects if project is not None),
-            jobs=tuple(row(job) for job in jobs[:JOBS]),
+            projects=projects,
+            queue=order(
+                [row(job) for job in (*going, *over[:JOBS])], Worker.count(connection=client), lasted
+            ),
             states=dict(Counter(job.get_status(refresh=False).value for job in jobs)),
         )
 
@@ -98,12 +111,14 @@ class LearningFigures:
         """Return the figures of one project; None, with a line in the log, where a record cannot be understood."""
         ledger = Ledger(client)
         try:
+            accepted = ledger.accepted(number, self._accept)
             return ProjectFigures(
                 id=number,
                 known=len(ledger.annotations(number)),
-                accepted=len(ledger.accepted(number, self._accept)),
+                accepted=len(accepted),
                 fresh=len(ledger.fresh(number, self._accept)),
                 outcomes=tuple(outcomes(client, number)),
+                saved=count(tallies(client, number, accepted)),
                 quality=distribution(client, number),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -1,22 +1,22 @@
-"""Shows people at `/` how things are: what is served, what is being learned, and why clicks were refused."""
+"""Shows people at `/` how things are: what is learned, what it saves, who waits, and why clicks were refused."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from flask import render_template
 
 from backend.assembly import Backend
-from backend.web import monitoring
-from backend.web.learning import Learning, ProjectFigures
-from fine_tune.project.judging.gain import work
-from fine_tune.project.outcome import Outcome, picture_of
+from backend.clicks.refusals import FIXES
+from backend.web import chart, monitoring
+from backend.web.learning import Learning
+from backend.web.project_card import card
 from model.versions.registry import Registry
 
-WIDTH, HEIGHT = 320, 120  # of a plot, in units of its own
+BUSY_S, QUIET_S = 5, 30  # after which browsers load the page again
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,17 @@ class Line:
     problem: str
 
 
+@dataclass
+class Refused:
+    """Describes clicks that got no mask for the same reason: `fix` says what to do, `time` is that of the last."""
+
+    text: str
+    fix: str
+    tasks: list[str]
+    time: str
+    count: int = 1
+
+
 def render(backend: Backend, learning: Learning) -> str:
     """Return the page as HTML; without Redis it shows what is left."""
     status = monitoring.status(backend)
@@ -38,14 +49,30 @@ def render(backend: Backend, learning: Learning) -> str:
         "overview.html",
         status=status,
         lines=_lines(backend.registry, status),
-        projects=[_project(figures, backend.settings.home) for figures in learning.projects],
-        jobs=learning.jobs,
-        refused=backend.metrics.recent_refusals(),
+        projects=[card(figures, backend.settings.home) for figures in learning.projects],
+        queue=learning.queue,
+        refused=refused(backend.metrics.recent_refusals()),
         train_after=backend.settings.train_after,
-        width=WIDTH,
-        height=HEIGHT,
-        now=datetime.now(UTC).isoformat(timespec="seconds"),
+        width=chart.WIDTH,
+        height=chart.HEIGHT,
+        reload_s=BUSY_S if learning.queue.busy or not status["ready"] else QUIET_S,
+        now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     )
+
+
+def refused(entries: Iterable[dict[str, str]]) -> list[Refused]:
+    """Join refusals (the newest first) that say the same."""
+    found: dict[tuple[str, str], Refused] = {}
+    for entry in entries:
+        key = entry["reason"], entry["text"]
+        if key in found:
+            found[key].count += 1
+            if entry["task"] not in found[key].tasks:
+                found[key].tasks.append(entry["task"])
+        else:
+            fix = FIXES.get(entry["reason"], FIXES["error"])
+            found[key] = Refused(entry["text"], fix, [entry["task"]], entry["time"])
+    return list(found.values())
 
 
 def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
@@ -63,62 +90,3 @@ def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
             )
         )
     return found
-
-
-def _project(figures: ProjectFigures, home: Path) -> dict[str, Any]:
-    """Return what the page shows of a project."""
-    return {
-        "id": figures.id,
-        "known": figures.known,
-        "accepted": figures.accepted,
-        "fresh": figures.fresh,
-        "outcomes": [_shown(outcome, home) for outcome in figures.outcomes[:3]],
-        "quality": _quality(figures.quality),
-    }
-
-
-def _shown(outcome: Outcome, home: Path) -> dict[str, Any]:
-    return {
-        "status": outcome.status,
-        "version": outcome.version,
-        "reason": outcome.reason,
-        "problems": outcome.problems[:5],
-        "at": datetime.fromtimestamp(outcome.at, UTC).isoformat(timespec="seconds"),
-        "before": _curve(outcome, "before"),
-        "after": _curve(outcome, "after"),
-        "picture": f"pictures/{outcome.version}.png" if picture_of(home, outcome.version).exists() else "",
-        "work": _work(outcome),
-    }
-
-
-def _work(outcome: Outcome) -> list[str]:
-    try:
-        return work(outcome.metrics)
-    except (KeyError, TypeError, ValueError):  # of a version that counts otherwise
-        return []
-
-
-def _curve(outcome: Outcome, when: str) -> str:
-    """Return the polyline of a gate's IoU over clicks; "" where it was not measured."""
-    try:
-        return polyline([float(iou) for iou in outcome.metrics[when]["clickers"]["classic"]["curve"]])
-    except (KeyError, TypeError, ValueError):  # also of a version that measures otherwise
-        return ""
-
-
-def _quality(ious: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Predicted IoUs by annotator, with a bar (0..1 of the highest) for every tenth; all of them first."""
-    if not ious:
-        return []
-    rows = []
-    for name, values in {"everybody": [iou for part in ious.values() for iou in part], **ious}.items():
-        counts = [sum(min(int(iou * 10), 9) == tenth for iou in values) for tenth in range(10)]
-        bars = [count / max(counts) for count in counts]
-        rows.append({"who": name, "count": len(values), "mean": sum(values) / len(values), "bars": bars})
-    return rows
-
-
-def polyline(curve: list[float]) -> str:
-    """Return an SVG polyline's points for IoU values (0..1) after click 1, 2, ..., in a box of WIDTH x HEIGHT."""
-    last = max(len(curve) - 1, 1)
-    return " ".join(f"{i * WIDTH / last:.1f},{(1 - value) * HEIGHT:.1f}" for i, value in enumerate(curve))

@@ -109,10 +109,16 @@ class Workplace:
 
     def project(self, photo: bytes, output: str = "brush", config: str = "") -> tuple[int, int]:
         """A new project with one photo and the backend connected; returns the ids of project and task."""
-        project = self.client.create_project(
-            title="e2e", label_config=config or separate_rows(LABELS, output)
-        )["id"]
-        self.client.call("POST", f"/api/projects/{project}/import", files=[("file", ("photo.jpg", photo))])
+        files = [("file", ("photo.jpg", photo))]
+        return self._project(config or separate_rows(LABELS, output), files=files)
+
+    def project_of(self, data: dict[str, Any], config: str) -> tuple[int, int]:
+        """A new project with one task of the given data, as `project`."""
+        return self._project(config, json=[data])
+
+    def _project(self, config: str, **content: Any) -> tuple[int, int]:
+        project = self.client.create_project(title="e2e", label_config=config)["id"]
+        self.client.call("POST", f"/api/projects/{project}/import", **content)
         connect(self.client, project, self.backend.url, self.backend.settings)
         (task,) = self.client.tasks(project)
         self._task = task["id"]
@@ -177,17 +183,23 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServ
 
 
 @pytest.fixture(scope="session")
-def editor(studio: LabelStudioServer) -> Iterator[Editor]:
-    """One annotator's browser window."""
+def browser() -> Iterator[Any]:
+    """A headless Chromium, a `playwright.sync_api.Browser`."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup`")
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium or set CLICKMASK_CHROMIUM")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGS)
-        window = Editor(browser, studio.url, studio.email, studio.password)
-        yield window
-        window.close()
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def editor(studio: LabelStudioServer, browser: Any) -> Iterator[Editor]:
+    """One annotator's browser window."""
+    window = Editor(browser, studio.url, studio.email, studio.password)
+    yield window
+    window.close()
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,11 @@ _STATE = """() => {
   return {regions: [...annotation.areas.values()].map(describe),
           suggestions: [...annotation.suggestions.values()].map(describe)};
 }"""
+# Of several images, as on the pages of a Repeater, the one that is to be seen.
 _IMAGE_BOX = """() => {
-  const image = Htx.annotationStore.selected.objects.find(object => object.type === 'image');
-  const canvas = document.querySelector('.konvajs-content');
+  const images = Htx.annotationStore.selected.objects.filter(object => object.type === 'image');
+  const image = images.find(object => object.stageRef?.content?.isConnected) ?? images[0];
+  const canvas = image.stageRef?.content ?? document.querySelector('.konvajs-content');
   canvas.scrollIntoView({block: 'center'});
   const box = canvas.getBoundingClientRect(), scale = image.stageScale || 1;
   const align = image.alignmentOffset || {x: 0, y: 0};
@@ -101,6 +103,24 @@ class Editor:
         if not selected:
             self.page.locator(".lsf-label").nth(place).click()
             self.page.wait_for_timeout(250)
+
+    def next_page(self) -> None:
+        """Turn to the next page of a Repeater."""
+        self.page.locator("[class*=pagination] [class*=arrow-right]").first.click()
+        self.page.wait_for_timeout(1000)
+
+    def undo(self) -> None:
+        """Take the last point back."""
+        self.page.keyboard.press("Control+z")
+        self.page.wait_for_timeout(500)
+
+    def delete_last(self) -> None:
+        """Select the region that came last, and delete it."""
+        self.page.evaluate(
+            "() => { const a = Htx.annotationStore.selected; a.selectArea([...a.areas.values()].at(-1)) }"
+        )
+        self.page.keyboard.press("Backspace")
+        self.page.wait_for_timeout(500)
 
     def click(self, x: float, y: float, key: str | None = None) -> None:
         """Click at a share of the image's width and height, with keys held ("Alt" for negative, "Control" to place a

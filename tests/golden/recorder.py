@@ -14,7 +14,7 @@ from flask import Flask
 from tests.golden.entry import area
 
 HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?")
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(\+00:00|Z| UTC)?")
 PORT = re.compile(r"127\.0\.0\.1:\d+")
 REASON = re.compile(r"(not (?:JSON|XML)\b[:( ]+)[^;]*")  # in the words of a library
 IDENTITY = re.compile(r"(fine-tune-\d+-|request )[0-9a-f]+")

@@ -3,7 +3,7 @@
 from backend.jobs.configure import TASK
 from backend.jobs.project_removal import forget
 from backend.label_studio.task_states import TaskStates
-from backend.redis_store import CLICKS, QUALITY
+from backend.redis_store import CLICKS, OBJECT_CLICKS, QUALITY
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, outcomes, remember
 from fine_tune.project.scheduler import Policy, Scheduler
@@ -23,6 +23,7 @@ def test_nothing_is_left(redis_server: RedisServer) -> None:
         TaskStates(client, project).keep({9: "a"})
         TaskStates(client, project).keep_project_state("b")
         client.hset(f"{QUALITY}{project}", "published", "{}")
+        client.hset(f"{OBJECT_CLICKS}{project}", "1", "{}")
         client.xadd(f"{CLICKS}{project}", {"e": "x"})
     forget(client, 3)
     assert ledger.projects() == [4]

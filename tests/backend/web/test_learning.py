@@ -50,7 +50,7 @@ def test_projects_and_jobs_are_counted(settings: Settings, redis_server: RedisSe
     assert (project.id, project.known, project.accepted, project.fresh) == (3, 2, 2, 2)
     assert [outcome.status for outcome in project.outcomes] == ["promoted"]
     assert learning.states == {"queued": 1}
-    assert [row["id"] for row in learning.jobs] == [job.id]
+    assert [entry.job["id"] for entry in learning.queue.waiting] == [job.id]
 
 
 def test_a_record_that_cannot_be_read_costs_its_project_alone(

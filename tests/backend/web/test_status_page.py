@@ -9,7 +9,7 @@ from rq.job import JobStatus
 
 from backend.jobs.configure import policy
 from backend.settings import Settings
-from backend.web.status_page import HEIGHT, WIDTH, polyline
+from backend.web.status_page import refused
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, picture_of, remember
 from fine_tune.project.scheduler import Scheduler
@@ -39,7 +39,7 @@ def test_what_is_going_on_is_shown(tmp_path: Path, images: ImageServer, redis_se
         "base-1-",
         job.id,
         "project 77",
-        "1 accepted",
+        "<strong>1</strong> accepted",
         "not better on 9 objects",
         "polyline",
     ):
@@ -94,7 +94,7 @@ def test_published_quality_is_shown_by_annotator(
         text = " ".join(app.test_client().get("/", headers=BROWSER).text.split())
     assert "everybody: predicted IoU 0.67 on average, 3 objects" in text
     assert "ann@example.com: predicted IoU 0.90 on average, 2 objects" in text
-    assert "&lt;i&gt;bob: predicted IoU 0.20 on average, 1 objects" in text
+    assert "&lt;i&gt;bob: predicted IoU 0.20 on average, 1 object" in text
 
 
 def test_label_studio_still_gets_its_health(tmp_path: Path, images: ImageServer):
@@ -118,5 +118,12 @@ def test_it_wants_the_password(tmp_path: Path, images: ImageServer):
         assert browser.get("/", headers=BROWSER, auth=("me", "secret")).status_code == 200
 
 
-def test_a_curve_fills_its_box():
-    assert polyline([0.0, 0.5, 1.0]) == f"0.0,{HEIGHT:.1f} {WIDTH / 2:.1f},{HEIGHT / 2:.1f} {WIDTH:.1f},0.0"
+def test_clicks_refused_for_the_same_reason_are_told_once():
+    first = {"time": "1", "reason": "image", "task": "4", "text": "gone"}
+    last = {**first, "time": "2", "task": "5"}
+    other = {"time": "0", "reason": "nothing_to_mark", "task": "4", "text": "only Alt"}
+    joined, alone = refused([last, first, other])
+    assert (joined.count, joined.tasks, joined.time) == (2, ["5", "4"], "2")
+    assert "doctor" in joined.fix
+    assert (alone.count, alone.tasks) == (1, ["4"])
+    assert refused([{**other, "reason": "of another version"}])[0].fix
