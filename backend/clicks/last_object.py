@@ -36,6 +36,7 @@ class LastObject:
         size: height and width of the image.
         at: when it was answered, in seconds since the epoch.
         drafted: when the annotator's draft had been saved last at that time, see `SavedWork.drafted`.
+        named: whether its clicks came with a label.
     """
 
     region_id: str
@@ -46,6 +47,7 @@ class LastObject:
     size: tuple[int, int]
     at: float
     drafted: str = ""
+    named: bool = False
 
     def dump(self) -> str:
         """Return it as JSON; the field `key` is called ``chain`` there."""
@@ -73,6 +75,7 @@ class LastObject:
             size=(int(value["size"][0]), int(value["size"][1])),
             at=float(value["at"]),
             drafted=str(value.get("drafted", "")),
+            named=bool(value.get("named")),
         )
 
 

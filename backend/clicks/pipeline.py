@@ -34,13 +34,14 @@ class NothingToMark(ClickmaskError, ValueError):
 
 @dataclass(frozen=True)
 class _Done:
-    """What the stages came to: `values` is the map (HxW uint8) that the answer was made of."""
+    """What the stages came to: `values` is the map (HxW uint8) of the answer, `named` whether clicks had a label."""
 
     target: Target
     sequence: ClickSequence
     values: np.ndarray
     answer: Answer
     seconds: float
+    named: bool
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ class ClickPipeline:
         last = self.last_objects.recall(request.project_id, task, prompt)
         whose = self.ownership.of(request.project_id, task.saved)
         known = Surroundings(
-            last, self._map_of, whose, lambda: self.habits.several(request.project_id, task, prompt)
+            last,
+            self._map_of,
+            whose,
+            lambda: self.habits.several(request.project_id, task, prompt),
+            named=bool(asked.labels),
         )
         target = choose_target(prompt, task, known, time.time())
         sequence = ClickSequence.of(prompt, target, model, image.digest)
@@ -89,7 +94,7 @@ class ClickPipeline:
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids))
         with self.metrics.stage("encode"):
             suggestion = Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
-        done = _Done(target, sequence, values, answer, time.perf_counter() - started)
+        done = _Done(target, sequence, values, answer, time.perf_counter() - started, bool(asked.labels))
         try:
             self._keep(request, prompt, done)
             self.habits.note(request.project_id, task, prompt, unlabelled=not asked.labels)
@@ -162,6 +167,7 @@ class ClickPipeline:
             size=(prompt.height, prompt.width),
             at=time.time(),
             drafted=task.saved.drafted,
+            named=done.named,
         )
         self.last_objects.remember(request.project_id, task, prompt, last)
         maps = self.maps

@@ -17,7 +17,8 @@ The rules, the first that fits:
    without the clicks of that answer continues its object, if it is negative, or if it is positive and inside or
    beside the mask; the latter only while there was no sign that Auto-Accept is off, as are several clicks in one
    request, or a draft that holds the click. A draft that was saved since and shows neither click nor mask tells
-   that the answer was taken back. (This comes before 2 where both speak of the same region.)
+   that the answer was taken back, and so does a click without a label after one with a label: undoing or deleting
+   a point unselects it, Auto-Accept does not. (This comes before 2 where both speak of the same region.)
 4. What may be somebody else's mask is not corrected (see `backend.clicks.ownership`), and neither is one whose own
    clicks come with the request: accepting it was undone.
 5. A first click that is negative takes something away from the nearest accepted mask of its label.
@@ -81,12 +82,14 @@ class Surroundings:
         map_of: gives the map (HxW uint8) of an object; None where that is gone.
         whose: whose the masks of the task are.
         several: tells whether the annotator's clicks are known to come together, as without Auto-Accept.
+        named: whether the prompt came with a label.
     """
 
     last: LastObject | None
     map_of: Callable[[LastObject], np.ndarray | None]
     whose: Whose = Whose.OWN
     several: Callable[[], bool] = lambda: False
+    named: bool = True
 
 
 def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -> Target:
@@ -162,7 +165,9 @@ def _continues(click: Click, known: Surroundings, values: np.ndarray) -> bool:
     mask = remove_small_regions(values, last.key.base + last.clicks)
     if not click.positive:
         return bool(mask.any())
-    return last.together == 1 and distance(mask, click) <= reach(mask) and not known.several()
+    if last.together > 1 or (last.named and not known.named):
+        return False
+    return distance(mask, click) <= reach(mask) and not known.several()
 
 
 def _undone(entry: AcceptedObject, prompt: Prompt) -> bool:

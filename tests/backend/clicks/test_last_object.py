@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 from backend.clicks.last_object import LastObject, LastObjects
@@ -31,6 +32,8 @@ def by(user: str) -> dict[str, Any]:
 
 def test_json_keeps_everything() -> None:
     assert LastObject.parse(LAST.dump()) == LAST
+    named = dataclasses.replace(LAST, named=True, drafted="2026")
+    assert LastObject.parse(named.dump()) == named
 
 
 def test_what_version_0_1_wrote_is_understood() -> None:

@@ -179,6 +179,24 @@ def test_after_undo_an_annotator_whose_clicks_come_together_begins_anew() -> Non
         assert choose_target(request.context[0], request.tasks[0], around, NOW).region_id == expected
 
 
+@pytest.mark.parametrize(
+    ("click", "before", "now", "expected"),
+    [
+        (INSIDE, True, False, NEW),
+        (INSIDE, True, True, X),
+        (INSIDE, False, False, X),
+        (INSIDE_MINUS, True, False, X),
+    ],
+)
+def test_after_undo_the_editor_has_unselected_the_label(
+    click: dict, before: bool, now: bool, expected: str | None
+) -> None:
+    request = PredictRequest.parse(predict(click))
+    assert request.context is not None
+    around = known(answered(named=before), named=now)
+    assert choose_target(request.context[0], request.tasks[0], around, NOW).region_id == expected
+
+
 def test_after_accepting_was_undone_its_clicks_make_the_object_again() -> None:
     """The draft still shows the mask, but its clicks are back and come with the request."""
     request = PredictRequest.parse(predict(PENDING, INSIDE, **draft(region(X, ONE, prompts=["k1"]))))
