@@ -14,13 +14,15 @@ import numpy as np
 PREFIX = "data:image/png;base64,"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">II5B")  # width, height, bits, colour type, compression, filter, interlace
-_RGBA, _UP = 6, 2
+_PALETTE, _UP = 3, 2
 _WANTED = "a bitmask is a PNG in a data URL"
 _MOST_BYTES = 32 << 20  # of the PNG
 
 
 def encode(mask: np.ndarray) -> str:
-    """Encode a mask as the editor does: an RGBA PNG, black, opaque where the mask is.
+    """Encode a mask as a PNG of one bit a pixel, black, opaque where the mask is, which the editor shows as its own.
+
+    The editor writes 32 bits a pixel, which takes ten times as long.
 
     Args:
         mask: HxW bool, not empty.
@@ -34,15 +36,19 @@ def encode(mask: np.ndarray) -> str:
     if mask.dtype != np.bool_ or mask.ndim != 2 or not mask.size:
         raise ValueError(f"a mask is a HxW bool array that is not empty, got {mask.dtype} {mask.shape}")
     height, width = mask.shape
-    alpha = mask.view(np.uint8) * np.uint8(255)
-    rows = np.zeros((height, 1 + 4 * width), np.uint8)
+    bits = np.packbits(mask, axis=1)
+    rows = np.empty((height, 1 + bits.shape[1]), np.uint8)
     rows[:, 0] = _UP  # each row as the difference to the one above, which is nothing inside and outside
-    rows[0, 4::4] = alpha[0]
-    np.subtract(alpha[1:], alpha[:-1], out=rows[1:, 4::4])
-    header = _HEADER.pack(width, height, 8, _RGBA, 0, 0, 0)
-    packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)  # nearly all of it is zeros
-    body = packer.compress(rows.data) + packer.flush()
-    file = _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    rows[0, 1:] = bits[0]
+    np.subtract(bits[1:], bits[:-1], out=rows[1:, 1:])
+    chunks = (
+        (b"IHDR", _HEADER.pack(width, height, 1, _PALETTE, 0, 0, 0)),
+        (b"PLTE", bytes(6)),  # two colours, both black
+        (b"tRNS", b"\x00\xff"),  # the first transparent, the second opaque
+        (b"IDAT", zlib.compress(rows.data, 6)),
+        (b"IEND", b""),
+    )
+    file = _SIGNATURE + b"".join(_chunk(kind, body) for kind, body in chunks)
     return PREFIX + base64.b64encode(file).decode()
 
 
