@@ -119,8 +119,8 @@ def surviving_channels(weight: Tensor, covariance: Tensor, count: int) -> Tensor
         loss = weight.square().sum(0) / inverse.diagonal().clamp(min=1e-30)
         worst = int(loss.masked_fill(~alive, torch.inf).argmin())
         share = inverse[:, worst] / inverse[worst, worst]
-        weight = weight - torch.outer(weight[:, worst], share)  # the others take over
-        inverse = inverse - torch.outer(share, inverse[worst])
+        weight.addr_(weight[:, worst].clone(), share, alpha=-1)  # the others take over
+        inverse.addr_(share, inverse[worst].clone(), alpha=-1)
         alive[worst] = False
     return alive.nonzero()[:, 0]
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import psutil
 from rq.job import Job
+from rq.registry import ScheduledJobRegistry
+from rq.serializers import JSONSerializer
 
 from backend.jobs.configure import policy
 from backend.settings import Settings
-from fine_tune.project.scheduler import Scheduler
+from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import Registry
 from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
@@ -63,6 +65,21 @@ class WorkerHome:
                 return value
             time.sleep(0.1)
         raise AssertionError(f"{what} never came:\n{(self.home / 'worker.log').read_text()[-3000:]}")
+
+    def hurry(self, job: Job) -> None:
+        """Let the pause before a job's next try be over, where there is one."""
+        client = self.server.client()
+        registry = ScheduledJobRegistry(QUEUE, connection=client, serializer=JSONSerializer)
+        client.zadd(registry.key, {job.id: time.time()}, xx=True)
+
+    def tried_again(self, job: Job) -> None:
+        """Wait until a try of a job has failed and the next one is planned."""
+
+        def planned() -> bool:
+            found = self.scheduler.job(job.id)
+            return found is not None and found.get_status() == "scheduled"
+
+        self.wait("another try", planned)
 
     def meta(self, job: Job) -> dict[str, Any]:
         found = self.scheduler.job(job.id)

@@ -78,28 +78,17 @@ def test_two_devices_train_for_the_object_store_that_all_read(
     assert place.registry.versions("project-3") == []
 
 
-def test_a_killed_worker_does_not_stand_in_the_way(place: WorkerHome):
-    job = place.scheduler.request(PROJECT, "test")
-    worker = place.work(CLICKMASK_TRAIN_STEPS="500")
-    place.training(job)
-    kill(worker)
-    assert place.registry.versions("project-3") == []
-    assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
+def test_a_job_that_is_killed_in_every_phase_goes_on_where_it_was(place: WorkerHome):
+    for phase in (TRAIN, CHOOSE, JUDGE, PUBLISH):
+        job = place.scheduler.request(PROJECT, "test", force=True)
+        worker = place.work(CLICKMASK_TRAIN_STEPS="8")
+        place.wait(phase, lambda job=job, phase=phase: place.meta(job).get("phase") == phase)
+        kill(worker)
+        assert phase == PUBLISH or place.registry.versions("project-3") == []
+        assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
+        place.server.client().delete(keys.lock(PROJECT))  # which would run out by itself
     again = place.scheduler.request(PROJECT, "test", force=True)
     assert again.id != job.id
-    place.work()
-    result = place.end_of(again).return_value()  # the dead one's turn runs out by itself
-    assert result is not None and result["status"] == "promoted"
-
-
-@pytest.mark.parametrize("phase", [TRAIN, CHOOSE, JUDGE, PUBLISH])
-def test_a_job_that_is_killed_in_any_phase_goes_on_where_it_was(place: WorkerHome, project: Web, phase: str):
-    job = place.scheduler.request(PROJECT, "test")
-    worker = place.work(CLICKMASK_TRAIN_STEPS="8")
-    place.wait(phase, lambda: place.meta(job).get("phase") == phase)
-    kill(worker)
-    place.server.client().delete(keys.lock(PROJECT))  # which would run out by itself
-    again = place.scheduler.request(PROJECT, "test", force=True)
     place.work(CLICKMASK_TRAIN_STEPS="8")
     steps = set()
 
@@ -112,12 +101,11 @@ def test_a_job_that_is_killed_in_any_phase_goes_on_where_it_was(place: WorkerHom
     result = place.end_of(again).return_value()
     assert result is not None and result["status"] == "promoted", place.end_of(again).latest_result()
     assert result["metrics"]["training"]["steps"] == 8
-    if phase != TRAIN:
-        assert steps == {None}, "it does not train again"
+    assert steps == {None}, "it does not train again"
     current = place.registry.current("project-3")
     assert current is not None and current.name == result["version"]
     # One that is killed between writing a version and noting that may write it once more.
-    assert len(place.registry.versions("project-3")) <= (2 if phase == PUBLISH else 1)
+    assert len(place.registry.versions("project-3")) <= 2
     assert not (place.home / "jobs" / "project-3").exists()
 
 
@@ -133,8 +121,9 @@ def test_a_worker_that_is_told_to_end_hands_its_job_on(place: WorkerHome, device
     waiting = place.scheduler.waiting(PROJECT)
     assert waiting is not None and waiting.id == job.id
     assert place.registry.versions("project-3") == []
+    place.server.client().delete(keys.lock(PROJECT))  # which would run out by itself
     place.work()
-    result = place.end_of(job).return_value()  # as soon as the lock of the first has run out
+    result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "promoted"
     assert [each.id for each in place.scheduler.jobs()] == [job.id]
 
@@ -148,7 +137,12 @@ def test_two_workers_share_a_project_without_training_it_twice(place: WorkerHome
     assert same.id == follow.id, "triggers during a job make one follow-up"
     place.work()
     place.end_of(first)
-    place.wait("the follow-up", lambda: len(outcomes(place.server.client(), PROJECT)) == 2)
+
+    def both() -> bool:
+        place.hurry(follow)
+        return len(outcomes(place.server.client(), PROJECT)) == 2
+
+    place.wait("the follow-up", both)
     statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
     assert statuses[0] == "skipped", "nothing new was left for it"
     assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
@@ -160,8 +154,9 @@ def test_a_job_waits_for_its_turn_and_says_so(place: WorkerHome, project: Web):
     job = place.scheduler.request(PROJECT, "test")
     with project_lock(place.server.client(), PROJECT):
         place.work()
-        place.wait("a refusal", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
+        place.tried_again(job)
         assert "by another worker" in place.meta(job)["problem"]
+    place.hurry(job)
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "skipped"
     assert [each.id for each in place.scheduler.jobs()] == [job.id]
@@ -224,10 +219,11 @@ def test_a_label_studio_that_is_down_is_asked_again(place: WorkerHome, project: 
     project.routes["/api/projects/3/export"] = answers(502, b"bad gateway")
     job = place.scheduler.request(PROJECT, "test", force=True)
     place.work()
-    place.wait("a retry", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
+    place.tried_again(job)
     failures = f"clickmask:fine-tune:{PROJECT}:failures"
     assert place.server.client().get(failures) == b"1"
     project.routes["/api/projects/3/export"] = export
+    place.hurry(job)
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "promoted"
     assert place.server.client().get(failures) is None
@@ -239,13 +235,14 @@ def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: W
     project.routes[image] = lambda _: project.close()
     job = place.scheduler.request(PROJECT, "test", force=True)
     place.work()
-    place.wait("a retry", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
+    place.tried_again(job)
     assert "cannot be reached" in place.meta(job)["problem"]
     assert f"GET {image}" in [f"{method} {path}" for method, path, _ in project.requests]
     assert place.registry.versions("project-3") == []
     assert len(Ledger(place.server.client()).fresh(PROJECT, "submitted")) == COUNT
     back = Web(port=project.port)
     back.routes.update(there)
+    place.hurry(job)
     try:
         result = place.end_of(job).return_value()
         assert result is not None and result["status"] == "promoted"

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from backend.cli import main
+from fine_tune.training import inheritance
 from model.networks import build
 from model.versions import checkpoint
 from tests.fine_tune.mask_sets import write_set
@@ -59,7 +61,9 @@ def test_a_run_starts_from_a_checkpoint(tmp_path, imagenet):
         torch.testing.assert_close(old, new, atol=1e-6, rtol=0)
 
 
-def test_a_slimmer_network_starts_from_a_checkpoint_and_learns_from_it(tmp_path, imagenet):
+def test_a_slimmer_network_starts_from_a_checkpoint_and_learns_from_it(tmp_path, imagenet, monkeypatch):
+    few = partial(inheritance.annotated_views, batches=2, batch=2, sizes=(96, 64))
+    monkeypatch.setattr(inheritance, "annotated_views", few)
     data, first, second = write_set(tmp_path / "cats", side=160), tmp_path / "first", tmp_path / "second"
     assert run("--data", data, "--out", first, "--steps", "1", *SHORT, *imagenet).exit_code == 0
     begun, _ = checkpoint.load(first / "checkpoint")
