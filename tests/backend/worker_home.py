@@ -70,7 +70,7 @@ class WorkerHome:
         """Let the pause before a job's next try be over, where there is one."""
         client = self.server.client()
         registry = ScheduledJobRegistry(QUEUE, connection=client, serializer=JSONSerializer)
-        client.zadd(registry.key, {job.id: time.time()}, xx=True)
+        client.zadd(registry.key, {job.id: 0}, xx=True)
 
     def tried_again(self, job: Job) -> None:
         """Wait until a try of a job has failed and the next one is planned."""
