@@ -24,7 +24,7 @@ from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[1]
-SECRET = "hidden"  # a part of each
+SECRET = "covert"  # a part of each
 
 
 @pytest.fixture
@@ -46,19 +46,19 @@ def studio() -> Iterator[Web]:
 @pytest.fixture
 def environment(redis_server: RedisServer, studio: Web, tmp_path: Path) -> dict[str, str]:
     add(Registry(tmp_path / "home"))
-    redis_server.client().config_set("requirepass", "hidden#redis")
+    redis_server.client().config_set("requirepass", "covert#redis")
     return {
         **os.environ,
         "CLICKMASK_HOME": str(tmp_path / "home"),
         "CLICKMASK_PORT": str(free_port()),
         "CLICKMASK_DEVICE": "cpu",
         "CLICKMASK_LOG_LEVEL": "debug",
-        "CLICKMASK_REDIS_URL": redis_server.url.replace("unix://", "unix://:hidden%23redis@"),
+        "CLICKMASK_REDIS_URL": redis_server.url.replace("unix://", "unix://:covert%23redis@"),
         "LABEL_STUDIO_URL": studio.url,
-        "LABEL_STUDIO_API_KEY": "hidden-token",
+        "LABEL_STUDIO_API_KEY": "covert-token",
         "BASIC_AUTH_USER": "user",
-        "BASIC_AUTH_PASS": "hidden-pass",
-        "CLICKMASK_WEBHOOK_SECRET": "hidden-hook",
+        "BASIC_AUTH_PASS": "covert-pass",
+        "CLICKMASK_WEBHOOK_SECRET": "covert-hook",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT),
     }
@@ -93,16 +93,16 @@ def wait(url: str) -> None:
 
 def conversation(url: str, redis_server: RedisServer) -> Iterator[str]:
     """Ask for everything there is, well and badly, with and without Redis; yields the answers."""
-    account = ("user", "hidden-pass")
+    account = ("user", "covert-pass")
     one = predict(keypoint("k", 30, 40))
     for _ in range(2):
         for path in ("/", "/ready", "/metrics", "/versions", "/none"):
-            for given in (account, ("user", "hidden-wrong"), None):
+            for given in (account, ("user", "covert-wrong"), None):
                 yield requests.get(url + path, auth=given, headers={"Accept": "text/html"}, timeout=30).text
-        for body in (one, {}, {"hidden": 1}, {**one, "params": {"password": "hidden-param", "context": {}}}):
+        for body in (one, {}, {"covert": 1}, {**one, "params": {"password": "covert-param", "context": {}}}):
             yield requests.post(f"{url}/predict", json=body, auth=account, timeout=60).text
-        event = {"action": "ANNOTATION_CREATED", "project": {"id": 3, "token": "hidden-project"}}
-        for query in ("?secret=hidden-hook", "?secret=hidden-other", ""):
+        event = {"action": "ANNOTATION_CREATED", "project": {"id": 3, "token": "covert-project"}}
+        for query in ("?secret=covert-hook", "?secret=covert-other", ""):
             yield requests.post(f"{url}/webhook{query}", json=event, timeout=30).text
         yield requests.post(f"{url}/train", json={"project": "3"}, auth=account, timeout=30).text
         redis_server.stop()
@@ -123,14 +123,14 @@ def test_a_server_and_its_commands_keep_their_secrets(
                 for words in (
                     "doctor 3",
                     "connect 3",
-                    "connect 3 --url http://me:hidden-word@127.0.0.1:1",
+                    "connect 3 --url http://me:covert-word@127.0.0.1:1",
                     "jobs list",
                     "fine-tune 3 --sync",
                     "review 3",
                     "evaluate base --project 3",
                     "fine-tune 3 --force",
                     "worker --burst",
-                    "models import http://me:hidden-word@127.0.0.1:1/a.pth?key=hidden-key",
+                    "models import http://me:covert-word@127.0.0.1:1/a.pth?key=covert-key",
                 )
             ]
             said += conversation(url, redis_server)
@@ -147,11 +147,11 @@ def test_a_server_and_its_commands_keep_their_secrets(
 @pytest.mark.parametrize(
     "setting",
     [
-        "CLICKMASK_REDIS_URL=redis://:hidden#1@127.0.0.1:6379/0",
-        "LABEL_STUDIO_URL=http://me:hidden-word@127.0.0.1:1",
-        "LABEL_STUDIO_URL=ftp://me:hidden-word@127.0.0.1:1",
-        "CLICKMASK_REGISTRY=ftp://me:hidden-word@127.0.0.1:1/models",
-        "CLICKMASK_REGISTRY=nonsense://me:hidden-word@127.0.0.1:1/models",
+        "CLICKMASK_REDIS_URL=redis://:covert#1@127.0.0.1:6379/0",
+        "LABEL_STUDIO_URL=http://me:covert-word@127.0.0.1:1",
+        "LABEL_STUDIO_URL=ftp://me:covert-word@127.0.0.1:1",
+        "CLICKMASK_REGISTRY=ftp://me:covert-word@127.0.0.1:1/models",
+        "CLICKMASK_REGISTRY=nonsense://me:covert-word@127.0.0.1:1/models",
     ],
 )
 @pytest.mark.parametrize("command", ["doctor", "serve", "models list", "connect 3"])
