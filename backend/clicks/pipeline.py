@@ -14,7 +14,8 @@ from backend.clicks.map_cache import MapCache
 from backend.clicks.ownership import Ownership
 from backend.clicks.replay import ClickSequence, map_before, replay
 from backend.clicks.target import Surroundings, Target, choose_target
-from backend.images.store import ImageError, ImageStore, Picture
+from backend.images.address import ImageError
+from backend.images.store import ImageStore, Picture
 from backend.label_studio.mask_regions import shown
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Answer, Suggestion, fresh_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.clicks.admission import DeadlineExceeded, Overloaded
 from backend.clicks.pipeline import NothingToMark
-from backend.images.store import ImageError
+from backend.images.address import ImageError
 from backend.label_studio.label_config import LabelConfigError
 from backend.serving.model_pool import NotReady
 from model.errors import ClickmaskError

@@ -6,37 +6,24 @@ import base64
 import binascii
 import hashlib
 import logging
-import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from backend.images.address import Addresses, ImageError, is_in_bucket, shown
 from backend.images.fetch import fetch
-from backend.images.ssrf import ANY_PUBLIC_HOST, FetchError, Guard, origin
+from backend.images.ssrf import FetchError, Guard, origin
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
-from model.errors import ClickmaskError
 from model.image_file import DecodeError, decode
 
 logger = logging.getLogger(__name__)
 
-# Where Label Studio serves files: its own, and those that it fetches or presigns. Nothing else of it is asked for:
-# what a task's data names is fetched with the token.
-STUDIO_PATH = re.compile(
-    r"/data/(?:upload|local-files)/|/storage-data/|/static/|/tasks/\d+/(?:presign|resolve)/"
-    r"|/projects/\d+/(?:presign|resolve|file-proxy)/"
-)
-UPWARDS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
 AHEAD = 2  # images fetched ahead at most; more would push out what annotators are working on
-
-
-class ImageError(ClickmaskError, RuntimeError):
-    """An image cannot be had; the message is one sentence that says why and what to change."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +53,7 @@ class ImageStore:
         except FetchError as error:
             raise ImageError(f"LABEL_STUDIO_URL cannot be used: {error}") from None
         self._guard = Guard(trusted, settings.image_hosts)
+        self._addresses = Addresses(client.url, self._guard)
         self._limit = settings.image_cache_mb << 20
         self._lock = threading.Lock()
         self._cache: OrderedDict[str, Picture] = OrderedDict()
@@ -160,17 +148,17 @@ class ImageStore:
         try:
             data = self._read(url, task_id)
         except UnicodeError:
-            raise ImageError(f"{_short(url)}: this is no address of an image") from None
+            raise ImageError(f"{shown(url)}: this is no address of an image") from None
         try:
             pixels = decode(data, self._settings.max_image_megapixels)
         except DecodeError as error:
-            raise ImageError(f"{_short(url)}: {error}") from error
+            raise ImageError(f"{shown(url)}: {error}") from error
         return Picture(pixels, hashlib.sha256(data).hexdigest()[:32])
 
     def _read(self, url: str, task_id: int | None) -> bytes:
         if url.startswith("data:"):
             return self._inline(url)
-        address = self.resolve(url, task_id)
+        address = self._addresses.resolve(url, task_id)
         limit = self._settings.max_image_mb << 20
         try:
             try:
@@ -181,9 +169,9 @@ class ImageStore:
                     raise
                 return fetch(address, self._guard, self._client.headers, limit)
         except FetchError as error:
-            raise ImageError(f"{_short(url)}: {self._explain(error, url)}") from error
+            raise ImageError(f"{shown(url)}: {self._explain(error, url)}") from error
         except LabelStudioError as error:
-            raise ImageError(f"{_short(url)}: {error}") from error
+            raise ImageError(f"{shown(url)}: {error}") from error
 
     def _inline(self, url: str) -> bytes:
         """The bytes of a data: URI (RFC 2397)."""
@@ -201,61 +189,6 @@ class ImageStore:
             return base64.b64decode(raw, validate=True)
         except binascii.Error as error:
             raise ImageError(f"the data: URI is no valid base64: {error}") from error
-
-    def resolve(self, url: str, task_id: int | None = None) -> str:
-        """The http(s) address behind a value of a task's data.
-
-        Label Studio writes addresses of its own files in several ways, with the name it knows itself by, which
-        need not be a name it has here; such paths always lead to LABEL_STUDIO_URL.
-
-        Raises:
-            ImageError: no address can be made of it.
-        """
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise ImageError(f"{_short(url)}: this is no address of an image") from None
-        if parts.scheme in CLOUD_SCHEMES:
-            if task_id is None:
-                raise ImageError(
-                    f"{_short(url)}: only Label Studio can open this address, and no task is known"
-                )
-            where = base64.urlsafe_b64encode(url.encode()).decode()
-            return f"{self._base(url)}/tasks/{task_id}/presign/?{urlencode({'fileuri': where})}"
-        if not parts.scheme and not url.startswith("/"):
-            raise ImageError(f"{_short(url)}: neither a path of Label Studio (/data/...) nor a full address")
-        relative = not parts.scheme and not parts.netloc
-        served = None if UPWARDS.search(parts.path) else STUDIO_PATH.search(parts.path)
-        if relative and served is None:
-            raise ImageError(f"{_short(url)}: Label Studio serves no files there, but below /data/upload/")
-        if served is not None and (relative or self._is_studios(url, parts.path)):
-            return self._base(url) + parts.path[served.start() :] + (f"?{parts.query}" if parts.query else "")
-        return url
-
-    def _is_studios(self, url: str, path: str) -> bool:
-        """Tell whether an address that looks like one of Label Studio's own files is one, by whatever name."""
-        if not self._client.url or self._listed(url):
-            return False
-        # Where any host may be asked, the path has to be Label Studio's from its beginning on.
-        return STUDIO_PATH.match(self._below(path)) is not None or ANY_PUBLIC_HOST not in self._guard.hosts
-
-    def _listed(self, url: str) -> bool:
-        try:
-            return self._guard.lists(origin(url))
-        except FetchError:
-            return False
-
-    def _below(self, path: str) -> str:
-        """A path without the sub-path that Label Studio may live under."""
-        prefix = urlsplit(self._client.url).path
-        return path[len(prefix) :] if path.startswith(prefix + "/") else path
-
-    def _base(self, url: str) -> str:
-        if not self._client.url:
-            raise ImageError(
-                f"{_short(url)}: LABEL_STUDIO_URL is not set, so Label Studio cannot be asked for it"
-            )
-        return self._client.url
 
     def _explain(self, error: FetchError, url: str) -> str:
         """What an HTTP status means here, and what to change."""
@@ -281,7 +214,7 @@ class ImageStore:
                 "Label Studio denies access (403): the account of LABEL_STUDIO_API_KEY must be a member of the "
                 "project, and local files need LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED in Label Studio"
             )
-        if status == 404 and urlsplit(url).scheme in CLOUD_SCHEMES:
+        if status == 404 and is_in_bucket(url):
             return "Label Studio finds no storage for it: connect this bucket in the project's Cloud Storage settings"
         if status == 404:
             return (
@@ -295,15 +228,6 @@ def _key(url: str, task_id: int | None) -> str:
 
     What an address in a bucket leads to depends on the storages of the task's project.
     """
-    if url.startswith(tuple(f"{scheme}:" for scheme in CLOUD_SCHEMES)):
+    if is_in_bucket(url):
         return f"{task_id} {url}"
     return url if len(url) < 4096 else hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()
-
-
-def _short(url: str) -> str:
-    """An address for a message: without long data, and without a query, which may hold a signature."""
-    if url.startswith("data:"):
-        return "data: URI"
-    path, _, query = url.partition("?")
-    shown = url if path.endswith("/data/local-files/") and query.startswith("d=") else path
-    return shown[:120].encode("ascii", "backslashreplace").decode()

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.label_config import ImageTag, LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects

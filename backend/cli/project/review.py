@@ -101,7 +101,8 @@ def _row(entry: RatedObject) -> dict[str, Any]:
 
 def _draw(ranked: RankedProject, count: int, path: Path, settings: Settings, studio: LabelStudio) -> None:
     """Draw the contact sheet of the worst objects; what has no image is left out, and said."""
-    from backend.images.store import ImageError, ImageStore
+    from backend.images.address import ImageError
+    from backend.images.store import ImageStore
     from backend.review.contact_sheet import panel
     from fine_tune.figures import contact_sheet, save
 

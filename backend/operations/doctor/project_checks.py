@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import SECRET_HEADER, SWITCHES, find_webhook, undotted, url_of
 from backend.label_studio.label_config import LabelConfig, LabelConfigError

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from backend.clicks.refusals import ERRORS, FIXES, reason_of
-from backend.images.store import ImageError
+from backend.images.address import ImageError
 from backend.serving.model_pool import NotReady
 from model.errors import ClickmaskError
 

@@ -5,7 +5,6 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from PIL import Image
 
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send
@@ -181,28 +181,11 @@ def test_any_text_is_an_image_or_refused(start, text):
         NOBODY.get(start + text, task_id=3)
 
 
-def test_without_label_studio_its_paths_cannot_be_resolved():
-    settings = Settings()
-    with pytest.raises(ImageError, match="LABEL_STUDIO_URL is not set"):
-        ImageStore(settings, LabelStudio(settings)).get("/data/upload/1/a.png")
-
-
 def test_relative_names_and_other_hosts_are_refused(web):
     with pytest.raises(ImageError, match="neither a path"):
         store(web).get("a.png")
     with pytest.raises(ImageError, match="CLICKMASK_IMAGE_HOSTS"):
         store(web).get("http://images.example.com/a.png?signature=abc")
-
-
-def test_a_message_names_the_local_file(web):
-    with pytest.raises(ImageError, match=r"/data/local-files/\?d=set1/a.png: Label Studio has no such file"):
-        store(web).get("/data/local-files/?d=set1/a.png")
-
-
-def test_a_message_never_shows_a_signature(web):
-    with pytest.raises(ImageError) as caught:
-        store(web).get("http://images.example.com/a.png?signature=abc")
-    assert "abc" not in str(caught.value)
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -292,34 +275,3 @@ def test_the_digest_tells_pixels_apart_not_addresses(web):
         web.routes[f"/data/upload/1/{name}.png"] = answers(200, png(value))
     a, b, c = (store(web).get(f"/data/upload/1/{name}.png").digest for name in "abc")
     assert a == b != c
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "/api/projects/1/export",
-        "/user/login",
-        "/data/upload/../../api/users",
-        "/data/upload/%2e%2e/%2E%2E/api/users",
-        "/",
-    ],
-)
-def test_nothing_but_files_is_asked_of_label_studio(url: str, tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, label_studio_url="http://studio:8080", label_studio_api_key="a" * 40)
-    with pytest.raises(ImageError, match="serves no files there"):
-        ImageStore(settings, LabelStudio(settings)).resolve(url)
-
-
-@pytest.mark.parametrize(
-    ("url", "resolved"),
-    [
-        ("https://cdn.example/x/data/upload/1/a.png", "https://cdn.example/x/data/upload/1/a.png"),
-        ("http://another-name/data/upload/1/a.png", "http://studio:8080/data/upload/1/a.png"),
-        ("/static/samples/a.jpg", "http://studio:8080/static/samples/a.jpg"),
-    ],
-)
-def test_where_any_host_may_be_asked_a_path_is_label_studios_from_its_beginning(
-    url: str, resolved: str, tmp_path: Path
-) -> None:
-    settings = Settings(home=tmp_path, label_studio_url="http://studio:8080", image_hosts=("*",))
-    assert ImageStore(settings, LabelStudio(settings)).resolve(url) == resolved

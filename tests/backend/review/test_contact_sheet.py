@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.review.contact_sheet import panel
 from backend.review.project_review import ProjectReview
