@@ -1,28 +1,41 @@
 """Makes the pictures of the README: `python -m tests.pictures` drives the real Label Studio and the status page.
 
-They go to docs/pictures: a moving one of clicks on a photo, and a still one of the status page.
+They go to docs/pictures: a moving one of clicks on a photo, and still ones of the status page of a project that has
+learned from drawn cells; `python -m tests.pictures clicks` or `status` makes one kind alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import subprocess
+import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from backend.label_studio.client import LabelStudio
 from backend.operations import demo_project
 from backend.operations.embedded_redis import EmbeddedRedis
-from tests.e2e.conftest import CHROMIUM, Backend, new_studio
+from backend.operations.label_studio_server import LabelStudioServer
+from tests.drawn_project import DrawnProject
+from tests.e2e.conftest import CHROMIUM, ROOT, Backend, new_studio
 from tests.e2e.editor import BROWSER_ARGS, Editor
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 LABEL = "Thing"
 # Of coffee.png: the cup, its handle, and not the spoon behind it, as shares of width and height.
 CLICKS = ((0.52, 0.32, None), (0.36, 0.68, "Control"), (0.70, 0.18, "Control+Alt"))
+# The status page: images that are annotated before and after a job, its training steps, and how it is looked at.
+BEFORE, AFTER, STEPS = 26, 8, 60
+VIEWS = (
+    ("status", {"width": 900, "height": 720}, "light"),
+    ("status-phone", {"width": 375, "height": 720}, "dark"),
+)
 LIMIT = 2_000_000  # bytes of the moving picture
 
 
@@ -77,15 +90,31 @@ def clicks(editor: Editor, project: int, task: int) -> None:
     film.save(FOLDER / "clicks.webp")
 
 
-def status_page(page: Page, url: str) -> None:
-    """The backend's page for people."""
-    page.set_viewport_size({"width": 900, "height": 560})
-    page.goto(url)
-    page.screenshot(path=FOLDER / "status.png")
+def status_page(browser: Browser, client: LabelStudio, backend: Backend) -> None:
+    """The backend's page for people, after an automatic annotator has annotated, and a job has learned from that."""
+    project = DrawnProject(client, backend.url, backend.settings, BEFORE + AFTER)
+    project.annotate(0, BEFORE)
+    environment = {**backend.environment, "PYTHONPATH": str(ROOT), "CLICKMASK_TRAIN_STEPS": str(STEPS)}
+    command = [sys.executable, "-m", "backend.cli", "fine-tune", str(project.id), "--now"]
+    subprocess.run(command, env=environment, check=True, cwd=ROOT)
+    time.sleep(5)  # until the web server has the new version
+    project.annotate(BEFORE, BEFORE + AFTER)
+    time.sleep(10)  # until its figures are gathered
+    for name, size, scheme in VIEWS:
+        page = browser.new_context(viewport=size, color_scheme=scheme).new_page()
+        page.goto(backend.url)
+        page.screenshot(path=FOLDER / f"{name}.png")
 
 
-def main() -> None:
-    """Make all pictures."""
+def film(browser: Browser, studio: LabelStudioServer, client: LabelStudio, backend: Backend) -> None:
+    """The moving picture, of the demo's project."""
+    project = demo_project.prepare(client, backend.url, backend.settings)
+    task = next(t["id"] for t in client.tasks(project) if t["data"]["image"].endswith("coffee.png"))
+    clicks(Editor(browser, studio.url, studio.email, studio.password), project, task)
+
+
+def main(wanted: Sequence[str]) -> None:
+    """Make the pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         studio = stack.enter_context(new_studio(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
@@ -101,16 +130,15 @@ def main() -> None:
         backend.start()
         stack.callback(backend.stop)
         client = LabelStudio(backend.settings)
-        project = demo_project.prepare(client, backend.url, backend.settings)
-        task = next(t["id"] for t in client.tasks(project) if t["data"]["image"].endswith("coffee.png"))
         browser = stack.enter_context(sync_playwright()).chromium.launch(
             executable_path=CHROMIUM, args=BROWSER_ARGS
         )
-        editor = Editor(browser, studio.url, studio.email, studio.password)
-        clicks(editor, project, task)
-        status_page(browser.new_page(), backend.url)
+        if "status" in wanted:
+            status_page(browser, client, backend)
+        if "clicks" in wanted:
+            film(browser, studio, client, backend)
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ("status", "clicks"))

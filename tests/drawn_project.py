@@ -1,0 +1,108 @@
+"""A project in a real Label Studio that teaches something: drawn cells, annotated by an automatic annotator."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import cv2
+import numpy as np
+
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.connect import connect, label_config
+from backend.label_studio.mask_regions import accepted
+from backend.settings import Settings
+from model.click import Click
+from model.evaluation.clicker import next_click
+from tests.backend.running_app import png
+from tests.e2e.photos import iou
+
+LABEL = "Cell"
+SIDE, CELLS = 256, 4
+GOOD, MOST = 0.9, 12  # IoU that the annotator wants, and clicks until he gives up
+
+
+def cells(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Draw cells whose dark heart is easily taken for the whole; HxWx3 uint8, and HxW bool for each."""
+    rng = np.random.default_rng(seed)
+
+    def grain(size: float, strength: float) -> np.ndarray:
+        noise = cv2.GaussianBlur(rng.normal(0, 1, (SIDE, SIDE)).astype(np.float32), (0, 0), size)
+        return noise / noise.std() * strength
+
+    image = 110 + grain(20, 14) + grain(3, 9)
+    masks: list[np.ndarray] = []
+    while len(masks) < CELLS:
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        centre, axes = rng.integers(28, SIDE - 28, 2).tolist(), rng.integers(12, 26, 2).tolist()
+        cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1, -1)
+        if any((cv2.dilate(mask, np.ones((31, 31), np.uint8)) > 0)[other].any() for other in masks):
+            continue
+        heart = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))) > 0
+        masks.append(mask > 0)
+        image[masks[-1]] += (grain(1.2, 16) + 10)[masks[-1]]
+        image[heart] -= 45
+    soft = cv2.GaussianBlur(image + rng.normal(0, 5, image.shape), (0, 0), 0.7)
+    return np.repeat(soft.clip(0, 255).astype(np.uint8)[..., None], 3, 2), masks
+
+
+class DrawnProject:
+    """A project of drawn cells.
+
+    Args:
+        client: of its Label Studio.
+        url, settings: of the backend, which is connected.
+        images: how many there are.
+    """
+
+    def __init__(self, client: LabelStudio, url: str, settings: Settings, images: int) -> None:
+        self._client = client
+        self.id = int(client.create_project(title="Drawn cells", label_config=label_config([LABEL]))["id"])
+        for seed in range(images):
+            files = [("file", (f"cells-{seed}.png", png(cells(seed)[0])))]
+            client.call("POST", f"/api/projects/{self.id}/import", files=files)
+        connect(client, self.id, url, settings)
+        (connected,) = client.ml_backends(self.id)
+        self._backend = connected["id"]
+        self._tasks = sorted(task["id"] for task in client.tasks(self.id))
+
+    def annotate(self, first: int, last: int) -> None:
+        """Click all cells of the images from `first` to before `last`, and submit them."""
+        for seed in range(first, last):
+            results: list[dict[str, Any]] = []
+            for truth in cells(seed)[1]:
+                results += self._click(self._tasks[seed], truth)
+            self._client.create_annotation(self._tasks[seed], results)
+
+    def _click(self, task: int, truth: np.ndarray) -> list[dict[str, Any]]:
+        """Click one cell until its mask is good; returns the regions of the last answer."""
+        mask, clicks, prompts, regions = np.zeros_like(truth), [], [], []
+        while len(clicks) < MOST and iou(mask, truth) < GOOD:
+            click = next_click(truth, mask, clicks)
+            if click is None:
+                break
+            clicks.append(click)
+            prompts += _prompt(click)
+            body = {"task": task, "context": {"result": prompts}}
+            path = f"/api/ml/{self._backend}/interactive-annotating"
+            regions = self._client.call("POST", path, json=body)["data"]["result"]
+            mask = np.logical_or.reduce(
+                [np.zeros_like(truth), *(region.mask() for region in accepted(regions))]
+            )
+        return regions
+
+
+def _prompt(click: Click) -> list[dict[str, Any]]:
+    """What the editor sends for a click: the point, and the label of its row."""
+    point: dict[str, Any] = {
+        "id": uuid.uuid4().hex[:10],
+        "type": "keypoint",
+        "from_name": "kp",
+        "to_name": "image",
+        "original_width": SIDE,
+        "original_height": SIDE,
+        "image_rotation": 0,
+        "is_positive": click.positive,
+        "value": {"x": 100 * click.x / SIDE, "y": 100 * click.y / SIDE, "width": 0.2, "labels": [LABEL]},
+    }
+    return [point, {**point, "type": "labels", "from_name": "label"}]
