@@ -16,6 +16,7 @@ from backend.clicks.replay import ClickSequence, map_before, replay
 from backend.clicks.target import Surroundings, Target, choose_target
 from backend.images.address import ImageError
 from backend.images.store import ImageStore, Picture
+from backend.label_studio.label_config import BITMASK
 from backend.label_studio.mask_regions import shown
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Answer, Suggestion, fresh_id
@@ -91,7 +92,9 @@ class ClickPipeline:
                 "there is nothing to take away from: begin an object with a click without Alt"
             )
         values = replay(sequence, model.predictor, image.pixels, self.maps, self.metrics)
-        region_id = target.region_id or fresh_id(prompt, model.version)
+        # The editor breaks where a bitmask that is selected is replaced, as a click in it selects it.
+        kept = None if any(output.mask.shape == BITMASK for output in outputs) else target.region_id
+        region_id = kept or fresh_id(prompt, model.version)
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids))
         with self.metrics.stage("encode"):
             suggestion = Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)

@@ -180,11 +180,21 @@ def object_id(region_id: str) -> str:
 
 
 def objects(regions: Iterable[MaskRegion]) -> list[AcceptedObject]:
-    """Group regions by object, in order of the first region of each."""
+    """Group regions by object, in order of the first region of each.
+
+    Left out are objects that others go on from under an id of their own, as corrected bitmasks do.
+    """
     groups: dict[str, list[MaskRegion]] = {}
     for region in regions:
         groups.setdefault(region.object_id, []).append(region)
-    return [AcceptedObject(object_id, tuple(group)) for object_id, group in groups.items()]
+    found = [AcceptedObject(object_id, tuple(group)) for object_id, group in groups.items()]
+    return [entry for entry in found if not any(_goes_on(other, entry) for other in found)]
+
+
+def _goes_on(later: AcceptedObject, earlier: AcceptedObject) -> bool:
+    """Tell whether one object was made by all prompts of another one, and more."""
+    images = [(entry.regions[0].to_name, entry.regions[0].item_index) for entry in (later, earlier)]
+    return images[0] == images[1] and bool(earlier.prompts) and set(earlier.prompts) < set(later.prompts)
 
 
 def shown(task: Task) -> list[MaskRegion]:

@@ -77,7 +77,11 @@ def test_an_accepted_mask_is_corrected_after_it_was_named_otherwise(client: Flas
     for label, same in (("Spoon", True), ("Cup", False)):
         prompts = click(f"{label}2", x, y, label, positive=same)
         again = regions(client, predict(*prompts, config=xml, id=102, drafts=[draft]))
-        assert ([region["id"] for region in again[:1]] == [answer[0]["id"]]) is same
+        prompts = {prompt for region in again[:1] for prompt in region["meta"]["prompts"]}
+        assert (set(answer[0]["meta"]["prompts"]) < prompts) is same
+        # The editor breaks where a bitmask is replaced that is selected.
+        kept = same and "bitmask" not in name
+        assert ([region["id"] for region in again[:1]] == [answer[0]["id"]]) is kept
 
 
 def test_a_box_beside_a_row_of_labels_is_answered(client: FlaskClient) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from backend.label_studio.connect import label_config
-from backend.label_studio.mask_regions import accepted
+from backend.label_studio.mask_regions import accepted, objects
 from tests.e2e.conftest import LABELS, Workplace
 from tests.e2e.label_configs import labels_beside, pages, separate_rows
-from tests.e2e.photos import GOOD, RED, iou, jpeg, two_bodies
+from tests.e2e.photos import GOOD, NEAR_RED, RED, iou, jpeg, two_bodies
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +97,26 @@ def test_the_second_page_of_a_repeater(workplace: Workplace, photo: str, red: np
     workplace.editor.click(*RED)
     (region,) = check(workplace, task, red, {"brushlabels"})
     assert region.to_name == "page_1"
+
+
+def test_a_bitmask_is_corrected_without_breaking_the_editor(
+    workplace: Workplace, photo: str, red: np.ndarray
+) -> None:
+    """A click into a bitmask selects it: to replace a selected one would take the whole editor down."""
+    task = begin(workplace, label_config(LABELS, ("bitmask",)), {"image": photo})
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("label", "Dog")
+    workplace.editor.click(*RED)
+    workplace.editor.accept(escape=False)
+    workplace.editor.save_draft()
+    (before,) = workplace.editor.state()["regions"]
+    for _ in range(2):  # the first one selects
+        workplace.editor.click(*NEAR_RED[0], key="Control")
+    (suggestion,) = workplace.editor.state()["suggestions"]
+    assert suggestion["id"] != before["id"]
+    workplace.editor.accept(escape=False)
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
+    (corrected,) = objects(accepted(annotation["result"]))
+    assert (corrected.id, len(corrected.prompts)) == (suggestion["id"], 2)
+    assert iou(corrected.mask(), red) > GOOD

@@ -129,6 +129,17 @@ def test_regions_of_one_answer_are_one_object() -> None:
     assert first.contains(60, 60)
 
 
+def test_an_object_that_another_one_goes_on_from_does_not_count_twice() -> None:
+    """As corrected bitmasks are saved, which the editor cannot replace."""
+    made = {number: {"model_version": "v", "prompts": list(number)} for number in ("a", "ab", "abc", "d")}
+    regions = mask_regions.accepted(
+        [brush(f"region-{number}", box(10, 10, 60, 50), meta=meta) for number, meta in made.items()]
+        + [brush("hand", box(10, 10, 60, 50)), brush("copy", box(10, 10, 60, 50), meta=made["d"])]
+    )
+    found = [entry.id for entry in mask_regions.objects(regions)]
+    assert found == ["region-abc", "region-d", "hand", "copy"]
+
+
 def test_brush_is_preferred_to_its_polygon() -> None:
     mask = box(0, 0, 20, 20)
     (both,) = mask_regions.objects(
