@@ -1,4 +1,4 @@
-"""Forgets a project that Label Studio no longer has: its records, its waiting job, and what was published of it.
+"""Forgets a project that Label Studio no longer has: its records, its waiting job, its annotators' habits, and more.
 
 Its model versions stay in the registry, where `clickmask models` shows them.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from backend.label_studio.task_states import TaskStates
-from backend.redis_store import CLICKS, OBJECT_CLICKS, QUALITY
+from backend.redis_store import CLICKS, HABITS, LAST_OBJECTS, OBJECT_CLICKS, QUALITY
 from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
+
+SCANNED = 1000  # keys that one command looks at: Redis answers others in between
 
 
 def forget(client: Any, project: int) -> None:
@@ -31,6 +33,10 @@ def forget(client: Any, project: int) -> None:
         f"{QUALITY}{project}",
         f"{CLICKS}{project}",
         f"{OBJECT_CLICKS}{project}",
+        f"{HABITS}{project}",
     )
+    for prefix in (HABITS, LAST_OBJECTS):  # of single tasks
+        for key in client.scan_iter(f"{prefix}\\[{project}, *", count=SCANNED):
+            client.delete(key)
     TaskStates(client, project).forget()
     Ledger(client).forget_project(project)  # last: a try that was cut short is made again

@@ -45,6 +45,16 @@ def way_to(url: str) -> dict[str, Any]:
     return {"verify": authorities, "proxies": {"http": proxy, "https": proxy} if proxy else {}}
 
 
+def ask(url: str, method: str = "GET", **options: Any) -> requests.Response:
+    """Send one request by the rule of all: `way_to` decides on proxies and certificates, and no ~/.netrc is read.
+
+    Args:
+        options: as for `requests.request` (timeout, auth, data, ...), whose errors pass through.
+    """
+    with open_session() as session:
+        return session.request(method, url, **{**way_to(url), **options})
+
+
 def unreachable(url: str, error: Exception) -> str:
     """Say in one sentence that there was no answer, and what to look at."""
     if isinstance(error, requests.exceptions.SSLError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import requests
 
+from backend.label_studio.transport import ask
 from backend.settings.masking import without_password
 from model.errors import ClickmaskError
 
@@ -41,7 +42,7 @@ def download(
     """
     digest, done, shown = hashlib.sha256(), 0, without_password(url)
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, open(target, "wb") as file:
+        with ask(url, stream=True, timeout=TIMEOUT_S) as answer, open(target, "wb") as file:
             if answer.status_code != 200:
                 raise DownloadError(
                     f"{shown} answers {answer.status_code} {answer.reason}: check the address"

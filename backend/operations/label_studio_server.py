@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from backend.label_studio.transport import ask
 from backend.operations.supervisor import end, free_port, spawn, tail
 from model.errors import ClickmaskError
 
@@ -109,7 +110,7 @@ class LabelStudioServer:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"{self.url}/health", timeout=2).status_code == 200
+            return ask(f"{self.url}/health", timeout=2).status_code == 200
         except requests.RequestException:
             return False
 

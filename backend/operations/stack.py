@@ -10,6 +10,7 @@ from pathlib import Path
 
 import requests
 
+from backend.label_studio.transport import ask
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import Supervisor
 from backend.settings import Settings
@@ -58,7 +59,7 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supe
 def status(url: str) -> dict[str, object] | None:
     """Return what the backend at `url` says of itself at /ready; None where it does not answer yet."""
     try:
-        return dict(requests.get(f"{url}/ready", timeout=5).json())
+        return dict(ask(f"{url}/ready", timeout=5).json())
     except (requests.RequestException, ValueError):
         return None
 

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import requests
 
+from backend.label_studio.transport import ask
 from backend.operations.bench.click_requests import CLICKS, Picture, Record, body, other
 from backend.operations.bench.latency import LOAD_LIMIT_S
 from backend.settings import Settings
@@ -153,8 +154,13 @@ class Crowd:
         data = json.dumps(content).encode()
         headers = {"Content-Type": "application/json", "Connection": "close"}
         try:
-            return requests.post(
-                f"{self._url}/predict", data=data, headers=headers, auth=self._account, timeout=TIMEOUT_S
+            return ask(
+                f"{self._url}/predict",
+                "POST",
+                data=data,
+                headers=headers,
+                auth=self._account,
+                timeout=TIMEOUT_S,
             )
         except requests.RequestException:
             return None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-import requests
-
+from backend.label_studio.transport import ask
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.operations.redis_client import RedisUnreachable, connected, redis_url
 from backend.settings import Settings
@@ -67,7 +66,7 @@ def backend(settings: Settings, url: str) -> Findings:
     if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
         account = (settings.basic_auth_user, settings.basic_auth_pass)
     try:
-        answer = requests.get(f"{url}/ready", timeout=5, auth=account)
+        answer = ask(f"{url}/ready", timeout=5, auth=account)
         status = answer.json()
     except (OSError, ValueError):  # of requests, which also fails with plain OSErrors
         yield Finding(FAIL, "backend", f"nothing that is clickmask answers at {url}: run `clickmask up`")

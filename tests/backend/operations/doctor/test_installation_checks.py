@@ -11,6 +11,8 @@ from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
 from model.versions import checkpoint, registry
 from model.versions.registry import Registry
+from tests.backend.http_server import Web, answers
+from tests.backend.proxy_server import Proxy
 from tests.backend.published_models import CARD, network
 from tests.s3_server import ObjectStore
 
@@ -75,3 +77,24 @@ def test_a_redis_that_is_set_and_away_is_a_warning_without_its_password(tmp_path
 def test_nothing_at_the_backends_address(tmp_path: Path) -> None:
     (found,) = list(installation_checks.backend(Settings(home=tmp_path), "http://127.0.0.1:1"))
     assert (found.level, "http://127.0.0.1:1" in found.text) == (FAIL, True)
+
+
+def test_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account would be told to the proxy, whose loopback is another machine."""
+    web = Web()
+    web.routes["/ready"] = answers(200, b'{"ready": true}')
+    proxy = Proxy(web.port)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    settings = Settings(basic_auth_user="u", basic_auth_pass="p", webhook_secret="s")
+    try:
+        (found,) = list(installation_checks.backend(settings, web.url))
+        assert (found.level, proxy.asked) == (OK, [])
+        (found,) = list(installation_checks.backend(settings, "http://backend.example:9090"))
+        assert (found.level, proxy.asked) == (OK, ["GET http://backend.example:9090/ready"]), (
+            "by the rule of all"
+        )
+    finally:
+        proxy.close()
+        web.close()
