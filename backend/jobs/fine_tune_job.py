@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import os
 import time
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 REPORT_S = 1.0
 NICE = 10
 AUTOGROUP = Path("/proc/self/autogroup")
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LOCKED = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other job needs
 
 
@@ -80,6 +82,11 @@ def _let_clicks_go_first() -> None:
 def _problem(error: Exception, job: Job) -> str:
     if isinstance(error, JobTimeoutException):
         return f"it took longer than CLICKMASK_TRAIN_TIMEOUT_S allows ({job.timeout} s)"
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        return (
+            f"CLICKMASK_HOME cannot be written ({error.strerror}): make room on its disk, or make it writable; "
+            "what is served stays"
+        )
     return str(error) or type(error).__name__
 
 

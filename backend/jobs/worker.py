@@ -19,19 +19,22 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.utils import now
+from rq.timeouts import JobTimeoutException
 from rq.worker import SpawnWorker
 
 from backend.jobs import reconcile_job
 from backend.jobs.status import PROGRESS
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE
+from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
 # About half a minute, in which a Redis starts again: of every command, in the worker and in the processes of jobs.
 TRIES = 16
 LONGEST_PAUSE_S = 2.0
+GRACE_S = 60.0  # in which a job whose time is up has to end by itself
+NO_LIMIT = -1  # of a job's time, in RQ's terms
 
 
 class Worker(SpawnWorker):
@@ -40,10 +43,14 @@ class Worker(SpawnWorker):
     Attributes:
         sync_s: how often projects are compared with Label Studio; 0 for never.
         leaving: SIGTERM has come.
+        timed_out: the job has used up its time.
     """
 
     sync_s = 0
     leaving = False
+    timed_out = False
+    _limit_s: float | None = None  # of the job that runs
+    _end_s: float | None = None  # by the monotonic clock, when its process is killed
 
     @classmethod
     def of(cls, settings: Settings, connection: Any) -> Worker:
@@ -85,6 +92,29 @@ class Worker(SpawnWorker):
         self.connection.set_retry(patient())
         super().main_work_horse(job, queue)
 
+    def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
+        """Wait for the end of a job's process, which ends itself when its time is up.
+
+        RQ would look after that by the wall clock, and kill a job that has just begun where the clock jumps.
+        """
+        limit_s = self._limit_s = job.timeout
+        self._end_s = None if limit_s is None or limit_s <= 0 else time.monotonic() + limit_s + GRACE_S
+        self.timed_out = False
+        job.timeout = NO_LIMIT
+        try:
+            super().monitor_work_horse(job, queue, execution)
+        finally:
+            job.timeout = limit_s
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log why a job failed: a sentence where that was foreseen (a disk that is full, too), else a traceback."""
+        error = exc_info[1]
+        self.timed_out = isinstance(error, JobTimeoutException)
+        if isinstance(error, ClickmaskError | JobTimeoutException | OSError):
+            logger.error("job %s failed: %s", job.id, error)
+        else:
+            super().handle_exception(job, *exc_info)
+
     def handle_job_failure(
         self,
         job: Job,
@@ -97,7 +127,9 @@ class Worker(SpawnWorker):
         if self.leaving:
             self._put_back(job, queue, execution)
             return
-        if job.started_at and job.timeout and (now() - job.started_at).total_seconds() >= job.timeout:
+        if job.timeout == NO_LIMIT:  # the worker's own copy, which must not be saved so
+            job.timeout = self._limit_s
+        if self.timed_out:
             job.retries_left = 0
         super().handle_job_failure(job, queue, started_job_registry, exc_string, execution)
 
@@ -118,6 +150,10 @@ class Worker(SpawnWorker):
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
             logger.warning("Redis does not answer while job %s runs: %s", job.id, error)
+        if self._end_s is not None and time.monotonic() > self._end_s:
+            logger.error("job %s does not end by itself when its time is up, and is killed", job.id)
+            self.timed_out = True
+            self.kill_horse()
 
     def run_maintenance_tasks(self) -> None:
         """Do what is due before and between jobs."""

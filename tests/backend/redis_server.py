@@ -12,18 +12,30 @@ from backend.operations.embedded_redis import find_server
 
 
 class RedisServer:
-    """The server that `clickmask up` would run; `folder` must have a short path."""
+    """The server that `clickmask up` would run.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: with a short path.
+        options: further ones; what it holds is lost at its end without `--appendonly yes`.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         self._socket = folder / "redis.sock"
         self.url = f"unix://{self._socket}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = [find_server()[0], "--port", "0", "--unixsocket", str(self._socket)]
         self._process = subprocess.Popen(
-            [*command, "--save", "", "--dir", str(self._socket.parent)], stdout=subprocess.DEVNULL
+            [*command, "--save", "", "--dir", str(self._socket.parent), *self._options],
+            stdout=subprocess.DEVNULL,
         )
         client = self.client()
         for _ in range(500):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import redis
+import rq.worker.worker_classes
 from rq import Queue, Retry
 from rq.executions import Execution
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from backend.jobs import worker as worker_module
 from backend.jobs.configure import policy
 from backend.jobs.worker import Worker
 from backend.settings import Settings
@@ -38,6 +44,41 @@ def test_a_redis_that_is_gone_during_a_job_does_not_end_the_worker(
     redis_server.stop()
     worker.maintain_heartbeats(job, execution)
     assert f"Redis does not answer while job {job.id} runs" in caplog.text
+
+
+def monitored(client: redis.Redis, timeout_s: int) -> tuple[subprocess.Popen[bytes], Job]:
+    """Have a worker look after a process of 1.5 s as if it ran a job; return both when it has ended."""
+    queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
+    job = queue.enqueue("os.getpid", job_timeout=timeout_s, retry=Retry(max=2))
+    worker = Worker.of(Settings(), client)
+    worker.register_birth()
+    worker.job_monitoring_interval = 1
+    with subprocess.Popen(["sleep", "1.5"], start_new_session=True) as process:
+        worker._horse_pid = process.pid
+        execution = worker.prepare_execution(job)
+        worker.monitor_work_horse(job, queue, execution)
+    return process, job
+
+
+def test_a_clock_that_jumps_ends_no_job(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch):
+    client, jumps = redis_server.client(), itertools.count()
+    real = rq.worker.worker_classes.now
+    later = lambda: real() + timedelta(days=bool(next(jumps)))  # noqa: E731 - from the second look on
+    monkeypatch.setattr(rq.worker.worker_classes, "now", later)
+    _, job = monitored(client, 7200)
+    assert next(jumps) > 1, "RQ looked at the clock again"
+    assert not job.is_failed
+    assert job.timeout == 7200
+
+
+def test_a_job_that_does_not_end_when_its_time_is_up_is_killed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(worker_module, "GRACE_S", -1.0)
+    _, job = monitored(redis_server.client(), 1)
+    assert job.get_status() == "failed", "and is not tried again"
+    job.refresh()
+    assert job.timeout == 1
 
 
 # Not as patient as the real one, so that a test need not wait for half a minute.
