@@ -69,8 +69,8 @@ test: setup ## the whole suite, end to end in a real Label Studio and browser
 test-gpu: $(STAMP) ## what only a GPU can prove, with figures
 	$(BIN)/python -m pytest tests/gpu
 
-drill: $(STAMP) ## hostile input in numbers: 10,000 damaged bodies of each route, 1,000 damaged images
-	CLICKMASK_FUZZ=10000 $(BIN)/python -m pytest tests/drills
+drill: $(STAMP) ## kills, faults of Redis, Label Studio, disk and clock, damaged files and input, with a table of results
+	CLICKMASK_FUZZ=10000 $(BIN)/python -m pytest -o python_files='drill_*.py test_*.py' tests/drills
 
 pictures: setup ## the pictures of the README, from the real Label Studio and the status page
 	$(BIN)/python -m tests.pictures

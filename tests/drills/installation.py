@@ -1,0 +1,191 @@
+"""An installation for drills to break: Redis, `clickmask serve` and `worker`, and a Label Studio in miniature."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import requests
+from rq.job import Job
+
+from backend.operations.supervisor import free_port
+from fine_tune.project.ledger import Ledger
+from tests.backend.annotated_project import CONFIG, PROJECT, annotated, export, task
+from tests.backend.redis_server import RedisServer
+from tests.backend.worker_home import ROOT, WorkerHome, kill
+from tests.fine_tune.shape_scenes import shape_scene
+
+COUNT = 8  # annotated images
+UNTUNED = 4  # a project that the base model answers for, whose masks are never empty
+DEADLINE_S = 10.0  # of a click, the default of CLICKMASK_DEADLINE_S
+SLACK_S = 2.0  # of a busy machine, and of HTTP
+TRAINING = {"CLICKMASK_TRAIN_STEPS": "8", "CLICKMASK_SYNC_S": "0", "CLICKMASK_LOG_LEVEL": "info"}
+
+
+class Installation(WorkerHome):
+    """What `clickmask up` runs, each process for itself, so that one can be killed alone.
+
+    Args:
+        folder: with a short path; home, logs and Redis's data are in it.
+        environment: further settings.
+    """
+
+    def __init__(self, folder: Path, home: Path | None = None, **environment: str) -> None:
+        redis = RedisServer(folder, "--appendonly", "yes")
+        redis.start()
+        web = annotated(COUNT)
+        self.tasks = [
+            task(number, shape_scene(np.random.default_rng(number)).truth) for number in range(1, COUNT + 1)
+        ]
+        export(web, self.tasks)
+        self.folder, self.studio = folder, web
+        home = home or folder / "home"
+        home.mkdir(exist_ok=True)
+        super().__init__(home, redis, web)
+        self.log = folder / "worker.log"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment |= {**TRAINING, "CLICKMASK_PORT": str(self.port), **environment}
+        self.worker: subprocess.Popen[bytes] | None = None
+        self.server_process: subprocess.Popen[bytes] | None = None
+        self._clicks = 0
+
+    def start(self) -> None:
+        """Start what does not run, and wait until clicks are answered."""
+        if self.server_process is None or self.server_process.poll() is not None:
+            self.server_process = self.run("serve")
+        if self.worker is None or self.worker.poll() is not None:
+            self.worker = self.run("worker")
+        self.wait("a ready server", lambda: self.asked("GET", "/ready") == 200)
+
+    def run(self, command: str) -> subprocess.Popen[bytes]:
+        """Start a command of clickmask; its output goes to FOLDER/COMMAND.log."""
+        environment = {**os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
+        with (self.folder / f"{command}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "backend.cli", command],
+                env=environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        self.workers.append(process)
+        return process
+
+    def restart(self, **environment: str) -> None:
+        """End web server and worker, and start them with other settings."""
+        self.environment |= environment
+        for process in (self.server_process, self.worker):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                process.wait(60)
+        self.start()
+
+    def asked(self, method: str, path: str, body: Any = None) -> int:
+        """Send a request; returns the status of its answer, 0 where there was none."""
+        try:
+            return requests.request(method, self.url + path, json=body, timeout=60).status_code
+        except requests.RequestException:
+            return 0
+
+    def click(self, image: int = 1) -> float:
+        """Click an object as an annotator does; returns the seconds that the mask took. There must be one."""
+        begin = time.monotonic()
+        answer = requests.post(f"{self.url}/predict", json=self.body(image), timeout=60)
+        took = time.monotonic() - begin
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["results"][0]["result"], answer.text
+        assert took < DEADLINE_S + SLACK_S
+        return took
+
+    def body(self, image: int, project: int = UNTUNED) -> dict[str, Any]:
+        """A request with one click, other than all before."""
+        self._clicks += 1
+        (region,) = self.tasks[0]["annotations"][0]["result"][1:]
+        x, y = 30 + self._clicks % 40, 30 + self._clicks // 40 % 40
+        keypoint = {
+            **region,
+            "id": f"click{self._clicks}",
+            "type": "keypointlabels",
+            "from_name": "kp",
+            "is_positive": True,
+            "value": {"x": x, "y": y, "width": 0.3, "keypointlabels": ["Cat"]},
+        }
+        return {
+            "tasks": [{"id": 1000 + self._clicks, "data": {"image": f"/data/upload/3/{image}.png"}}],
+            "project": f"{project}.1",
+            "label_config": CONFIG,
+            "params": {"context": {"result": [keypoint]}},
+        }
+
+    def accept(self, number: int) -> int:
+        """Have an annotator change annotation `number`, and Label Studio tell of it; returns the answer's status."""
+        annotation = self.tasks[number - 1]["annotations"][0]
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        annotation["updated_at"] = f"{moment}.{time.time_ns() // 1000 % 1_000_000:06}Z"
+        event = {**annotation, "task": number, "result_count": len(annotation["result"])}
+        body = {"action": "ANNOTATION_UPDATED", "annotation": event, "project": {"id": PROJECT}}
+        return self.asked("POST", "/webhook", body)
+
+    def counted(self) -> bool:
+        """Whether the ledger holds every annotation as it is in Label Studio now."""
+        told = {a["id"]: a["updated_at"] for each in self.tasks for a in each["annotations"]}
+        known = Ledger(self.server.client()).annotations(PROJECT)
+        return {number: record["updated_at"] for number, record in known.items()} == told
+
+    def learned(self) -> bool:
+        """Whether a job has learned from all that is counted."""
+        return self.counted() and not Ledger(self.server.client()).fresh(PROJECT, "submitted")
+
+    def request(self) -> Job:
+        """Ask for a job."""
+        return self.scheduler.request(PROJECT, "drill", force=True)
+
+    def reach(self, phase: str) -> Job:
+        """Start a job and return as soon as it is in a phase, which may be short: it is tried several times."""
+        for _ in range(5):
+            job = self.request()
+
+            def there(job: Job = job) -> str:
+                found = self.scheduler.job(job.id)
+                assert found is not None
+                over = found.get_status() in ("finished", "failed")
+                return "over" if over else "there" if found.meta.get("phase") == phase else ""
+
+            if self.wait(f"the phase {phase}", there, pause_s=0.005) == "there":
+                return job
+        raise AssertionError(f"the phase {phase} was never met")
+
+    def wait(self, what: str, condition: Callable[[], Any], pause_s: float = 0.1) -> Any:
+        """Wait until the condition is true, and return its value."""
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            value = condition()
+            if value:
+                return value
+            time.sleep(pause_s)
+        raise AssertionError(f"{what} never came:\n{self.said()[-6000:]}")
+
+    def said(self) -> str:
+        """The logs of all processes."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+    def close(self) -> None:
+        """End everything."""
+        for process in self.workers:
+            if process.poll() is None:
+                kill(process)
+        self.studio.close()
+        self.server.stop()
+
+
+def children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The direct children of a process."""
+    return psutil.Process(process.pid).children()
