@@ -22,8 +22,12 @@ The rules, the first that fits:
 4. What may be somebody else's mask is not corrected (see `backend.clicks.ownership`), and neither is one whose own
    clicks come with the request: accepting it was undone.
 5. A first click that is negative takes something away from the nearest accepted mask of its label.
-6. A lone positive click beside an accepted mask that was made with single clicks adds to it.
+6. A lone positive click beside an accepted mask that was made with single clicks adds to it, while there was no sign
+   that Auto-Accept is off.
 7. Anything else is a new object: in particular the second object of a label after the first was accepted.
+
+Where Auto-Accept is off, a click outside a mask goes on from it under a new id: the mask may be selected, and the
+editor breaks where a region that is selected is replaced. A click inside unselects it first.
 
 "Beside" is nearer to the edge than `BESIDE` of the square root of the mask's area: near enough for a missed part,
 too near for the middle of a neighbour of the same size, whose radius is more than half of that root.
@@ -31,6 +35,7 @@ too near for the middle of a neighbour of the same size, whose radius is more th
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Callable
@@ -58,7 +63,7 @@ class Target:
     """Names what the clicks of a prompt are added to; all None and empty for a new object.
 
     Attributes:
-        region_id: of the region to replace.
+        region_id: of the region to replace; None for a new one.
         start: HxW uint8 map before the first click of the prompt: an accepted mask, or an earlier answer.
         clicks: those that made it and are still in force, where they are known.
         prompts: region ids of the clicks that made it.
@@ -110,13 +115,14 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
     if lone and last is not None and (hit is None or hit.id == last.region_id):
         values = known.map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
         if values is not None and _continues(first, known, values):
-            return Target(last.region_id, values, last.key.base + last.clicks, last.prompts)
+            target = Target(last.region_id, values, last.key.base + last.clicks, last.prompts)
+            return target if _inside(first, last, values) else _beside(target, known)
     if hit is not None:
         return _correct(hit)
     if not first.positive:
         nearest = _nearest(accepted, first)
-        return NEW if nearest is None else _correct(nearest)
-    if lone:
+        return NEW if nearest is None else _beside(_correct(nearest), known)
+    if lone and not known.several():
         for entry in filter(_single_clicks, accepted):
             if _box_distance(entry, first) <= _box_reach(entry):
                 mask = _mask(entry)
@@ -168,6 +174,17 @@ def _continues(click: Click, known: Surroundings, values: np.ndarray) -> bool:
     if last.together > 1 or (last.named and not known.named):
         return False
     return distance(mask, click) <= reach(mask) and not known.several()
+
+
+def _inside(click: Click, last: LastObject, values: np.ndarray) -> bool:
+    mask = remove_small_regions(values, last.key.base + last.clicks)
+    return bool(mask[click.pixel(*mask.shape)])
+
+
+def _beside(target: Target, known: Surroundings) -> Target:
+    """Take the id from what a click outside goes on from, where Auto-Accept is known to be off."""
+    off = known.several() or (known.last is not None and known.last.together > 1)
+    return dataclasses.replace(target, region_id=None) if off else target
 
 
 def _undone(entry: AcceptedObject, prompt: Prompt) -> bool:

@@ -1,4 +1,4 @@
-"""Points that an annotator takes back in the real editor, which tells nobody: they never count in what follows."""
+"""Points taken back and masks selected in the real editor, which tells nobody of either."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backend.label_studio.connect import label_config
-from backend.label_studio.mask_regions import MaskRegion, accepted
+from backend.label_studio.mask_regions import MaskRegion, accepted, objects
 from tests.e2e.conftest import LABELS, Workplace
 from tests.e2e.editor import Editor
 from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg, two_bodies
@@ -103,3 +103,21 @@ def test_auto_accept_goes_on_with_one_object_and_then_another(workplace: Workpla
     assert list(masks) == [("Dog",), ("Cat",)]
     assert iou(masks[("Dog",)], red) > GOOD
     assert iou(masks[("Cat",)], yellow) > GOOD
+
+
+def test_a_click_beside_a_selected_mask_leaves_the_editor_alive(workplace: Workplace, scene):
+    """The editor breaks where a region that is selected is replaced, and does not say what is selected."""
+    image, red, _ = scene
+    task = begin(workplace, image)
+    workplace.editor.click(*RED)
+    workplace.editor.click(*NEAR_RED[1], key="Control")
+    workplace.editor.accept(escape=False)
+    workplace.editor.click(*RED)  # selects it
+    (before,) = workplace.editor.state()["regions"]
+    workplace.editor.click(*YELLOW, key="Alt")
+    (suggestion,) = workplace.editor.state()["suggestions"]
+    assert suggestion["id"] != before["id"]
+    workplace.editor.accept(escape=False)
+    (region,) = objects(saved(workplace, task))
+    assert region.id == suggestion["id"]
+    assert iou(region.mask(), red) > GOOD

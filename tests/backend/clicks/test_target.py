@@ -117,7 +117,7 @@ CASES = [
     ("rejected: the object had several clicks", [INSIDE], {}, answered(together=2), NEW),
     ("rejected: the draft holds the click", [INSIDE], draft(PENDING), answered(), NEW),
     ("several clicks in this request", [INSIDE, BESIDE], {}, answered(), NEW),
-    ("minus still continues", [BESIDE_MINUS], {}, answered(together=2), X),
+    ("minus inside still continues", [INSIDE_MINUS], {}, answered(together=2), X),
     # The ordinary next click, a moved point, a repeated request.
     ("second click of the object", [PENDING, INSIDE], {}, answered(), NEW),
     ("the point was moved", [keypoint("k1", 16, 31)], {}, answered(), NEW),
@@ -137,6 +137,31 @@ def test_which_object(clicks: list, task: dict, last: LastObject | None, expecte
     target = choose_target(request.context[0], request.tasks[0], known(last), NOW)
     assert target.region_id == expected
     assert (target.start is None) == (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("click", "task", "last"),
+    [
+        (BESIDE_MINUS, {}, answered(together=2)),
+        (BESIDE_MINUS, draft(region(X, ONE)), None),
+        (FAR_MINUS, draft(region(X, ONE)), answered(together=2, at=0.0)),
+    ],
+)
+def test_without_auto_accept_a_mask_that_may_be_selected_is_not_replaced(
+    click: dict, task: dict, last: LastObject | None
+) -> None:
+    request = PredictRequest.parse(predict(click, **task))
+    assert request.context is not None
+    for several in (True, False):
+        around = known(last, several=lambda several=several: several)
+        target = choose_target(request.context[0], request.tasks[0], around, NOW)
+        kept = last is None and not several
+        assert target.region_id == (X if kept else None)
+        assert target.start is not None and target.prompts  # but it is gone on from
+    plus = PredictRequest.parse(predict(BESIDE, **draft(region(X, ONE))))
+    assert plus.context is not None
+    around = known(None, several=lambda: True)
+    assert choose_target(plus.context[0], plus.tasks[0], around, NOW) == Target()
 
 
 SUBMITTED = {"annotations": [{"id": 1, "completed_by": 5, "result": [region(X, ONE)]}]}
