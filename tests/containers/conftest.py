@@ -30,11 +30,14 @@ def stack() -> Iterator[Stack]:
         folder = Path(name)
         try:
             own = parts.enter_context(engine(folder))
-        except NoEngine as error:
+        except (NoEngine, OSError) as error:
             pytest.skip(f"THE CONTAINERS ARE NOT TRIED: {error}")
         place, override = checkout(folder / "checkout"), None
         if own:
-            override = parts.enter_context(standins(folder, place, LABEL_STUDIO))
+            try:
+                override = parts.enter_context(standins(folder, place, LABEL_STUDIO))
+            except RuntimeError as error:  # of Debian's mirror, most of the time
+                pytest.skip(f"THE CONTAINERS ARE NOT TRIED: base images cannot be made: {error}")
         services = Stack(place, override, _free_port())
         parts.callback(
             run,

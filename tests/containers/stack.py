@@ -74,10 +74,10 @@ class Stack:
         """Run a command in a running service's container; returns its output."""
         return self.compose("exec", "-T", service, *command)
 
-    def told(self, *arguments: str) -> Any:
-        """Run `clickmask ARGUMENTS --json` in the worker's container; returns what it prints."""
+    def told(self, *arguments: str, service: str = "worker") -> Any:
+        """Run `clickmask ARGUMENTS --json` in a service's container; returns what it prints."""
         done = subprocess.run(
-            ["docker", "compose", "exec", "-T", "worker", "clickmask", *arguments, "--json"],
+            ["docker", "compose", "exec", "-T", service, "clickmask", *arguments, "--json"],
             cwd=self.folder, env=self.environment, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
