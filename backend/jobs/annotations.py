@@ -179,7 +179,8 @@ class ProjectAnnotations:
         masks = [item.mask() for item in items]
         if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
             raise ValueError("the masks have another size than the image has now")
-        return LabelledImage(picture.digest, picture.pixels, masks)
+        labels = [next(iter(item.regions[0].labels), "") for item in items]
+        return LabelledImage(picture.digest, picture.pixels, masks, labels)
 
     def _exported(self, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the tasks with their annotations."""

@@ -21,12 +21,14 @@ class EncodedImage:
         masks: PNG bytes of an HxW uint8 map each. A bundle has one map of ids per image (0 background, 1..254 ids,
             255 ignore), a project one map of 0 and 255 per object, because its objects may overlap.
         stuff: ids that are no things but road, sky and the like, which people seldom click.
+        labels: label name of every mask of a project's image, "" for one without; () in a bundle.
     """
 
     name: str
     image: bytes
     masks: tuple[bytes, ...]
     stuff: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def decode(self, index: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return the image (HxWx3 uint8 RGB, upright, read-only) and one of its masks (HxW uint8).

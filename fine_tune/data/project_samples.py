@@ -37,11 +37,13 @@ class LabelledImage:
         digest: names the image's content.
         image: HxWx3 uint8 RGB.
         masks: HxW bool each, one per object.
+        labels: label name of every mask, "" for one without; () where nothing is known of labels.
     """
 
     digest: str
     image: np.ndarray
     masks: Sequence[np.ndarray]
+    labels: Sequence[str] = ()
 
 
 class AnnotationList(Protocol):
@@ -172,14 +174,15 @@ def _encode(labelled: LabelledImage) -> EncodedImage:
     image = labelled.image
     scale = min(MAX_SIDE / max(image.shape[:2]), 1.0)
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    masks = []
-    for mask in labelled.masks:
+    masks, labels = [], []
+    for mask, label in zip(labelled.masks, labelled.labels or [""] * len(labelled.masks), strict=True):
         small = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) >= 128
         area = np.count_nonzero(small)
         if MIN_AREA <= area <= MAX_SHARE * small.size:
             masks.append(cv2.imencode(".png", small.view(np.uint8) * np.uint8(255))[1].tobytes())
+            labels.append(label)
     if scale < 1:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    return EncodedImage(labelled.digest, encoded, tuple(masks))
+    return EncodedImage(labelled.digest, encoded, tuple(masks), labels=tuple(labels))

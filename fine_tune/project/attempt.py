@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -19,12 +20,14 @@ from fine_tune.project.models import Lineage, Model
 from fine_tune.project.outcome import OVERTAKEN, Outcome, picture_of
 from fine_tune.project.phases import Timeline
 from fine_tune.project.setup import Setup
+from fine_tune.proposals.learning import LearnedHead, Models, learn
 from fine_tune.training import fine_tuner
 from fine_tune.training.recipe import Progress
 from model.errors import ClickmaskError
 from model.evaluation.evaluate import CLICKERS
 from model.evaluation.report import Record
 from model.inference.domain import Domain
+from model.proposals.trained import CARD_KEY, make_looker
 from model.scene import Sample
 from model.versions.registry import Version
 
@@ -41,7 +44,7 @@ class Refused(ClickmaskError, RuntimeError):
 
 
 class Attempt:
-    """Train a version from samples, and publish it.
+    """Train a version from samples, teach it to propose, and publish it.
 
     Args:
         line: the project's, in the registry.
@@ -72,7 +75,7 @@ class Attempt:
         self._steps = self._chosen_by = 0  # training steps, and clicks made before judging began
 
     def run(self) -> Outcome:
-        """Train, choose, judge and publish.
+        """Train, choose, judge, learn to propose, and publish.
 
         Raises:
             Refused: no version is made.
@@ -81,7 +84,9 @@ class Attempt:
         tuned = self._train()
         candidate = self._choose(tuned)
         verdict = self._judge(candidate)
-        return self._publish(candidate, verdict)
+        wins = verdict.promoted or self.force
+        head = self._learn_to_propose(candidate if wins else self._lineage.parent)
+        return self._publish(candidate, verdict, head)
 
     def _train(self) -> nn.Module:
         """Tune the parent on the train part, or take what a killed job has tuned."""
@@ -177,31 +182,71 @@ class Attempt:
         self.metrics |= {"before": before.as_json(), "after": after.as_json()}
         return verdict
 
-    def _publish(self, candidate: Model, verdict: Verdict) -> Outcome:
-        """Write the version, and promote it if the verdict says so and no other one was chosen meanwhile."""
+    def _learn_to_propose(self, model: Model) -> LearnedHead:
+        """Train a head for the model that is going to be served, whichever that is."""
+        train, held_out = self.samples.train, self.samples.held_out
+        self._timeline.expect(phases.PROPOSE, len(train) + len(held_out))
+        self._timeline.begin(phases.PROPOSE)
+        loaded, clicking = (model.network, model.card), self._clicking
+        models = Models(loaded, make_looker(loaded, clicking.engine), clicking.predictor(model))
+        head = learn(models, train, held_out, clicking.lanes, self._timeline.at)
+        if head.offered and "domain" not in model.card:
+            return replace(head, facts={**head.facts, "domain": self.samples.domain().as_json()})
+        return head
+
+    def _publish(self, candidate: Model, verdict: Verdict, head: LearnedHead) -> Outcome:
+        """Write the version, and promote it if the verdict says so and no other one was chosen meanwhile.
+
+        Where it is kept back, a head that passed its own gate is served with the weights that are served now.
+        """
         self._timeline.begin(phases.PUBLISH)
-        registry = self.setup.registry
+        registry, wins = self.setup.registry, verdict.promoted or self.force
         self.metrics |= {"gate": verdict.as_json(), "clicks": self._clicking.made}
         self.metrics["seconds"] = self._timeline.seconds()
-        version = registry.add(self.line, candidate.network, {**candidate.card, "metrics": self.metrics})
+        card = {**candidate.card, "metrics": {**self.metrics}}
+        version = self._write(candidate, card, head if wins else None)
         self._draw(version, candidate, verdict)
+        best: Version | None = version
+        if not wins:
+            best = self._write(self._lineage.parent, self._as_served(), head) if head.offered else None
+        self.metrics[CARD_KEY] = {**head.facts, "version": best.name if best else ""}
         registry.refresh(self.line)
-        wanted, overtaken = verdict.promoted or self.force, registry.current(self.line) != self._served
-        reason = verdict.reason + (" (forced)" if self.force and not verdict.promoted else "")
-        if wanted and overtaken:
-            reason = f"{OVERTAKEN}; {reason}"
-        promotes = wanted and not overtaken
-        outcome = self.outcome("promoted" if promotes else "kept back", reason, version.name)
+        overtaken = registry.current(self.line) != self._served
+        outcome = self._outcome_of(version, verdict, wins, overtaken)
         self._state.save_outcome(outcome)
-        if promotes:
-            registry.promote(version)
+        if best is not None and not overtaken:
+            registry.promote(best)
         gone = registry.prune(self.line, self.setup.keep)
         if self.setup.home is not None:
             for old in gone:
                 picture_of(self.setup.home, old.name).unlink(missing_ok=True)
         self._clicking.keep([self._lineage.base, self._lineage.parent, candidate])
-        self._timeline.close({phases.TRAIN: self._steps, phases.JUDGE: self._clicking.made - self._chosen_by})
+        images = len(self.samples.train) + len(self.samples.held_out)
+        judged = self._clicking.made - self._chosen_by
+        self._timeline.close({phases.TRAIN: self._steps, phases.JUDGE: judged, phases.PROPOSE: images})
         return outcome
+
+    def _write(self, model: Model, card: Mapping[str, Any], head: LearnedHead | None) -> Version:
+        """Add a version to the project's line, with a head where there is one."""
+        if head is None:
+            return self.setup.registry.add(self.line, model.network, card)
+        return self.setup.registry.add(
+            self.line, model.network, {**card, CARD_KEY: dict(head.facts)}, head.tensors
+        )
+
+    def _as_served(self) -> dict[str, Any]:
+        """Make the card of a version that has the weights of the one that is served now."""
+        parent = self._lineage.parent
+        own = {key: value for key, value in parent.card.items() if key not in ("created", "sha256")}
+        return {**own, "parent": parent.name}
+
+    def _outcome_of(self, version: Version, verdict: Verdict, wins: bool, overtaken: bool) -> Outcome:
+        """Say what became of the version and of the proposals."""
+        reason = verdict.reason + (" (forced)" if self.force and not verdict.promoted else "")
+        if wins and overtaken:
+            reason = f"{OVERTAKEN}; {reason}"
+        reason += f"; proposals: {self.metrics[CARD_KEY]['reason']}"
+        return self.outcome("promoted" if wins and not overtaken else "kept back", reason, version.name)
 
     def outcome(self, status: str, reason: str, version: str = "") -> Outcome:
         """Say what became of the attempt."""

@@ -15,6 +15,7 @@ from fine_tune.project.outcome import OVERTAKEN, Outcome
 from fine_tune.project.phases import Report, Timeline
 from fine_tune.project.setup import Setup
 from model.errors import ClickmaskError
+from model.proposals.trained import CARD_KEY
 from model.versions.registry import RegistryError
 
 CLICKS_EACH = 28  # by two annotators with two models on an object, for the first estimate of the time
@@ -87,16 +88,18 @@ class FineTuningJob:
         outcome, accepted, served = found
         registry = self._setup.registry
         current = registry.current(self.line)
+        promoted = outcome.status == "promoted"
+        wanted = outcome.version if promoted else outcome.metrics.get(CARD_KEY, {}).get("version")
         try:
-            version = registry.find(outcome.version)
+            version = registry.find(wanted or outcome.version)
         except RegistryError:
             return None
-        if outcome.status == "promoted" and current != version:
-            if (current.name if current else None) != served:
+        if wanted and current != version:
+            if (current.name if current else None) == served:
+                registry.promote(version)
+            elif promoted:
                 reason = f"{OVERTAKEN}; {outcome.reason}"
                 outcome = dataclasses.replace(outcome, status="kept back", reason=reason)
-            else:
-                registry.promote(version)
         self._ledger.mark_seen(self.project, accepted)
         return outcome
 

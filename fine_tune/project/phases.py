@@ -17,12 +17,13 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-COMPARE, FETCH, TRAIN, CHOOSE, JUDGE, PUBLISH = PHASES = (
+COMPARE, FETCH, TRAIN, CHOOSE, JUDGE, PROPOSE, PUBLISH = PHASES = (
     "comparing with Label Studio",
     "fetching images",
     "training",
     "choosing how far to go",
     "judging on held-out images",
+    "learning to propose",
     "writing the version",
 )
 UNITS = {
@@ -31,10 +32,11 @@ UNITS = {
     TRAIN: "step",
     CHOOSE: "click",
     JUDGE: "click",
+    PROPOSE: "proposed image",
     PUBLISH: "version",
 }
 # Seconds a unit, measured on two AVX2 cores; those of a machine's last job take their place.
-PACE = {"comparison": 2.0, "image": 0.1, "step": 0.8, "click": 0.08, "version": 3.0}
+PACE = {"comparison": 2.0, "image": 0.1, "step": 0.8, "click": 0.08, "proposed image": 1.0, "version": 3.0}
 TRUSTED = 0.05  # share of a phase from which on its own pace counts
 Report = Callable[..., None]  # report(phase, share, **facts); what it raises ends the job
 

@@ -15,12 +15,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from torch import nn
 
 from fine_tune.proposals.gate import judge, measure_image
 from fine_tune.proposals.training import STEPS, CompleteImage, train_head
+from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.image_file import read_image
 from model.proposals.propose import propose
+from model.proposals.trained import make_looker
 from model.versions import checkpoint
 from model.versions.assemble import assemble
 
@@ -64,7 +67,12 @@ def main() -> None:
     parser.add_argument("--shuffle", action="store_true")
     options = parser.parse_args()
     network, card = checkpoint.load(options.checkpoint)
-    predictor = assemble((network, card), None, lambda net, size: create_engine(net, size, options.device))
+    loaded = network, card
+
+    def engine(network: nn.Module, size: int) -> Engine:
+        return create_engine(network, size, options.device)
+
+    predictor, looker = assemble(loaded, None, engine), make_looker(loaded, engine)
     print(
         "| set | images | offered | ratio | training s | proposals s an image | reason |\n|" + "---|" * 7,
         flush=True,
@@ -78,11 +86,11 @@ def main() -> None:
             trained = time.monotonic() - started
             actions = []
             for place, image in enumerate(judged):
-                actions.append(measure_image(maps, predictor, image, options.objects))
+                actions.append(measure_image(maps, looker, predictor, image, options.objects))
                 print(f"{place + 1} of {len(judged)}", file=sys.stderr, flush=True)
             started = time.monotonic()
             for image in judged[:3]:
-                propose(maps, predictor, image.image)
+                propose(maps, looker, image.image)
             each = (time.monotonic() - started) / len(judged[:3])
             verdict = judge(actions, 1)
             name = f"{folder.name}{', shuffled' if options.shuffle else ''}"

@@ -6,7 +6,7 @@ below IoU 0.85 the clicks that mend it, starting from its mask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from fine_tune.proposals.training import CompleteImage
 from model.click import Click
 from model.evaluation.clicker import next_click
+from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Predictor, Request
 from model.mask_ops import THRESHOLD, iou
 from model.proposals.head import HeatMaps
@@ -80,7 +81,7 @@ class Verdict:
 
 
 def count_clicks(
-    predictor: Predictor,
+    predictor: Predicts,
     image: np.ndarray,
     truths: Sequence[np.ndarray],
     starts: Sequence[np.ndarray | None],
@@ -115,32 +116,53 @@ def count_clicks(
 
 
 def measure_image(
-    maps: HeatMaps, predictor: Predictor, truth: CompleteImage, objects: int = 20, most: int = MOST
+    maps: HeatMaps,
+    looker: Predictor,
+    predictor: Predicts,
+    truth: CompleteImage,
+    objects: int = 8,
+    most: int = MOST,
 ) -> ImageActions:
     """Measure one image.
 
     Args:
-        objects: at most so many are clicked by hand, evenly spread; the others count as their mean.
+        looker: answers the clicks of proposals,
+        predictor: those of annotators.
+        objects: at most so many are clicked by hand, evenly spread, and as many proposals are mended; the others
+            count as their mean.
         most: proposals that are asked for.
     """
-    count = len(truth.masks)
-    chosen = [i * count // min(objects, count) for i in range(min(objects, count))]
-    clicked = count_clicks(
-        predictor, truth.image, [truth.masks[i] for i in chosen], [None] * len(chosen), truth.ignore
+    by_hand = _sampled(
+        objects,
+        range(len(truth.masks)),
+        lambda chosen: count_clicks(
+            predictor, truth.image, [truth.masks[i] for i in chosen], [None] * len(chosen), truth.ignore
+        ),
     )
-    mean = float(np.mean(clicked)) if clicked else 0.0
-    by_hand = [mean] * count
-    for place, clicks in zip(chosen, clicked, strict=True):
-        by_hand[place] = clicks
-    return ImageActions(
-        count,
-        float(sum(by_hand)),
-        _savings(propose(maps, predictor, truth.image, most), predictor, truth, by_hand),
-    )
+    found = propose(maps, looker, truth.image, most)
+    savings = _savings(found, predictor, truth, by_hand, objects)
+    return ImageActions(len(truth.masks), float(sum(by_hand)), savings)
+
+
+def _sampled(most: int, items: Sequence[int], count: Callable[[list[int]], list[int]]) -> list[float]:
+    """Count the clicks of at most `most` items, evenly spread; the others count as their mean."""
+    if not items:
+        return []
+    size = min(most, len(items))
+    places = [i * len(items) // size for i in range(size)]
+    counted = count([items[place] for place in places])
+    values = [float(np.mean(counted))] * len(items)
+    for place, clicks in zip(places, counted, strict=True):
+        values[place] = clicks
+    return values
 
 
 def _savings(
-    proposals: Sequence[Proposal], predictor: Predictor, truth: CompleteImage, by_hand: Sequence[float]
+    proposals: Sequence[Proposal],
+    predictor: Predicts,
+    truth: CompleteImage,
+    by_hand: Sequence[float],
+    objects: int,
 ) -> list[Scored]:
     """Pair proposals with objects, best proposal first, and price them."""
     free, pairs = set(range(len(truth.masks))), list[tuple[int, int]]()
@@ -153,11 +175,19 @@ def _savings(
             pairs.append((place, best))
         elif truth.ignore is not None and truth.ignore[proposal.click.pixel(*truth.ignore.shape)]:
             saved[place] = 0.0
-    taken = [proposals[place] for place, _ in pairs]
-    starts = [np.where(p.mask, np.maximum(p.map, THRESHOLD), 0).astype(np.uint8) for p in taken]
-    mends = count_clicks(predictor, truth.image, [truth.masks[i] for _, i in pairs], starts, truth.ignore)
-    for (place, index), mend in zip(pairs, mends, strict=True):
-        saved[place] = by_hand[index] - mend - (proposals[place].label != truth.labels[index])
+    good = {place: iou(proposals[place].mask, truth.masks[i], truth.ignore) >= TARGET for place, i in pairs}
+    poor = [pair for pair in pairs if not good[pair[0]]]
+
+    def mend(chosen: list[int]) -> list[int]:
+        starts = [proposals[poor[i][0]].mask.astype(np.uint8) * np.uint8(255) for i in chosen]
+        return count_clicks(
+            predictor, truth.image, [truth.masks[poor[i][1]] for i in chosen], starts, truth.ignore
+        )
+
+    mends = dict(zip([place for place, _ in poor], _sampled(objects, range(len(poor)), mend), strict=True))
+    for place, index in pairs:
+        wrong = proposals[place].label != truth.labels[index]
+        saved[place] = by_hand[index] - mends.get(place, 0.0) - wrong
     return [Scored(p.label, p.score, s) for p, s in zip(proposals, saved, strict=True)]
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fine_tune.data.encoded_image import EncodedImage
 from model.mask_ops import depth_of
 from model.proposals.head import STRIDE, Head, HeatMaps, channels, encode, shrink
 
@@ -19,6 +20,7 @@ SCALES = (0.25, 4.0)
 CROP = 16  # cells of stride 16: the side of a training crop
 BATCH = 4
 STEPS = 250
+MIRRORED = 20  # images up to which each one is mirrored, too: more of them show enough
 RATE = 2e-3
 SIZE_WEIGHT = 0.1
 
@@ -38,6 +40,24 @@ class CompleteImage:
     masks: Sequence[np.ndarray]
     labels: Sequence[int]
     ignore: np.ndarray | None = None
+
+    @staticmethod
+    def of(image: EncodedImage, names: Sequence[str]) -> CompleteImage:
+        """Decode an image of a project.
+
+        Args:
+            names: of the labels; objects with other ones count as unlabelled parts of the image that teach nothing.
+
+        Raises:
+            ValueError: the bytes are damaged.
+        """
+        pixels, _ = image.decode()
+        masks = [image.decode_mask(index) > 0 for index in range(len(image.masks))]
+        known = [place for place, label in enumerate(image.labels) if label in names]
+        others = [mask for place, mask in enumerate(masks) if place not in known]
+        ignore = np.logical_or.reduce(others) if others else None
+        places = [names.index(image.labels[place]) for place in known]
+        return CompleteImage(pixels, [masks[place] for place in known], places, ignore)
 
 
 @dataclass(frozen=True)
@@ -74,14 +94,15 @@ def train_head(
     scale = float(np.clip(TYPICAL / np.median(sizes), *SCALES))
     head = Head(channels(network), labels)
     network.eval()
-    examples = [_example(network, image, labels, scale, flip) for image in images for flip in (False, True)]
+    flips = (False, True) if len(images) <= MIRRORED else (False,)
+    examples = [_example(network, image, labels, scale, flip) for image in images for flip in flips]
     optimiser = torch.optim.AdamW(head.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     rng = np.random.default_rng(0)
     head.train()
     for step in range(steps):
         drawn = [_crop(examples[rng.integers(len(examples))], rng) for _ in range(BATCH)]
-        logits, size = head([torch.stack([d.features[i] for d in drawn]) for i in range(3)])
+        logits, size = head([torch.stack([d.features[i] for d in drawn]).float() for i in range(3)])
         heat, weight = (torch.stack([getattr(d, key) for d in drawn]) for key in ("heat", "weight"))
         loss = focal_loss(logits, heat, weight) + SIZE_WEIGHT * _size_loss(
             size, torch.stack([d.size for d in drawn]), heat
@@ -112,7 +133,7 @@ def _size_loss(size: Tensor, target: Tensor, heat: Tensor) -> Tensor:
 def _example(network: nn.Module, image: CompleteImage, labels: int, scale: float, flip: bool) -> _Example:
     turn = (lambda a: np.ascontiguousarray(a[:, ::-1])) if flip else (lambda a: a)
     seen, factors = shrink(turn(image.image), scale)
-    features = [level[0] for level in encode(network, seen)[::-1]]
+    features = [level[0].half() for level in encode(network, seen)[::-1]]  # many images are kept at once
     cells = features[-1].shape[-2:]
     heat, size = np.zeros((labels, *cells), np.float32), np.zeros(cells, np.float32)
     nearest = np.zeros(cells, np.float32)

@@ -12,7 +12,7 @@ from model.inference.clean import remove_small_regions
 from model.inference.predictor import Predictor, Request
 from model.proposals.head import HeatMaps, Peak
 
-LEAST_HEAT = 0.1  # lower peaks are hardly ever right
+LEAST_HEAT = 0.15  # of lower peaks less than half are right
 MOST = 150  # peaks of one image that are clicked
 BATCH = 8  # clicks in one pass
 SURROUNDINGS = 4.0  # side of what the click model is shown, in sizes of the object
@@ -52,9 +52,16 @@ class _View:
         return Click(self.peak.x - self.cols.start, self.peak.y - self.rows.start)
 
 
-def propose(maps: HeatMaps, predictor: Predictor, image: np.ndarray, most: int = MOST) -> list[Proposal]:
-    """Propose objects on an image (HxWx3 uint8 RGB), best first; at most `most`."""
-    views = [_view(peak, image.shape[:2]) for peak in maps.peaks(image, LEAST_HEAT, most)]
+def propose(
+    maps: HeatMaps, predictor: Predictor, image: np.ndarray, most: int = MOST, least: float = LEAST_HEAT
+) -> list[Proposal]:
+    """Propose objects on an image (HxWx3 uint8 RGB), best first.
+
+    Args:
+        most: at most so many peaks are clicked, each
+        least: of this height or higher, 0..1.
+    """
+    views = [_view(peak, image.shape[:2]) for peak in maps.peaks(image, least, most)]
     answers: list[np.ndarray] = []
     for start in range(0, len(views), BATCH):
         requests = [Request(image[v.rows, v.cols], [v.click()]) for v in views[start : start + BATCH]]

@@ -1,5 +1,8 @@
 """A trained network on disk: a folder with `model.safetensors` (weights) and `card.json` (what they are).
 
+Tensors whose names begin with `HEAD` belong to the head for proposals (`model.proposals.trained`), which was trained
+on the features of these very weights and so travels with them.
+
 The folder appears complete or not at all, and nothing is loaded that the card does not vouch for.
 """
 
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
@@ -28,6 +31,7 @@ from model.networks import build
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
+HEAD = "proposals."
 LOOKS = ("later", "closer")  # keys of a card: input sides beside `size`
 SIZE_STEP = 32  # deepest stride of the networks
 
@@ -40,7 +44,9 @@ class UnreadableError(ClickmaskError, OSError):
     """A checkpoint cannot be read now: the disk is to blame, and trying again may help."""
 
 
-def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str, Any]:
+def save(
+    folder: Path, network: nn.Module, card: Mapping[str, Any], head: Mapping[str, Tensor] | None = None
+) -> dict[str, Any]:
     """Write weights and card into `folder`, which appears complete or not at all.
 
     An existing folder is replaced; a process killed in that very moment leaves the old one beside it.
@@ -52,6 +58,7 @@ def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str,
             input in pixels, a multiple of 32); `later` and `closer` (the same for those looks of `Predictor`) where
             the network was trained for them; `inference` (see `Manner`) where it is asked otherwise than our own;
             `parent`, `training`, `metrics` and `terms` (of the weights) by convention.
+        head: tensors of a head for proposals, which the card's `proposals` describe; None for none.
 
     Returns:
         The card as written: with `created` (ISO 8601, UTC) and `sha256` (of the weights file).
@@ -61,7 +68,8 @@ def save(folder: Path, network: nn.Module, card: Mapping[str, Any]) -> dict[str,
     """
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     where = folder / WEIGHTS
-    data = to_safetensors(tensors, {"format": "pt"})
+    own = {HEAD + key: value.detach().cpu().contiguous() for key, value in (head or {}).items()}
+    data = to_safetensors(tensors | own, {"format": "pt"})
     created = datetime.now(UTC).isoformat(timespec="seconds")
     full = {"created": created, **card, "sha256": hashlib.sha256(data).hexdigest()}
     check_card(full, folder / CARD)
@@ -92,9 +100,17 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     except OSError as error:
         raise _unreadable(path, error) from None
     network = _network(card, folder / CARD)
+    tensors = {key: value for key, value in tensors.items() if not key.startswith(HEAD)}
     check_tensors(tensors, network, path)
     network.load_state_dict(tensors)
     return network.eval(), card
+
+
+def load_head(folder: Path) -> dict[str, Tensor]:
+    """Read the tensors of the head for proposals of a checkpoint that `load` could read; empty where it has none."""
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        names = file.keys()  # it cannot be iterated itself
+        return {name.removeprefix(HEAD): file.get_tensor(name) for name in names if name.startswith(HEAD)}
 
 
 def read_card(folder: Path) -> dict[str, Any]:

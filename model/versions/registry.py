@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from model.versions import checkpoint
 from model.versions.checkpoint import CheckpointError
@@ -101,14 +101,23 @@ class Registry:
             log.warning("a fine-tuned version has to answer for all images: %s", error)
             return None
 
-    def add(self, line: str, network: nn.Module, card: Mapping[str, Any]) -> Version:
+    def add(
+        self,
+        line: str,
+        network: nn.Module,
+        card: Mapping[str, Any],
+        head: Mapping[str, Tensor] | None = None,
+    ) -> Version:
         """Save a network as the newest version of a line; it is not promoted.
+
+        Args:
+            card, head: see `checkpoint.save`.
 
         Raises:
             CheckpointError: see `checkpoint.save`.
         """
         hidden = self._store.hidden(line)
-        written = checkpoint.save(hidden, network, card)
+        written = checkpoint.save(hidden, network, card, head)
         with self._writing(line, hidden):
             return self._publish(line, hidden, written["sha256"])
 

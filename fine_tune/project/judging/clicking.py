@@ -34,6 +34,10 @@ BATCH = 8  # objects that a lane has in play
 class Clicking:
     """The annotators at work.
 
+    Attributes:
+        lanes: objects that are clicked at once.
+        made: clicks, those at hand not counted.
+
     Args:
         device, precision: of the engines, see `create_engine`.
         threads: objects that are clicked at once, each on a core of its own; 0 for one on every core.
@@ -50,11 +54,11 @@ class Clicking:
         pulse: Callable[[], None] = lambda: None,
     ) -> None:
         self._device, self._precision, self._file, self._pulse = device, precision, file, pulse
-        self._lanes = threads or (2 if torch.cuda.is_available() and device in ("auto", "cuda") else cores())
+        self.lanes = threads or (2 if torch.cuda.is_available() and device in ("auto", "cuda") else cores())
         self._engines: dict[tuple[int, int], tuple[nn.Module, Engine]] = {}
         self._predictors: dict[str, Predicts] = {}
         self._journals: dict[str, Journal] = {}
-        self.made = 0  # clicks, those at hand not counted
+        self.made = 0
 
     def measure(
         self,
@@ -89,7 +93,7 @@ class Clicking:
                 if sample.id in journal.records:
                     on_record(journal.records[sample.id])
             parts += [
-                (part, rules, journal) for lane in range(self._lanes) if (part := left[lane :: self._lanes])
+                (part, rules, journal) for lane in range(self.lanes) if (part := left[lane :: self.lanes])
             ]
         if parts:
             self._play(_Pulsing(self.predictor(model), self._pulse), parts, noted)
@@ -118,7 +122,7 @@ class Clicking:
         on_record: Callable[[Record], None],
     ) -> None:
         """Run the parts in lanes; the first error ends them all."""
-        with ThreadPoolExecutor(self._lanes) as pool:
+        with ThreadPoolExecutor(self.lanes) as pool:
             running = [pool.submit(evaluate, predictor, *part, on_record=on_record) for part in parts]
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
@@ -131,14 +135,15 @@ class Clicking:
     def predictor(self, model: Model) -> Predicts:
         """Return the predictor that a model is measured with."""
         if model.digest not in self._predictors:
-            self._predictors[model.digest] = model.predictor(self._engine)
+            self._predictors[model.digest] = model.predictor(self.engine)
         return self._predictors[model.digest]
 
-    def _engine(self, network: nn.Module, size: int) -> Engine:
+    def engine(self, network: nn.Module, size: int) -> Engine:
+        """Return the engine of a network and its input side, which as many threads as there are lanes may share."""
         key = id(network), size  # the network is kept with its engine, so that no other one gets its id
         if key not in self._engines:
-            how = (self._device, None, self._lanes, self._precision)
-            engine = create_engine(network, size, *how, graphs=False, streams=self._lanes)
+            how = (self._device, None, self.lanes, self._precision)
+            engine = create_engine(network, size, *how, graphs=False, streams=self.lanes)
             self._engines[key] = network, engine
         return self._engines[key][1]
 

@@ -75,12 +75,12 @@ def test_a_head_that_learned_discs_proposes_them_and_passes(loaded: Loaded, pred
     found = propose(maps, predictor, truth.image, 12)[: len(truth.masks)]
     assert sum(any(m[p.click.pixel(*m.shape)] for m in truth.masks) for p in found) >= 4
     assert sum(p.mask.astype(int) for p in found).max() <= 1  # masks do not overlap
-    verdict = judge([measure_image(maps, predictor, discs(seed), 2, most=12) for seed in range(200, 204)], 1)
+    verdict = judge([measure_image(maps, predictor, predictor, discs(seed), 2, most=12) for seed in range(200, 204)], 1)
     assert verdict.offered and verdict.ratio < 0.6, verdict.reason
 
 
 def test_a_head_of_shuffled_labels_is_refused(loaded: Loaded, predictor: Any):
     held_out = shuffled([discs(seed) for seed in range(200, 204)])
     maps = train_head(loaded[0], shuffled([discs(seed) for seed in range(4)]), 1, steps=40)
-    verdict = judge([measure_image(maps, predictor, image, 1, most=12) for image in held_out], 1)
+    verdict = judge([measure_image(maps, predictor, predictor, image, 1, most=12) for image in held_out], 1)
     assert not verdict.offered and "save" in verdict.reason

@@ -1,0 +1,111 @@
+"""Learn to propose: train a head for a project's click model, and let the gate judge it on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from fine_tune.data.encoded_image import EncodedImage
+from fine_tune.proposals.gate import FEW_IMAGES, ImageActions, judge, measure_image
+from fine_tune.proposals.training import STEPS, CompleteImage, train_head
+from model.evaluation.evaluate import Predicts
+from model.inference.predictor import Predictor
+from model.proposals.head import HeatMaps, UnsupportedNetwork
+from model.proposals.trained import TrainedHead
+from model.versions.assemble import Loaded
+
+TRAINED_ON = 48  # images at most, as their features are kept in memory
+JUDGED_ON = 16  # images at most
+ENCODED = 0.3  # share of the work that is training
+
+
+@dataclass(frozen=True)
+class LearnedHead:
+    """What became of the head.
+
+    Attributes:
+        facts: for the version's card: offered, reason, the gate's figures, and what a proposer needs.
+        tensors: of the head where its proposals are offered, else empty.
+    """
+
+    facts: Mapping[str, Any]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def offered(self) -> bool:
+        """Whether proposals are to be shown to annotators."""
+        return bool(self.facts["offered"])
+
+
+@dataclass(frozen=True)
+class Models:
+    """What answers clicks.
+
+    Attributes:
+        loaded: network and card, on whose features the head is trained.
+        looker: answers the clicks of proposals, see `model.proposals.trained.make_looker`.
+        predictor: answers those of the simulated annotator; must bear calls from several threads.
+    """
+
+    loaded: Loaded
+    looker: Predictor
+    predictor: Predicts
+
+
+def learn(
+    models: Models,
+    train: Sequence[EncodedImage],
+    held_out: Sequence[EncodedImage],
+    lanes: int = 1,
+    on_share: Callable[[float], None] = lambda share: None,
+) -> LearnedHead:
+    """Train a head and judge it.
+
+    Args:
+        train, held_out: images whose annotation is complete.
+        lanes: images that are judged at once.
+        on_share: told the share that is done, 0..1; what it raises ends the learning.
+    """
+    names = tuple(sorted({label for image in train for label in image.labels}))
+    if not names:
+        return LearnedHead({"offered": False, "reason": "there is no object to learn from"})
+    if len(held_out) < FEW_IMAGES:
+        reason = f"only {len(held_out)} images are held out, at least {FEW_IMAGES} are needed to tell"
+        return LearnedHead({"offered": False, "reason": reason})
+    images = [CompleteImage.of(image, names) for image in _spread(train, TRAINED_ON)]
+    try:
+        maps = train_head(
+            models.loaded[0], images, len(names), STEPS, lambda done, of: on_share(ENCODED * done / of)
+        )
+    except UnsupportedNetwork as error:
+        return LearnedHead({"offered": False, "reason": str(error)})
+    judged = [CompleteImage.of(image, names) for image in _spread(held_out, JUDGED_ON)]
+    actions = []
+    for measured in _measured(models, maps, judged, lanes):
+        actions.append(measured)
+        on_share(ENCODED + (1 - ENCODED) * len(actions) / len(judged))
+    verdict = judge(actions, len(names))
+    facts = verdict.as_json() | TrainedHead(maps, names, verdict.thresholds).facts()
+    return LearnedHead(facts, maps.head.state_dict() if verdict.offered else {})
+
+
+def _measured(
+    models: Models, maps: HeatMaps, images: Sequence[CompleteImage], lanes: int
+) -> Iterator[ImageActions]:
+    with ThreadPoolExecutor(lanes) as pool:
+        try:
+            yield from pool.map(
+                lambda image: measure_image(maps, models.looker, models.predictor, image), images
+            )
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _spread(images: Sequence[EncodedImage], most: int) -> list[EncodedImage]:
+    """Choose at most `most` images, evenly spread."""
+    size = min(most, len(images))
+    return [images[place * len(images) // size] for place in range(size)]

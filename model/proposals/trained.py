@@ -1,0 +1,127 @@
+"""A trained head for proposals with what must be known to use it, and the proposer that it makes of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from model.engines.base import Engine
+from model.errors import ClickmaskError
+from model.inference.domain import Domain
+from model.inference.predictor import Predictor
+from model.proposals.head import Head, HeatMaps, channels
+from model.proposals.propose import LEAST_HEAT, MOST, Proposal, propose
+from model.versions import checkpoint
+from model.versions.assemble import Loaded
+
+CARD_KEY = "proposals"
+SIDE = 256  # input side in pixels of the click model for proposals; masks are no better at 384 (docs/proposals.md)
+
+
+class HeadError(ClickmaskError, ValueError):
+    """The head of a version cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head and what belongs to it.
+
+    Attributes:
+        maps: the head on its encoder.
+        labels: label names, in the order of the heat maps.
+        thresholds: least score of a proposal that is offered, by label.
+    """
+
+    maps: HeatMaps
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a card must say of it, as plain values."""
+        return {
+            "labels": list(self.labels),
+            "thresholds": list(self.thresholds),
+            "scale": self.maps.scale,
+        }
+
+
+class Proposer:
+    """Proposes the objects of an image, for one version of a click model.
+
+    Args:
+        trained: the head.
+        looker: the click model that answers its clicks, see `make_looker`.
+        domain: kind of the images that the head was trained on; None where that is not known.
+    """
+
+    def __init__(self, trained: TrainedHead, looker: Predictor, domain: Domain | None) -> None:
+        self.labels, self._trained, self._looker, self._domain = trained.labels, trained, looker, domain
+
+    def covers(self, image: np.ndarray) -> bool:
+        """Tell whether an image (HxWx3 uint8 RGB) is of the kind that the head was trained on."""
+        return self._domain is None or self._domain.covers(image)
+
+    def propose(self, image: np.ndarray, most: int = MOST) -> list[Proposal]:
+        """Propose objects on an image (HxWx3 uint8 RGB) whose score reaches their label's threshold, best first.
+
+        Args:
+            most: at most so many.
+        """
+        thresholds = self._trained.thresholds
+        least = max(min(thresholds), LEAST_HEAT)  # no score is above its peak's height
+        found = propose(self._trained.maps, self._looker, image, MOST, least)
+        return [proposal for proposal in found if proposal.score >= thresholds[proposal.label]][:most]
+
+
+def make_looker(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
+    """Make the predictor that answers the clicks of proposals.
+
+    It looks once, at `SIDE` pixels: what it is shown is cut to the object's size already.
+
+    Args:
+        engine: makes an engine of a network and its input side in pixels.
+    """
+    network, card = loaded
+    encoding = card["encoding"]
+    return Predictor(engine(network, SIDE), encoding["name"], encoding["radius"], refine=False)
+
+
+def load_proposer(
+    folder: Path, loaded: Loaded, engine: Callable[[nn.Module, int], Engine]
+) -> Proposer | None:
+    """Load the proposer of a version; None where its proposals are not offered.
+
+    Args:
+        folder: of the checkpoint that `loaded` was loaded from.
+
+    Raises:
+        HeadError: the card promises proposals, and the head does not fit it.
+    """
+    network, card = loaded
+    facts = card.get(CARD_KEY)
+    if not isinstance(facts, Mapping) or not facts.get("offered"):
+        return None
+    try:
+        labels, thresholds = tuple(map(str, facts["labels"])), tuple(map(float, facts["thresholds"]))
+        if len(labels) != len(thresholds) or not labels:
+            raise ValueError(f"{len(labels)} labels with {len(thresholds)} thresholds")
+        head = Head(channels(network), len(labels))
+        head.load_state_dict(checkpoint.load_head(folder))
+        if not all(torch.isfinite(value).all() for value in head.state_dict().values()):
+            raise ValueError("it holds NaN or infinite values")
+        maps = HeatMaps(deepcopy(network), head, float(facts["scale"]))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise HeadError(
+            f"{folder}: the head for proposals does not fit its card ({error}): fine-tune the project again, or "
+            "copy the version's folder again"
+        ) from None
+    described = card.get("domain", facts.get("domain"))
+    domain = None if described is None else Domain.from_json(described)
+    return Proposer(TrainedHead(maps, labels, thresholds), make_looker(loaded, engine), domain)
