@@ -4,6 +4,8 @@
 one in five judges, as in a project; and counts clicks on the set's public part before and after. It prints a table
 row for every model and the phases of every job in minutes, in Markdown, and writes all figures to `--json FILE`.
 `--alphas 0.75 1.0` trains on all of the images instead and runs no gate, to compare weight interpolations.
+`--proposals` runs the jobs and counts an annotator's actions on whole images of the public part instead; `--shuffle`
+gives every image the masks of another one, as a control that must not be offered.
 `python -m fine_tune.benchmark --verdicts` simulates how often the gate errs, and how often it finds a gain.
 Sets have the layout of `model.evaluation.datasets` with the parts `train` and `public` (`val` where there is none).
 """
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fine_tune.benchmark import gain, verdicts, whole_job
+from fine_tune.benchmark import actions, gain, verdicts, whole_job
 from fine_tune.benchmark.sets import public_objects
 from fine_tune.training.fine_tuner import Effort
 from model.versions import checkpoint
@@ -51,6 +53,8 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
         distillation_weight=options.distillation_weight,
         accelerator=options.accelerator,
     )
+    if options.proposals:
+        return {"proposals": _proposals(options, effort)}
     chosen = gain.Options(
         options.checkpoint, effort, options.objects, options.alphas, options.everywhere, options.device
     )
@@ -74,6 +78,23 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     return {"rows": rows, "jobs": jobs}
 
 
+def _proposals(options: argparse.Namespace, effort: Effort) -> list[dict[str, Any]]:
+    """Count actions with proposals, for every set and number of images."""
+    rows: list[dict[str, Any]] = []
+
+    def note(values: dict[str, Any]) -> None:
+        rows.append(values)
+        show(values)
+
+    head(actions.COLUMNS)
+    for folder in options.sets:
+        for count in options.images:
+            actions.measure_set(
+                folder, count, options.checkpoint, effort, options.device, options.shuffle, note
+            )
+    return rows
+
+
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -92,6 +113,8 @@ def main() -> None:
     parser.add_argument("--everywhere", action="store_true", help="answer for images of any kind")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--proposals", action="store_true", help="count actions with proposals")
+    parser.add_argument("--shuffle", action="store_true", help="with --proposals: the control")
     parser.add_argument("--verdicts", action="store_true", help="simulate the gate")
     parser.add_argument("--repetitions", type=int, default=2000, help="of every row of --verdicts")
     parser.add_argument("--json", type=Path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,26 +15,44 @@ from model.image_file import read_image
 from model.scene import Sample
 
 
+def read_labelled(folder: Path, part: str, count: int) -> list[LabelledImage]:
+    """Read `count` images of a part with all objects, drawn by a fixed seed."""
+    entries = json.loads((folder / "items.json").read_text())
+    names = set(json.loads((folder / "split.json").read_text())[part])
+    chosen = sorted((e for e in entries if e["id"] in names), key=lambda e: str(e["id"]))
+    order = np.random.default_rng(0).permutation(len(chosen))[:count]
+    found = []
+    for entry in (chosen[i] for i in order):
+        ids = cv2.imread(str(folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)
+        if ids is None:
+            raise SystemExit(f"{folder}: the mask of {entry['id']} cannot be read")
+        masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
+        found.append(LabelledImage(str(entry["id"]), read_image(folder / entry["image"]), masks))
+    return found
+
+
 def read_images(folder: Path, count: int, all_train: bool = False) -> Samples:
     """Read `count` images of a set's train part with all objects.
 
     Args:
         all_train: train on all of them; else some are held out, as in a project.
     """
-    entries = json.loads((folder / "items.json").read_text())
-    names = set(json.loads((folder / "split.json").read_text())["train"])
-    chosen = sorted((e for e in entries if e["id"] in names), key=lambda e: str(e["id"]))
-    order = np.random.default_rng(0).permutation(len(chosen))[:count]
     samples = Samples()
-    for entry in (chosen[i] for i in order):
-        ids = cv2.imread(str(folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)
-        if ids is None:
-            raise SystemExit(f"{folder}: the mask of {entry['id']} cannot be read")
-        masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
-        name = str(entry["id"])
+    for labelled in read_labelled(folder, "train", count):
+        name = labelled.digest
         if all_train:
             name = next(f"{name}/{n}" for n in range(10_000) if not is_held_out(f"{name}/{n}"))
-        samples.add(LabelledImage(name, read_image(folder / entry["image"]), masks))
+        samples.add(replace(labelled, digest=name))
+    return samples
+
+
+def read_shuffled(folder: Path, count: int) -> Samples:
+    """Read images as `read_images` does, and give every one the masks of the next one, resampled to its size."""
+    samples, images = Samples(), read_labelled(folder, "train", count)
+    for labelled, other in zip(images, [*images[1:], images[0]], strict=True):
+        size = labelled.image.shape[1::-1]
+        masks = [cv2.resize(m.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0 for m in other.masks]
+        samples.add(replace(labelled, masks=masks))
     return samples
 
 

@@ -25,6 +25,7 @@ COLUMNS = (
     "training",
     "choosing",
     "judging",
+    "proposing",
     "writing",
     "minutes",
     "steps",
@@ -35,11 +36,19 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class JobRun:
-    """What one job did: minutes of every phase by name, the outcome, and the version's folder if there is one."""
+    """What one job did.
+
+    Attributes:
+        minutes: of every phase, by name.
+        outcome: see there.
+        version: folder of the version that was made; None where none was.
+        proposing: folder of the version whose proposals are offered; None where they are not.
+    """
 
     minutes: dict[str, float]
     outcome: Outcome
     version: Path | None
+    proposing: Path | None
 
     def row(self, name: str, images: int) -> dict[str, Any]:
         """Return the values by column."""
@@ -65,4 +74,7 @@ def run_job(checkpoint: Path, samples: Samples, effort: Effort, device: str) -> 
         except Refused as refusal:
             outcome = attempt.outcome("refused", str(refusal))
         minutes = {phase: seconds / 60 for phase, seconds in timeline.seconds().items()}
-        yield JobRun(minutes, outcome, registry.find(outcome.version).path if outcome.version else None)
+        version = registry.find(outcome.version).path if outcome.version else None
+        head = outcome.metrics.get("proposals", {"offered": False})
+        proposing = registry.find(head["version"]).path if head["offered"] else None
+        yield JobRun(minutes, outcome, version, proposing)

@@ -16,10 +16,9 @@ from fine_tune.proposals.training import CompleteImage
 from model.click import Click
 from model.evaluation.clicker import next_click
 from model.evaluation.evaluate import Predicts
-from model.inference.predictor import Predictor, Request
+from model.inference.predictor import Request
 from model.mask_ops import THRESHOLD, iou
-from model.proposals.head import HeatMaps
-from model.proposals.propose import MOST, Proposal, propose
+from model.proposals.propose import Proposal
 
 TARGET = 0.85
 MATCHED = 0.5  # IoU from which a proposal means an object
@@ -116,31 +115,22 @@ def count_clicks(
 
 
 def measure_image(
-    maps: HeatMaps,
-    looker: Predictor,
-    predictor: Predicts,
-    truth: CompleteImage,
-    objects: int = 8,
-    most: int = MOST,
+    proposals: Sequence[Proposal], predictor: Predicts, truth: CompleteImage, objects: int = 8
 ) -> ImageActions:
-    """Measure one image.
+    """Measure the proposals for one image.
 
     Args:
-        looker: answers the clicks of proposals,
-        predictor: those of annotators.
+        predictor: answers the annotator's clicks.
         objects: at most so many are clicked by hand, evenly spread, and as many proposals are mended; the others
             count as their mean.
-        most: proposals that are asked for.
     """
-    by_hand = _sampled(
-        objects,
-        range(len(truth.masks)),
-        lambda chosen: count_clicks(
-            predictor, truth.image, [truth.masks[i] for i in chosen], [None] * len(chosen), truth.ignore
-        ),
-    )
-    found = propose(maps, looker, truth.image, most)
-    savings = _savings(found, predictor, truth, by_hand, objects)
+
+    def click(chosen: list[int]) -> list[int]:
+        truths = [truth.masks[i] for i in chosen]
+        return count_clicks(predictor, truth.image, truths, [None] * len(chosen), truth.ignore)
+
+    by_hand = _sampled(objects, range(len(truth.masks)), click)
+    savings = _savings(proposals, predictor, truth, by_hand, objects)
     return ImageActions(len(truth.masks), float(sum(by_hand)), savings)
 
 

@@ -15,6 +15,7 @@ from fine_tune.proposals.training import STEPS, CompleteImage, train_head
 from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Predictor
 from model.proposals.head import HeatMaps, UnsupportedNetwork
+from model.proposals.propose import propose
 from model.proposals.trained import TrainedHead
 from model.versions.assemble import Loaded
 
@@ -96,11 +97,12 @@ def learn(
 def _measured(
     models: Models, maps: HeatMaps, images: Sequence[CompleteImage], lanes: int
 ) -> Iterator[ImageActions]:
+    def measure(image: CompleteImage) -> ImageActions:
+        return measure_image(propose(maps, models.looker, image.image), models.predictor, image)
+
     with ThreadPoolExecutor(lanes) as pool:
         try:
-            yield from pool.map(
-                lambda image: measure_image(maps, models.looker, models.predictor, image), images
-            )
+            yield from pool.map(measure, images)
         finally:
             pool.shutdown(cancel_futures=True)
 

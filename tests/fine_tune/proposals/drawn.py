@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -28,3 +30,9 @@ def discs(seed: int, count: int = 5) -> CompleteImage:
             image[mask > 0] = (60, 170, 70)
     noisy = image + rng.normal(0, 4, image.shape)
     return CompleteImage(noisy.clip(0, 255).astype(np.uint8), masks, [0] * len(masks))
+
+
+def shuffled(images: Sequence[CompleteImage]) -> list[CompleteImage]:
+    """Give every image the masks of the next one."""
+    others = [*images[1:], images[0]]
+    return [CompleteImage(i.image, o.masks, o.labels) for i, o in zip(images, others, strict=True)]

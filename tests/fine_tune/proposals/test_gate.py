@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import model
-from fine_tune.proposals.benchmark import shuffled
 from fine_tune.proposals.gate import NEVER, ImageActions, Scored, choose_thresholds, judge, measure_image
-from fine_tune.proposals.training import train_head
+from fine_tune.proposals.training import CompleteImage, train_head
 from model.inference.predictor import Request
+from model.proposals.head import HeatMaps
 from model.proposals.propose import propose
 from model.versions import checkpoint
 from model.versions.assemble import Loaded
-from tests.fine_tune.proposals.drawn import discs
+from tests.fine_tune.proposals.drawn import discs, shuffled
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,10 @@ class FloodFill:
 @pytest.fixture
 def predictor() -> Any:
     return FloodFill()
+
+
+def measured(maps: HeatMaps, predictor: Any, truth: CompleteImage, objects: int) -> ImageActions:
+    return measure_image(propose(maps, predictor, truth.image, 12), predictor, truth, objects)
 
 
 def test_thresholds_keep_what_saves_and_drop_labels_that_cost():
@@ -75,12 +79,12 @@ def test_a_head_that_learned_discs_proposes_them_and_passes(loaded: Loaded, pred
     found = propose(maps, predictor, truth.image, 12)[: len(truth.masks)]
     assert sum(any(m[p.click.pixel(*m.shape)] for m in truth.masks) for p in found) >= 4
     assert sum(p.mask.astype(int) for p in found).max() <= 1  # masks do not overlap
-    verdict = judge([measure_image(maps, predictor, predictor, discs(seed), 2, most=12) for seed in range(200, 204)], 1)
+    verdict = judge([measured(maps, predictor, discs(seed), 2) for seed in range(200, 204)], 1)
     assert verdict.offered and verdict.ratio < 0.6, verdict.reason
 
 
 def test_a_head_of_shuffled_labels_is_refused(loaded: Loaded, predictor: Any):
     held_out = shuffled([discs(seed) for seed in range(200, 204)])
     maps = train_head(loaded[0], shuffled([discs(seed) for seed in range(4)]), 1, steps=40)
-    verdict = judge([measure_image(maps, predictor, predictor, image, 1, most=12) for image in held_out], 1)
+    verdict = judge([measured(maps, predictor, image, 1) for image in held_out], 1)
     assert not verdict.offered and "save" in verdict.reason

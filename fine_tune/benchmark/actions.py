@@ -1,0 +1,73 @@
+"""Do proposals save work? Run a whole job on some images of a set, and count actions on images of its other part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from fine_tune.benchmark.sets import read_images, read_labelled, read_shuffled
+from fine_tune.benchmark.whole_job import run_job
+from fine_tune.project.phases import PROPOSE
+from fine_tune.proposals.gate import ImageActions, measure_image
+from fine_tune.proposals.training import CompleteImage
+from fine_tune.training.fine_tuner import Effort
+from model.engines.base import Engine
+from model.engines.factory import create_engine
+from model.proposals.trained import load_proposer
+from model.versions import checkpoint
+from model.versions.assemble import assemble
+
+JUDGED = 20  # images of the public part
+OBJECTS = 12  # clicked by hand on each of them
+COLUMNS = ("set", "images", "offered", "by hand", "actions", "ratio", "learning s", "image s", "reason")
+Note = Callable[[dict[str, Any]], None]
+
+
+def measure_set(
+    folder: Path, count: int, weights: Path, effort: Effort, device: str, shuffle: bool, note: Note
+) -> None:
+    """Learn from `count` images and count actions on the public part; `note` gets one row by column.
+
+    Args:
+        weights: folder of the base model.
+        shuffle: give every image the masks of another one, as a control that must not be offered.
+    """
+    samples = read_shuffled(folder, count) if shuffle else read_images(folder, count)
+    with run_job(weights, samples, effort, device) as job:
+        facts = job.outcome.metrics.get("proposals", {"offered": False, "reason": job.outcome.reason})
+        name = folder.name + (", shuffled" if shuffle else "")
+        values: list[Any] = [name, count, "yes" if facts["offered"] else "no"]
+        seconds = 60 * job.minutes.get(PROPOSE, 0.0)
+        if job.proposing is None:
+            values += ["", "", 1.0, seconds, ""]
+        else:
+            measured, each = _measure(job.proposing, folder, device)
+            hand = float(np.mean([image.by_hand for image, _ in measured]))
+            actions = float(np.mean([image.by_hand - saved for image, saved in measured]))
+            values += [hand, actions, actions / hand, seconds, each]
+        note(dict(zip(COLUMNS, [*values, facts["reason"]], strict=True)))
+
+
+def _measure(version: Path, folder: Path, device: str) -> tuple[list[tuple[ImageActions, float]], float]:
+    """Return every image's figures with what proposals save there, and the seconds that proposing took."""
+
+    def engine(network: nn.Module, size: int) -> Engine:
+        return create_engine(network, size, device, graphs=False)
+
+    loaded = checkpoint.load(version)
+    proposer, predictor = load_proposer(version, loaded, engine), assemble(loaded, None, engine)
+    assert proposer is not None, "the job offers them"
+    found, seconds = [], list[float]()
+    for labelled in read_labelled(folder, "public", JUDGED):
+        truth = CompleteImage(labelled.image, labelled.masks, [0] * len(labelled.masks))
+        began = time.monotonic()
+        proposals = proposer.propose(truth.image)
+        seconds.append(time.monotonic() - began)
+        image = measure_image(proposals, predictor, truth, OBJECTS)
+        found.append((image, sum(entry.saving for entry in image.proposals)))
+    return found, float(np.median(seconds))
