@@ -9,6 +9,8 @@ from backend.clicks.last_object import LastObjects
 from backend.clicks.map_cache import MapCache
 from backend.clicks.ownership import Ownership
 from backend.clicks.pipeline import ClickPipeline
+from backend.clicks.prelabelling import Prelabelling
+from backend.clicks.proposer import TaskProposer
 from backend.clicks.service import ClickService
 from backend.images.store import ImageStore
 from backend.jobs.configure import policy
@@ -53,7 +55,15 @@ class Backend:
             click_log=click_log,
             metrics=self.metrics,
         )
-        self.service = ClickService(pipeline)
+        self.prelabelling = Prelabelling(
+            TaskProposer(settings, self.images),
+            self.models,
+            client,
+            self.redis,
+            self.metrics,
+            settings.session_ttl_s,
+        )
+        self.service = ClickService(pipeline, self.prelabelling)
         self.webhooks = WebhookQueue(self.redis, self.metrics, policy=policy(settings))
         self.review_updater = ReviewUpdater(
             self.redis, lambda project: ProjectReview(client, click_log, settings.home, project)
@@ -62,6 +72,7 @@ class Backend:
 
     def close(self) -> None:
         """End the background threads; what waits for Redis is written first if that takes little time."""
+        self.prelabelling.close()
         self.models.stop()
         self.webhooks.stop()
         self.review_updater.stop()

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 MAPS = "clickmask:session:"  # probability maps: "<computed how>:<name of the map>" -> bytes
 LAST_OBJECTS = "clickmask:recent:"  # the object an annotator worked on last -> JSON
 HABITS = "clickmask:habits:"  # what annotators did last, by project and by task -> JSON
+PROPOSALS = "clickmask:proposals:"  # predictions of tasks that nobody has clicked -> JSON
 CLICKS = "clickmask:trace:"  # "<project>" -> stream of click events
 RECONCILIATION = "clickmask:reconciliation:"  # when and at which state projects were compared last
 OBJECT_CLICKS = "clickmask:object-clicks:"  # "<project>" -> hash annotation -> version -> objects, clicks

@@ -37,6 +37,7 @@ class LastObject:
         at: when it was answered, in seconds since the epoch.
         drafted: when the annotator's draft had been saved last at that time, see `SavedWork.drafted`.
         named: whether its clicks came with a label.
+        proposed: whether the object began as a proposal.
     """
 
     region_id: str
@@ -48,6 +49,7 @@ class LastObject:
     at: float
     drafted: str = ""
     named: bool = False
+    proposed: bool = False
 
     def dump(self) -> str:
         """Return it as JSON; the field `key` is called ``chain`` there."""
@@ -76,6 +78,7 @@ class LastObject:
             at=float(value["at"]),
             drafted=str(value.get("drafted", "")),
             named=bool(value.get("named")),
+            proposed=value.get("proposed") is True,
         )
 
 

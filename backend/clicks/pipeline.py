@@ -95,7 +95,7 @@ class ClickPipeline:
         # The editor breaks where a bitmask that is selected is replaced, as a click in it selects it.
         kept = None if any(output.mask.shape == BITMASK for output in outputs) else target.region_id
         region_id = kept or fresh_id(prompt, model.version)
-        answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids))
+        answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids), target.proposed)
         with self.metrics.stage("encode"):
             suggestion = Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
         done = _Done(target, sequence, values, answer, time.perf_counter() - started, bool(asked.labels))
@@ -116,7 +116,8 @@ class ClickPipeline:
         if values is None or values.shape != (prompt.height, prompt.width):
             return Suggestion()
         outputs = request.config.outputs(prompt.to_name, prompt.labels)
-        answer = self._cleaned(values, ClickSequence(last.key, last.clicks), last.region_id, prompt.ids)
+        sequence = ClickSequence(last.key, last.clicks)
+        answer = self._cleaned(values, sequence, last.region_id, prompt.ids, last.proposed)
         return Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
 
     def _labelled(self, request: PredictRequest, prompt: Prompt) -> Prompt:
@@ -151,13 +152,18 @@ class ClickPipeline:
         return None if found is None else found[0]
 
     def _cleaned(
-        self, values: np.ndarray, sequence: ClickSequence, region_id: str, prompts: tuple[str, ...]
+        self,
+        values: np.ndarray,
+        sequence: ClickSequence,
+        region_id: str,
+        prompts: tuple[str, ...],
+        proposed: bool,
     ) -> Answer:
         """Make the answer of a map (HxW uint8): the mask without specks, and how sure the model is of it."""
         with self.metrics.stage("clean"):
             mask = remove_small_regions(values, sequence.in_force)
         score = float(values[mask].mean()) / 255 if mask.any() else 0.0
-        return Answer(mask, score, sequence.key.version, region_id, prompts, sequence.in_force)
+        return Answer(mask, score, sequence.key.version, region_id, prompts, sequence.in_force, proposed)
 
     def _keep(self, request: PredictRequest, prompt: Prompt, done: _Done) -> None:
         """Keep what the next click may go on from, and how the object is made; costs the annotator nothing."""
@@ -172,6 +178,7 @@ class ClickPipeline:
             at=time.time(),
             drafted=task.saved.drafted,
             named=done.named,
+            proposed=answer.proposed,
         )
         self.last_objects.remember(request.project_id, task, prompt, last)
         maps = self.maps
@@ -187,6 +194,7 @@ class ClickPipeline:
             version=answer.version,
             region=answer.region_id,
             latency=done.seconds,
+            proposed=answer.proposed,
         )
         self.click_log.record(answered)
         found = "continues" if done.target.region_id else "new object"

@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
 from backend.clicks.pipeline import ClickPipeline
+from backend.clicks.prelabelling import Prelabelling
 from backend.clicks.refusals import ERRORS, reason_of
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Suggestion, prediction
@@ -23,8 +24,8 @@ SUBMITTED = (
 class ClickService:
     """Answers ``/predict``, for whichever server it runs in; safe to call from several threads."""
 
-    def __init__(self, pipeline: ClickPipeline) -> None:
-        self._pipeline, self._models = pipeline, pipeline.models
+    def __init__(self, pipeline: ClickPipeline, prelabelling: Prelabelling) -> None:
+        self._pipeline, self._models, self._prelabelling = pipeline, pipeline.models, prelabelling
         self._deadline_s = pipeline.settings.deadline_s
         self.admission = AdmissionControl(pipeline.settings.slots, pipeline.settings.queue)
 
@@ -36,7 +37,8 @@ class ClickService:
             NotReady: there is no model.
         """
         if request.context is None:
-            return self._opened(request)
+            self._prefetch(request)
+            return self._prelabelling.answer(request)
         if request.event:
             self._prefetch(request)
         elif not request.context:
@@ -59,16 +61,6 @@ class ClickService:
         """Have the model of a project loaded, and what Label Studio tells of it learned; returns at once."""
         self._models.prepare(project)
         self._pipeline.ownership.learn(project)
-
-    def _opened(self, request: PredictRequest) -> list[Any]:
-        """Answer where nothing was clicked: a task was opened, or predictions of many were asked for.
-
-        Each task gets an empty list of predictions. A prediction with an empty result would be stored: it adds a
-        tab to the task and marks the annotation as derived from a prediction. An empty list stores nothing, and
-        Label Studio asks again whenever the task is opened, which is when its image will be needed.
-        """
-        self._prefetch(request)
-        return [[] for _ in request.tasks]
 
     def _prefetch(self, request: PredictRequest) -> None:
         """Have ready what the first click will need."""

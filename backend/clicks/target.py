@@ -67,12 +67,14 @@ class Target:
         start: HxW uint8 map before the first click of the prompt: an accepted mask, or an earlier answer.
         clicks: those that made it and are still in force, where they are known.
         prompts: region ids of the clicks that made it.
+        proposed: whether the object began as a proposal.
     """
 
     region_id: str | None = None
     start: np.ndarray | None = None
     clicks: tuple[Click, ...] = ()
     prompts: tuple[str, ...] = ()
+    proposed: bool = False
 
 
 NEW = Target()
@@ -115,7 +117,8 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
     if lone and last is not None and (hit is None or hit.id == last.region_id):
         values = known.map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
         if values is not None and _continues(first, known, values):
-            target = Target(last.region_id, values, last.key.base + last.clicks, last.prompts)
+            clicks = last.key.base + last.clicks
+            target = Target(last.region_id, values, clicks, last.prompts, last.proposed)
             return target if _inside(first, last, values) else _beside(target, known)
     if hit is not None:
         return _correct(hit)
@@ -234,4 +237,5 @@ def _correct(accepted: AcceptedObject) -> Target:
     """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it."""
     region = accepted.regions[0]
     clicks = region.meta.points if region.origin == "prediction" else ()
-    return Target(accepted.id, accepted.mask().astype(np.uint8) * 255, clicks, accepted.prompts)
+    start = accepted.mask().astype(np.uint8) * 255
+    return Target(accepted.id, start, clicks, accepted.prompts, region.meta.proposed)

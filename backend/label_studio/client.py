@@ -165,6 +165,22 @@ class LabelStudio:
         """All tasks of a project with data, annotations, predictions; data as in `task`."""
         return self._pages("/api/tasks", "tasks", "total", project=project, fields="all", **AS_STORED)
 
+    def unlabelled_tasks(self, project: int, after: int = 0, count: int = PAGE) -> list[Record]:
+        """The first `count` tasks without an annotation whose number is above `after`, with data as in `task`."""
+        conditions = {"id": ("greater", after), "total_annotations": ("equal", 0)}
+        items = [
+            {"filter": f"filter:tasks:{column}", "operator": operator, "type": "Number", "value": value}
+            for column, (operator, value) in conditions.items()
+        ]
+        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        params = {"project": project, "page": 1, "page_size": count, "query": json.dumps(query)}
+        return self.call("GET", "/api/tasks", params={**params, "fields": "all", **AS_STORED})["tasks"]
+
+    def count_unlabelled(self, project: int) -> int:
+        """How many tasks of a project have no annotation."""
+        record = self.project(project)
+        return int(record["task_number"]) - int(record["num_tasks_with_annotations"])
+
     def task(self, task: int) -> Record:
         """One task with its annotations, and its data as stored (s3://..., not Label Studio's own way to it)."""
         return self.call("GET", f"/api/tasks/{task}/", params=AS_STORED)
@@ -203,6 +219,14 @@ class LabelStudio:
     def create_annotation(self, task: int, result: list[Record], **fields: Any) -> Record:
         """Add an annotation to a task."""
         return self.call("POST", f"/api/tasks/{task}/annotations/", json={"result": result, **fields})
+
+    def import_predictions(self, project: int, predictions: list[Record]) -> None:
+        """Add predictions, each with its task's number (task, result, score, model_version)."""
+        self.call("POST", f"/api/projects/{project}/import/predictions", json=predictions)
+
+    def delete_prediction(self, prediction: int) -> None:
+        """Remove one prediction."""
+        self.call("DELETE", f"/api/predictions/{prediction}/")
 
     def ml_backends(self, project: int) -> list[Record]:
         """The ML backends of a project."""

@@ -67,17 +67,22 @@ class Connection:
     created: bool
 
 
-def connect(client: LabelStudio, project: int, url: str, settings: Settings) -> Connection:
+def connect(
+    client: LabelStudio, project: int, url: str, settings: Settings, prelabel: bool = False
+) -> Connection:
     """Connect a project to the backend at `url`; done again, it brings everything up to date.
 
     A backend of ours that is at another address moves to this one, its webhook with it.
+
+    Args:
+        prelabel: whether annotators find proposals on a task that they open.
 
     Raises:
         LabelStudioError: one sentence that says what to change; nothing half-made is left behind.
     """
     url = url.rstrip("/")
     # Before the backend: with prelabeling on, Label Studio would take it for the source of predictions.
-    client.update_project(project, show_collab_predictions=False)
+    client.update_project(project, show_collab_predictions=prelabel)
     before = client.ml_backends(project)
     ours = next((b for b in before if url_of(b) == url), None) or next(
         (b for b in before if b["title"] == TITLE), None

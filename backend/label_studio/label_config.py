@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -37,6 +37,11 @@ class ImageTag:
 
     name: str
     source: str
+
+    def indices(self, data: Mapping[str, Any]) -> Sequence[int | None]:
+        """Return the positions of its images in a task's ``data``: those in a list, or None alone for one image."""
+        value = look_up(self.source, data)
+        return range(len(value)) if isinstance(value, list) else (None,)
 
     def url(self, data: Mapping[str, Any], item_index: int | None = None) -> str:
         """Return the image's address in a task's ``data``; ``item_index`` picks one of a list.

@@ -29,6 +29,7 @@ class Answer:
         region_id: id of its first region; that of the region it replaces when it is accepted, or a new one.
         prompts: region ids of all prompts that made it, also those of a region which is being replaced.
         clicks: all clicks that it obeys, in pixels, the earliest first.
+        proposed: whether the object began as a proposal, and not with an annotator's click.
     """
 
     mask: np.ndarray
@@ -37,6 +38,7 @@ class Answer:
     region_id: str
     prompts: tuple[str, ...] = ()
     clicks: tuple[Click, ...] = ()
+    proposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def _meta(prompt: Prompt, answer: Answer, renamable: bool) -> dict[str, Any]:
         prompts=tuple(dict.fromkeys(answer.prompts)),
         labels=prompt.labels if renamable else (),
         box=object_box(answer.mask) if renamable else None,
+        proposed=answer.proposed,
     ).to_json()
 
 

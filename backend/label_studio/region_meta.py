@@ -20,6 +20,7 @@ class RegionMeta:
         prompts: region ids of all prompts that made the mask.
         labels: label names that it was suggested with, where annotators may rename it.
         box: left, top, right, bottom around the mask as it was suggested, pixels; None where that is not told.
+        proposed: whether the object began as a proposal, and not with an annotator's click.
     """
 
     points: tuple[Click, ...] = ()
@@ -28,6 +29,7 @@ class RegionMeta:
     prompts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     box: tuple[int, int, int, int] | None = None
+    proposed: bool = False
 
     @staticmethod
     def read(meta: Any) -> RegionMeta:
@@ -42,6 +44,7 @@ class RegionMeta:
             prompts=_texts(meta.get("prompts")),
             labels=_texts(meta.get("labels")),
             box=_box(meta.get("box")),
+            proposed=meta.get("proposed") is True,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -52,7 +55,7 @@ class RegionMeta:
             "clicks": self.clicks,
             "prompts": list(self.prompts),
         }
-        more = {"labels": list(self.labels), "box": list(self.box or ())}
+        more = {"labels": list(self.labels), "box": list(self.box or ()), "proposed": self.proposed}
         return made | {name: value for name, value in more.items() if value}
 
 

@@ -46,6 +46,7 @@ class Answered:
         version: name of the model version.
         region: id of the region that was answered.
         latency: seconds it took to answer.
+        proposed: whether the object began as a proposal, and not with a click.
     """
 
     project: int | None
@@ -59,6 +60,7 @@ class Answered:
     version: str
     region: str
     latency: float
+    proposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class ClickEvent:
 
     Attributes:
         time: of the request, seconds since 1970.
-        task, annotator, version, region, latency: as in `Answered`.
+        task, annotator, version, region, latency, proposed: as in `Answered`.
         labels, to_name, item_index: which object, on which image.
         prompts: region ids of all that the mask builds on.
         ids: region ids of the request's clicks, in order.
@@ -92,6 +94,7 @@ class ClickEvent:
     clicks: int
     effect: Effect
     footprint: Footprint
+    proposed: bool = False
 
     @staticmethod
     def of(answered: Answered, asked: float) -> ClickEvent:
@@ -116,6 +119,7 @@ class ClickEvent:
             clicks=len(answered.in_force),
             effect=_rounded(measure(answered.before(), values, clicks)),
             footprint=Footprint.of(remove_small_regions(values, clicks)),
+            proposed=answered.proposed,
         )
 
     def to_json(self) -> str:

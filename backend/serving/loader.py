@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from dataclasses import dataclass
 
@@ -14,9 +15,12 @@ from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.engines.flip import FlipTTA
 from model.inference.predictor import Predictor
+from model.proposals.trained import HeadError, Proposer, load_proposer
 from model.versions import checkpoint
 from model.versions.assemble import Loaded, assemble
 from model.versions.registry import Registry, Version
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class LoadedModel:
     Attributes:
         version: name of the version, ``<line>-<ordinal>-<hash8>``.
         device: what it runs on, for people to read.
+        proposer: proposes objects where nobody has clicked; None where the version offers no proposals.
     """
 
     version: str
     device: str
     predictor: Predictor
+    proposer: Proposer | None = None
 
 
 class Loader:
@@ -40,6 +46,7 @@ class Loader:
         self._settings = settings
         self._registry = Registry(settings.home, settings.registry)
         self._loaded: weakref.WeakValueDictionary[str, Predictor] = weakref.WeakValueDictionary()
+        self._proposers: weakref.WeakValueDictionary[str, Proposer] = weakref.WeakValueDictionary()
         self._devices: dict[str, str] = {}
 
     def __call__(self, version: Version) -> LoadedModel:
@@ -51,12 +58,24 @@ class Loader:
             EngineError: the device cannot be used now; trying again may help.
             ValueError: the settings name a device that needs a package which is not installed.
         """
-        predictor = self._loaded.get(version.name)
+        predictor, proposer = self._loaded.get(version.name), self._proposers.get(version.name)
         if predictor is None:
             own = checkpoint.load(version.path)
             fallback = self._registry.fallback(own[1])
             predictor = self._keep(version, own, self._base(fallback) if fallback else None)
-        return LoadedModel(version.name, self._devices[version.name], predictor)
+            proposer = self._proposer(version, own)
+        return LoadedModel(version.name, self._devices[version.name], predictor, proposer)
+
+    def _proposer(self, version: Version, own: Loaded) -> Proposer | None:
+        """Load what proposes objects; where that fails, clicks are answered all the same."""
+        try:
+            proposer = load_proposer(version.path, own, self._engine)
+        except HeadError as error:
+            logger.error("%s proposes nothing: %s", version.name, error)
+            return None
+        if proposer is not None:
+            self._proposers[version.name] = proposer
+        return proposer
 
     def _base(self, version: Version) -> Predictor:
         """The predictor of a base version, which falls back to no other one."""

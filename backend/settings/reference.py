@@ -57,6 +57,7 @@ MEANINGS = {
         "Largest request; Label Studio sends all saved masks of a task with each click"
     ),
     "CLICKMASK_POLYGON_TOLERANCE": "How far a polygon may run from the mask's edge, in pixels",
+    "CLICKMASK_PROPOSALS": "Objects proposed on a task that nobody has clicked, at most; 0 = none",
     "CLICKMASK_ACCEPT": "Which annotations teach the model: submitted, ground-truth, reviewed",
     "CLICKMASK_TRAIN_AFTER": "So many new ones start a training",
     "CLICKMASK_TRAIN_PAUSE_S": "At least so long after the last one",

@@ -103,6 +103,8 @@ class Settings:
     max_body_mb: int = _variable("CLICKMASK_MAX_BODY_MB", values.number(int, 1, 1024), 64)
     # How far, in image pixels, a polygon may run from the mask's edge.
     polygon_tolerance: float = _variable("CLICKMASK_POLYGON_TOLERANCE", values.number(float, 0, 100), 1.0)
+    # Objects that are proposed on a task at most, where the project's model proposes any; 0 proposes nothing.
+    proposals: int = _variable("CLICKMASK_PROPOSALS", values.number(int, 0, 1000), 60)
 
     # Which annotations teach the model; how many new ones, and how long after the last job, start the next.
     accept: str = _variable(

@@ -23,11 +23,16 @@ import click
     show_default=True,
     help="What masks become in the config that --labels sets; both: brush and polygon.",
 )
-def command(project: int, url: str | None, labels: str | None, output: str) -> None:
+@click.option(
+    "--prelabel",
+    is_flag=True,
+    help="Let annotators find the proposals of the project's model on tasks they open; refused where there are none.",
+)
+def command(project: int, url: str | None, labels: str | None, output: str, prelabel: bool) -> None:
     """Connect Label Studio's PROJECT (the number in its address) to the backend.
 
     Adds the backend (interactive, with the password of BASIC_AUTH_USER and BASIC_AUTH_PASS if set), turns prelabeling
-    off, and gives the webhook its secret (CLICKMASK_WEBHOOK_SECRET). Safe to repeat.
+    off unless --prelabel is given, and gives the webhook its secret (CLICKMASK_WEBHOOK_SECRET). Safe to repeat.
     """
     from backend.label_studio.client import LabelStudio
     from backend.label_studio.connect import connect, label_config
@@ -39,13 +44,17 @@ def command(project: int, url: str | None, labels: str | None, output: str) -> N
     client = LabelStudio(settings)
     address = (url or settings.public_url).rstrip("/")
     _refuse_wildcard(address)
+    if prelabel:
+        from backend.operations.propose_job import served
+
+        served(project, settings)
     if labels is not None:
         names = [name.strip() for name in labels.split(",") if name.strip()]
         if not names:
             raise click.BadParameter("name at least one label", param_hint="--labels")
         outputs = ("brush", "polygon") if output == "both" else (output,)
         client.update_project(project, label_config=label_config(names, outputs))
-    made = connect(client, project, address, settings)
+    made = connect(client, project, address, settings, prelabel)
     problems = LabelConfig.parse(client.project(project)["label_config"]).problems()
     verb, shown = "is" if made.created else "was", without_password(address)
     click.echo(f"project {project} {verb} connected to {shown} (ML backend {made.backend})")

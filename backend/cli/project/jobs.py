@@ -120,7 +120,7 @@ def _more(values: dict[str, Any]) -> str:
     if values.get("step") is None:
         return ""
     steps = f"step {values['step']} of {values['steps']}" if values.get("steps") else f"step {values['step']}"
-    return f"{steps}, loss {values['loss']:.3f}"
+    return steps if values.get("loss") is None else f"{steps}, loss {values['loss']:.3f}"
 
 
 def _left(seconds: float | None) -> str:

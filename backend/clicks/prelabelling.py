@@ -1,0 +1,176 @@
+"""Answers where nobody has clicked: a task was opened, or predictions of many tasks were asked for.
+
+A task whose project's model proposes objects gets them as a prediction, any other one an empty list. A prediction
+with an empty result would be stored: it adds a tab to the task and marks the annotation as derived from a prediction.
+An empty list stores nothing, and Label Studio asks again whenever the task is opened.
+
+Whoever opens a task waits for proposals no longer than `OPENED_S`. They are computed one task at a time, so that
+clicks are not held up, and kept for a while; those of the next tasks are computed ahead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from backend.clicks.proposer import TaskProposer
+from backend.images.store import ImageError
+from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.predict_request import PredictRequest, Task
+from backend.metrics import Metrics
+from backend.redis_store import PROPOSALS, OptionalRedis
+from backend.serving.loader import LoadedModel
+from backend.serving.model_pool import ModelPool, NotReady
+
+logger = logging.getLogger(__name__)
+
+OPENED_S = 0.8  # of the second that opening a task may wait
+MANY_S = 60.0  # Label Studio waits 100 s for all tasks of a request together
+AHEAD = 2  # tasks
+KEPT = 64  # predictions in memory
+UNDER_WAY = 16  # predictions that wait to be computed; what is asked for beyond is not
+
+Prediction = dict[str, Any]
+
+
+class Prelabelling:
+    """Proposes objects on tasks; safe to call from several threads.
+
+    Args:
+        ttl_s: how long Redis keeps what was computed.
+    """
+
+    def __init__(
+        self,
+        proposer: TaskProposer,
+        models: ModelPool,
+        client: LabelStudio,
+        store: OptionalRedis,
+        metrics: Metrics,
+        ttl_s: int,
+    ) -> None:
+        self._proposer, self._models, self._client = proposer, models, client
+        self._store, self._metrics, self._ttl_s = store, metrics, ttl_s
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="proposals")
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, Prediction | None] = OrderedDict()
+        self._under_way: dict[str, Future[Prediction | None]] = {}
+
+    def answer(self, request: PredictRequest) -> list[list[Prediction]]:
+        """Return the predictions of every task of a request: one, or none."""
+        several = len(request.tasks) != 1
+        try:
+            model = self._models.take(request.project_id, OPENED_S)
+        except NotReady:
+            model = None
+        if model is None or model.proposer is None:
+            return [[] for _ in request.tasks]
+        end, late = time.monotonic() + (MANY_S if several else OPENED_S), 0
+        answers: list[list[Prediction]] = []
+        for task in request.tasks:
+            left = end - time.monotonic()
+            found = self._of(request.config, task, model, left) if left > 0 else None
+            late += left <= 0
+            answers.append([found] if found else [])
+        if late:
+            text = (
+                f"{late} of {len(request.tasks)} tasks got no proposals within {MANY_S:.0f} s: "
+                f"`clickmask propose {request.project_id}` makes them for the whole project"
+            )
+            logger.warning("%s", text)
+            self._metrics.refuse("proposals_late", request.tasks[-1].id, text)
+        if not several:
+            self._compute_ahead(request, model)
+        return answers
+
+    def close(self) -> None:
+        """End the thread that computes."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _of(self, config: LabelConfig, task: Task, model: LoadedModel, timeout_s: float) -> Prediction | None:
+        """Return the prediction of a task; None where there is none, or not yet."""
+        if task.saved.annotations or task.saved.drafts:
+            return None  # somebody works on it, or has
+        future = self._begin(config, task, model)
+        if future is None:
+            return None
+        try:
+            return future.result(timeout_s)
+        except FutureTimeout:
+            return None  # it is kept for the next time that the task is opened
+        except ImageError as error:
+            logger.warning("task %s: no proposals: %s", task.id, error)
+            self._metrics.refuse("image", task.id, str(error))
+            return None
+        except Exception:  # a task is opened without proposals rather than not at all
+            logger.exception("task %s: no proposals", task.id)
+            self._metrics.refuse("error", task.id, "proposals failed, see the log")
+            return None
+
+    def _begin(self, config: LabelConfig, task: Task, model: LoadedModel) -> Future[Prediction | None] | None:
+        """Begin to compute a prediction, unless it is known or under way; None where too many are."""
+        key = _key(config, task, model)
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                done: Future[Prediction | None] = Future()
+                done.set_result(self._known[key])
+                return done
+            if key in self._under_way:
+                return self._under_way[key]
+            if len(self._under_way) >= UNDER_WAY:
+                return None
+            future = self._pool.submit(self._compute, key, config, task, model)
+            self._under_way[key] = future
+        future.add_done_callback(lambda _: self._forget(key))
+        return future
+
+    def _forget(self, key: str) -> None:
+        with self._lock:
+            self._under_way.pop(key, None)
+
+    def _compute(self, key: str, config: LabelConfig, task: Task, model: LoadedModel) -> Prediction | None:
+        text = self._store.attempt(lambda client: client.get(PROPOSALS + key), None)
+        if text is not None:
+            found: Prediction | None = json.loads(text)
+        else:
+            found = self._proposer.prediction(config, task, model)
+            stored = json.dumps(found)
+            self._store.write_behind(lambda client: client.set(PROPOSALS + key, stored, ex=self._ttl_s))
+        with self._lock:
+            self._known[key] = found
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return found
+
+    def _compute_ahead(self, request: PredictRequest, model: LoadedModel) -> None:
+        """Begin with the tasks that an annotator will probably open next."""
+        project, opened = request.project_id, request.tasks[0].id
+        if project is None or opened is None or not self._client.configured:
+            return
+
+        def begin() -> None:
+            try:
+                found = self._client.unlabelled_tasks(project, after=opened, count=AHEAD)
+            except LabelStudioError as error:
+                logger.info("project %d: no proposals ahead: %s", project, error)
+                return
+            for record in found:
+                self._begin(request.config, Task(record["id"], record["data"]), model)
+
+        with self._lock:
+            if len(self._under_way) < UNDER_WAY:
+                self._pool.submit(begin)
+
+
+def _key(config: LabelConfig, task: Task, model: LoadedModel) -> str:
+    content = json.dumps([model.version, task.data, repr(config)], sort_keys=True, default=str)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

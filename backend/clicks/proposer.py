@@ -1,0 +1,103 @@
+"""Makes the prediction for a task that nobody has clicked yet: the objects that the project's model proposes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from backend.images.store import ImageStore, Picture
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
+from backend.label_studio.predict_request import Prompt, Task
+from backend.label_studio.predict_response import Answer, Suggestion, fresh_id
+from backend.serving.loader import LoadedModel
+from backend.settings import Settings
+from model.proposals.propose import Proposal
+
+logger = logging.getLogger(__name__)
+
+MAX_PAGES = 20  # images of one task that are looked at
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One image of a task: name of its tag, address, and position where the tag has several."""
+
+    to_name: str
+    url: str
+    item_index: int | None
+
+
+class TaskProposer:
+    """Proposes the objects on a task's images; safe to call from several threads."""
+
+    def __init__(self, settings: Settings, images: ImageStore) -> None:
+        self._settings, self._images = settings, images
+
+    def prediction(self, config: LabelConfig, task: Task, model: LoadedModel) -> dict[str, Any] | None:
+        """Return a task's prediction as Label Studio keeps it; None where nothing is proposed.
+
+        Its score, as that of every region, is the expected quality, 0..1.
+
+        Raises:
+            ImageError: an image cannot be had.
+        """
+        if model.proposer is None or not self._settings.proposals:
+            return None
+        regions: list[dict[str, Any]] = []
+        scores: list[float] = []
+        for page in _pages(config, task):
+            picture = self._images.get(page.url, task.id)
+            if not model.proposer.covers(picture.pixels):
+                logger.info("task %s: its image is unlike those that proposals were learned from", task.id)
+                continue
+            for proposal in model.proposer.propose(picture.pixels, self._settings.proposals - len(scores)):
+                made = self._suggest(config, page, picture, proposal, model)
+                regions += made
+                scores += [proposal.score] if made else []
+        if not regions:
+            return None
+        score = float(np.mean(scores))
+        return {"result": regions, "score": score, "model_version": model.version}
+
+    def _suggest(
+        self, config: LabelConfig, page: _Page, picture: Picture, proposal: Proposal, model: LoadedModel
+    ) -> tuple[dict[str, Any], ...]:
+        """Write one proposal as regions; none where the labeling config has no place for its label."""
+        assert model.proposer is not None, "it proposed this"
+        label = model.proposer.labels[proposal.label]
+        height, width = picture.pixels.shape[:2]
+        prompt = Prompt(
+            labels=(label,) if label else (),
+            to_name=page.to_name,
+            from_name="",
+            width=width,
+            height=height,
+            clicks=(proposal.click,),
+            item_index=page.item_index,
+        )
+        try:
+            outputs = config.outputs(prompt.to_name, prompt.labels)
+        except LabelConfigError as error:
+            logger.info("a proposal is left out: %s", error)
+            return ()
+        answer = Answer(
+            proposal.mask, proposal.score, model.version, fresh_id(prompt, model.version), proposed=True
+        )
+        # Nobody clicked: a correction begins with the annotator's own click.
+        prompt = replace(prompt, clicks=())
+        return Suggestion.of(prompt, outputs, answer, self._settings.polygon_tolerance).regions
+
+
+def _pages(config: LabelConfig, task: Task) -> Iterator[_Page]:
+    """Yield the images of a task that have an address."""
+    places = ((tag, index) for tag in config.images for index in tag.indices(task.data))
+    for tag, index in islice(places, MAX_PAGES):
+        try:
+            yield _Page(tag.name, tag.url(task.data, index), index)
+        except LabelConfigError as error:
+            logger.info("task %s: %s", task.id, error)

@@ -1,0 +1,193 @@
+"""Writes proposals into Label Studio for the tasks of a project that nobody has annotated, as an RQ job or at once.
+
+What is done is seen in Label Studio itself: a task with a prediction of the version that is served is passed over, so
+that a job which was cut short goes on where it was. Predictions of earlier versions are replaced; those of other
+sources, and annotated tasks, are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rq import Queue, Retry, get_current_job
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.clicks.proposer import TaskProposer
+from backend.images.store import ImageError, ImageStore
+from backend.jobs.configure import policy
+from backend.jobs.fine_tune_job import Reporter
+from backend.label_studio.client import PAGE, LabelStudio, Record
+from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.predict_request import Task
+from backend.logs import configure
+from backend.serving.loader import LoadedModel, load
+from backend.settings import Settings
+from fine_tune.project.job import Cancelled
+from fine_tune.project.phases import Report
+from fine_tune.project.scheduler import QUEUE, WAITING, Scheduler
+from model.errors import ClickmaskError
+from model.proposals.trained import CARD_KEY
+from model.versions.checkpoint import read_card
+from model.versions.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+TASK = "backend.operations.propose_job.run"  # by name: it is imported where it runs
+PHASE = "proposing"
+BATCH = 10  # tasks whose predictions are written with one request
+OURS = re.compile(r"(?:base|project-[0-9]+)-[0-9]+-[0-9a-f]{8}")  # names of versions
+KEPT_S = 30 * 86400  # how long Redis knows a job that is over
+
+
+class NoProposals(ClickmaskError, RuntimeError):
+    """The project's model proposes nothing; the message says why."""
+
+
+@dataclass
+class Proposed:
+    """What became of the tasks: their number by what was done, and the objects that were proposed."""
+
+    version: str
+    written: int = 0
+    empty: int = 0
+    failed: int = 0
+    objects: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """Say it to people."""
+        failed = f", {self.failed} images could not be read" if self.failed else ""
+        where = f"on {self.written} tasks by {self.version}; nothing on {self.empty}{failed}"
+        return f"{self.objects} objects proposed {where}"
+
+
+def enqueue(client: Any, project: int, limit: int | None, settings: Settings) -> Job:
+    """Return the project's job that waits or runs, enqueueing one where there is none.
+
+    Args:
+        client: a `redis.Redis` client. Its errors pass through.
+        limit: tasks at most; None for all.
+    """
+    identity = f"propose-{project}"
+    known = Scheduler(client).job(identity)
+    if known is not None and known.get_status() in (*WAITING, "started"):
+        return known
+    return Queue(QUEUE, connection=client, serializer=JSONSerializer).enqueue(
+        TASK,
+        project,
+        limit,
+        job_id=identity,
+        job_timeout=settings.train_timeout_s,
+        result_ttl=KEPT_S,
+        failure_ttl=KEPT_S,
+        retry=Retry(max=2, interval=[10, 60]),
+        description=f"propose objects in project {project}",
+        meta={"project": project, "why": "proposals", "phase": "waiting"},
+    )
+
+
+def run(project: int, limit: int | None) -> dict[str, Any]:
+    """Propose; called by RQ, which keeps what is returned: status and reason."""
+    settings, job = Settings.from_env(), get_current_job()
+    configure(settings.log_level, settings.secrets())
+    assert job is not None, "called by RQ"
+    scheduler = Scheduler(job.connection, policy(settings))
+    try:
+        proposed = propose(project, settings, Reporter(job, scheduler.cancelled), limit)
+    except Cancelled:
+        return {"status": "cancelled", "reason": "somebody cancelled it; what is written stays"}
+    except NoProposals as error:  # trying again does not help
+        return {"status": "refused", "reason": str(error)}
+    return {"status": "proposed", "reason": proposed.sentence}
+
+
+def propose(project: int, settings: Settings, report: Report, limit: int | None = None) -> Proposed:
+    """Write the proposals of the served version for tasks that nobody has annotated.
+
+    Args:
+        report: called with phase and share (0..1) after every task; what it raises ends the work.
+        limit: tasks at most; None for all.
+
+    Raises:
+        NoProposals: the served version offers none.
+        LabelStudioError: Label Studio does not answer; what is written stays.
+    """
+    model = served(project, settings)
+    client = LabelStudio(settings)
+    images = ImageStore(settings, client)
+    proposer, xml = TaskProposer(settings, images), client.project(project)["label_config"]
+    total = min(client.count_unlabelled(project), limit or 1 << 31)
+    done, ready = Proposed(model.version), list[tuple[Record, Record | None]]()
+    for number, task in enumerate(_open_tasks(client, project, limit), 1):
+        report(PHASE, number / max(total, number), step=number, steps=total)
+        if any(known.get("model_version") == model.version for known in task["predictions"]):
+            continue
+        try:
+            config = LabelConfig.parse(xml, task["data"])
+            found = proposer.prediction(config, Task(task["id"], task["data"]), model)
+        except ImageError as error:
+            logger.warning("task %d: no proposals: %s", task["id"], error)
+            done.failed += 1
+            continue
+        ready.append((task, found))
+        if len(ready) == BATCH:
+            _write(client, project, ready, done)
+            ready = []
+    _write(client, project, ready, done)
+    return done
+
+
+def served(project: int, settings: Settings) -> LoadedModel:
+    """Load the version that serves a project.
+
+    Raises:
+        NoProposals: it offers no proposals.
+    """
+    version = Registry(settings.home, settings.registry).current(f"project-{project}")
+    if version is None:
+        raise NoProposals(
+            f"project {project} has no model of its own yet: annotate some images and run `clickmask fine-tune "
+            f"{project}`"
+        )
+    facts = read_card(version.path).get(CARD_KEY) or {}
+    if not facts.get("offered"):
+        reason = facts.get("reason") or "it was made before there were any; fine-tune the project again"
+        raise NoProposals(f"{version.name} offers no proposals: {reason}")
+    if not settings.proposals:
+        raise NoProposals("CLICKMASK_PROPOSALS is 0: set it to the most objects to propose on a task")
+    model = load(version, settings)
+    if model.proposer is None:
+        raise NoProposals(f"the head for proposals of {version.name} cannot be loaded; the log says why")
+    return model
+
+
+def _open_tasks(client: LabelStudio, project: int, limit: int | None) -> Iterator[Record]:
+    """Yield the tasks without an annotation, a page at once; those that are annotated meanwhile may be among them."""
+    last, left = 0, limit or 1 << 31
+    while left > 0:
+        page = client.unlabelled_tasks(project, after=last, count=min(PAGE, left))
+        yield from page
+        if not page:
+            return
+        last, left = page[-1]["id"], left - len(page)
+
+
+def _write(
+    client: LabelStudio, project: int, ready: list[tuple[Record, Record | None]], done: Proposed
+) -> None:
+    """Write predictions, and then remove what earlier versions predicted for these tasks."""
+    full = [{"task": task["id"], **found} for task, found in ready if found is not None]
+    if full:
+        client.import_predictions(project, full)
+    for task, found in ready:
+        for known in task["predictions"]:
+            if OURS.fullmatch(str(known.get("model_version"))):
+                client.delete_prediction(known["id"])
+        done.written += found is not None
+        done.empty += found is None
+        done.objects += len({region["id"] for region in found["result"]}) if found else 0
