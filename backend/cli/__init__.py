@@ -14,7 +14,7 @@ from model.errors import ClickmaskError
 # Command -> the folder of its module, which has the command's name with underscores for dashes.
 COMMANDS = {
     **dict.fromkeys(("up", "demo", "serve", "worker", "health"), "running"),
-    **dict.fromkeys(("connect", "doctor", "fine-tune", "jobs", "propose", "review"), "project"),
+    **dict.fromkeys(("connect", "doctor", "fine-tune", "jobs", "next", "propose", "review"), "project"),
     **dict.fromkeys(("predict", "evaluate", "train", "models", "bench"), "model"),
 }
 

@@ -24,7 +24,7 @@ MAX_PAGES = 20  # images of one task that are looked at
 
 
 @dataclass(frozen=True)
-class _Page:
+class Page:
     """One image of a task: name of its tag, address, and position where the tag has several."""
 
     to_name: str
@@ -50,7 +50,7 @@ class TaskProposer:
             return None
         regions: list[dict[str, Any]] = []
         scores: list[float] = []
-        for page in _pages(config, task):
+        for page in pages(config, task):
             picture = self._images.get(page.url, task.id)
             if not model.proposer.covers(picture.pixels):
                 logger.info("task %s: its image is unlike those that proposals were learned from", task.id)
@@ -65,7 +65,7 @@ class TaskProposer:
         return {"result": regions, "score": score, "model_version": model.version}
 
     def _suggest(
-        self, config: LabelConfig, page: _Page, picture: Picture, proposal: Proposal, model: LoadedModel
+        self, config: LabelConfig, page: Page, picture: Picture, proposal: Proposal, model: LoadedModel
     ) -> tuple[dict[str, Any], ...]:
         """Write one proposal as regions; none where the labeling config has no place for its label."""
         assert model.proposer is not None, "it proposed this"
@@ -93,11 +93,11 @@ class TaskProposer:
         return Suggestion.of(prompt, outputs, answer, self._settings.polygon_tolerance).regions
 
 
-def _pages(config: LabelConfig, task: Task) -> Iterator[_Page]:
+def pages(config: LabelConfig, task: Task) -> Iterator[Page]:
     """Yield the images of a task that have an address."""
     places = ((tag, index) for tag in config.images for index in tag.indices(task.data))
     for tag, index in islice(places, MAX_PAGES):
         try:
-            yield _Page(tag.name, tag.url(task.data, index), index)
+            yield Page(tag.name, tag.url(task.data, index), index)
         except LabelConfigError as error:
             logger.info("task %s: %s", task.id, error)

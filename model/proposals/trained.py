@@ -79,6 +79,15 @@ class Proposer:
         found = propose(self._trained.maps, self._looker, image, MOST, least)
         return [proposal for proposal in found if proposal.score >= thresholds[proposal.label]][:most]
 
+    def doubt(self, image: np.ndarray) -> float:
+        """Compute how much the model doubts what is on an image (HxWx3 uint8 RGB), 0..1.
+
+        It is the mean over all places that may be objects, 1 where the score says nothing (0.5), and 0 where it is
+        sure; 1 for an image without any such place, of which nothing is known.
+        """
+        scores = [found.score for found in propose(self._trained.maps, self._looker, image, MOST)]
+        return float(np.mean([1 - abs(2 * score - 1) for score in scores])) if scores else 1.0
+
 
 def make_looker(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     """Make the predictor that answers the clicks of proposals.

@@ -164,6 +164,16 @@ class Editor:
         self.page.wait_for_function("() => Htx.annotationStore.selected.suggestions.size === 0")
         self.page.wait_for_timeout(500)  # the mask is painted before it can be saved
 
+    def delete(self, region: str) -> None:
+        """Select a region by its id and delete it with the key for that."""
+        self.page.keyboard.press("Escape")
+        choose = """id => { const annotation = Htx.annotationStore.selected;
+          annotation.selectArea([...annotation.areas.values()].find(area => area.cleanId === id)) }"""
+        self.page.evaluate(choose, region)
+        self.page.keyboard.press("Backspace")
+        gone = "id => ![...Htx.annotationStore.selected.areas.values()].some(area => area.cleanId === id)"
+        self.page.wait_for_function(gone, arg=region)
+
     def save_draft(self) -> None:
         """Wait until the editor has saved what is on the canvas as a draft."""
         self.page.wait_for_timeout(6_500)  # it saves at most every five seconds
