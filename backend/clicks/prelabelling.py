@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 OPENED_S = 0.8  # of the second that opening a task may wait
 MANY_S = 60.0  # Label Studio waits 100 s for all tasks of a request together
+LOADED_S = 20.0  # of it may pass until the model is loaded
 AHEAD = 2  # tasks
 KEPT = 64  # predictions in memory
 UNDER_WAY = 16  # predictions that wait to be computed; what is asked for beyond is not
@@ -68,7 +69,7 @@ class Prelabelling:
         """Return the predictions of every task of a request: one, or none."""
         several = len(request.tasks) != 1
         try:
-            model = self._models.take(request.project_id, OPENED_S)
+            model = self._models.take(request.project_id, LOADED_S if several else OPENED_S)
         except NotReady:
             model = None
         if model is None or model.proposer is None:
