@@ -90,6 +90,7 @@ class Samples:
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     _decoded: dict[int, np.ndarray] = field(default_factory=dict)  # by place in `train`
+    _described: list[np.ndarray] = field(default_factory=list)  # images of `train`, as they were before compression
 
     def add(self, labelled: LabelledImage) -> None:
         """Keep an image with those of its objects that can be trained on.
@@ -97,8 +98,13 @@ class Samples:
         An image that two tasks share is kept once for each; both are in the same part.
         """
         encoded = _encode(labelled)
-        if encoded.masks:
-            (self.held_out if is_held_out(labelled.digest) else self.train).append(encoded)
+        if not encoded.masks:
+            return
+        if is_held_out(labelled.digest):
+            self.held_out.append(encoded)
+        else:
+            self.train.append(encoded)
+            self._described.append(describe(labelled.image))
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """Draw an object of the train part, image first, randomly flipped, cropped and recoloured."""
@@ -116,7 +122,7 @@ class Samples:
 
     def domain(self) -> Domain:
         """Describe the kind of images of the train part, which must have some."""
-        return Domain.of([describe(image.decode()[0]) for image in self.train])
+        return Domain.of(self._described)
 
     def count(self) -> dict[str, int]:
         """Count images and objects of either part."""

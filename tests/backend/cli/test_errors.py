@@ -28,6 +28,8 @@ SECRETS = {
 ARGUMENTS = {
     "connect": ["3"],
     "fine-tune": ["3"],
+    "next": ["3"],
+    "propose": ["3"],
     "review": ["3"],
     "jobs": ["list"],
     "models": ["list"],
