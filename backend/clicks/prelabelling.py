@@ -28,7 +28,7 @@ from backend.label_studio.predict_request import PredictRequest, Task
 from backend.metrics import Metrics
 from backend.redis_store import PROPOSALS, OptionalRedis
 from backend.serving.loader import LoadedModel
-from backend.serving.model_pool import ModelPool, NotReady
+from backend.serving.model_pool import ModelPool
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +68,7 @@ class Prelabelling:
     def answer(self, request: PredictRequest) -> list[list[Prediction]]:
         """Return the predictions of every task of a request: one, or none."""
         several = len(request.tasks) != 1
-        try:
-            model = self._models.take(request.project_id, LOADED_S if several else OPENED_S)
-        except NotReady:
-            model = None
+        model = self._models.own(request.project_id, LOADED_S if several else OPENED_S)
         if model is None or model.proposer is None:
             return [[] for _ in request.tasks]
         end, late = time.monotonic() + (MANY_S if several else OPENED_S), 0

@@ -104,6 +104,23 @@ class ModelPool:
             self._loaded.move_to_end(line)
             return self._loaded[line]
 
+    def own(self, project: int | None, timeout_s: float) -> LoadedModel | None:
+        """Return a project's own model, waiting for one that is being loaded.
+
+        None where it has none, or where that is not loaded within ``timeout_s``.
+        """
+        line, end = self.line_of(project), time.monotonic() + timeout_s
+        if line == BASE:
+            return None
+        with self._news:
+            if line not in self._loaded:
+                self._want(line)
+            while line not in self._loaded:
+                if line in self._problems or not self._news.wait(end - time.monotonic()):
+                    return None
+            self._loaded.move_to_end(line)
+            return self._loaded[line]
+
     def prepare(self, project: int | None) -> None:
         """Have the model of a project loaded soon; returns at once."""
         line = self.line_of(project)

@@ -90,7 +90,9 @@ class Samples:
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     _decoded: dict[int, np.ndarray] = field(default_factory=dict)  # by place in `train`
-    _described: list[np.ndarray] = field(default_factory=list)  # images of `train`, as they were before compression
+    _described: list[np.ndarray] = field(
+        default_factory=list
+    )  # images of `train`, as they were before compression
 
     def add(self, labelled: LabelledImage) -> None:
         """Keep an image with those of its objects that can be trained on.

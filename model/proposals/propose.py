@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ SURROUNDINGS = 4.0  # side of what the click model is shown, in sizes of the obj
 LEAST_SIDE = 48  # pixels of it
 COVERED = 0.4  # share of a mask that better ones may cover already
 SURE, UNSURE = 191, 64  # of a map: thresholds of the stability score
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,19 @@ def propose(
         least: of this height or higher, 0..1.
     """
     views = [_view(peak, image.shape[:2]) for peak in maps.peaks(image, least, most)]
-    answers: list[np.ndarray] = []
-    for start in range(0, len(views), BATCH):
-        requests = [Request(image[v.rows, v.cols], [v.click()]) for v in views[start : start + BATCH]]
-        answers += predictor.predict_many(requests)
-    scored = [view.peak.heat * stability(answer) for view, answer in zip(views, answers, strict=True)]
-    return _resolve(views, answers, scored, image.shape[:2])
+    requests = [Request(image[view.rows, view.cols], [view.click()]) for view in views]
+    answers = _batched(predictor.predict_many, requests)
+    found = _resolve(views, answers, image.shape[:2])
+    # The second look is dear: only what is left gets it.
+    chosen = [place for place, _ in found]
+    again = _batched(
+        lambda part: predictor.look_again([requests[i] for i in part], [answers[i] for i in part]), chosen
+    )
+    return [proposal for _, proposal in _resolve([views[i] for i in chosen], again, image.shape[:2])]
+
+
+def _batched(answer: Callable[[list[T]], list[np.ndarray]], items: Sequence[T]) -> list[np.ndarray]:
+    return [found for at in range(0, len(items), BATCH) for found in answer(list(items[at : at + BATCH]))]
 
 
 def stability(map_: np.ndarray) -> float:
@@ -86,10 +96,15 @@ def _view(peak: Peak, shape: Sequence[int]) -> _View:
 
 
 def _resolve(
-    views: Sequence[_View], answers: Sequence[np.ndarray], scores: Sequence[float], shape: Sequence[int]
-) -> list[Proposal]:
-    """Let better proposals keep what several claim, and leave out what is covered already."""
-    taken, kept = np.zeros(tuple(shape), bool), list[Proposal]()
+    views: Sequence[_View], answers: Sequence[np.ndarray], shape: Sequence[int]
+) -> list[tuple[int, Proposal]]:
+    """Let better proposals keep what several claim, and leave out what is covered already.
+
+    Returns:
+        Places in `views` with their proposals, best first.
+    """
+    scores = [view.peak.heat * stability(answer) for view, answer in zip(views, answers, strict=True)]
+    taken, kept = np.zeros(tuple(shape), bool), list[tuple[int, Proposal]]()
     for place in np.argsort(-np.array(scores), kind="stable"):
         view, score = views[place], float(scores[place])
         mask = remove_small_regions(answers[place], [view.click()])
@@ -104,5 +119,6 @@ def _resolve(
         whole[view.rows, view.cols] = np.where(before, np.uint8(0), answers[place])
         full[view.rows, view.cols] = own
         taken |= full
-        kept.append(Proposal(Click(view.peak.x, view.peak.y), view.peak.label, score, whole, full))
+        click = Click(view.peak.x, view.peak.y)
+        kept.append((int(place), Proposal(click, view.peak.label, score, whole, full)))
     return kept

@@ -92,7 +92,7 @@ class Proposer:
 def make_looker(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     """Make the predictor that answers the clicks of proposals.
 
-    It looks once, at `SIDE` pixels: what it is shown is cut to the object's size already.
+    It looks at `SIDE` pixels: what it is shown is cut to the object's size already.
 
     Args:
         engine: makes an engine of a network and its input side in pixels.

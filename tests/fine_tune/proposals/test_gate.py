@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 import model
 from fine_tune.proposals.gate import NEVER, ImageActions, Scored, choose_thresholds, judge, measure_image
 from fine_tune.proposals.training import CompleteImage, train_head
-from model.inference.predictor import Request
 from model.proposals.head import HeatMaps
 from model.proposals.propose import propose
 from model.versions import checkpoint
 from model.versions.assemble import Loaded
 from tests.fine_tune.proposals.drawn import discs, shuffled
+from tests.fine_tune.proposals.flood_fill import FloodFill
 
 
 @pytest.fixture(scope="module")
 def loaded() -> Loaded:
     return checkpoint.load(Path(model.__file__).parent / "weights")
-
-
-class FloodFill:
-    """A click model that answers with what is coloured like the clicked place: the head alone is on trial here."""
-
-    def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        maps = []
-        for request in requests:
-            filled = np.zeros((request.image.shape[0] + 2, request.image.shape[1] + 2), np.uint8)
-            row, column = request.clicks[-1].pixel(*request.image.shape[:2])
-            flags, near = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE, (40, 40, 40)
-            cv2.floodFill(request.image.copy(), filled, (column, row), (0, 0, 0), near, near, flags)
-            maps.append(filled[1:-1, 1:-1] * np.uint8(250))
-        return maps
 
 
 @pytest.fixture

@@ -33,6 +33,9 @@ class Squares:
             maps.append(answer)
         return maps
 
+    def look_again(self, requests: Sequence[Request], maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(maps)
+
 
 def centres(*peaks: Peak, most: int = 10) -> list[tuple[float, float]]:
     found = propose(Peaks(*peaks), Squares(), np.zeros((100, 120, 3), np.uint8), most)  # type: ignore[arg-type]

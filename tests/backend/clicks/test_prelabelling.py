@@ -1,0 +1,105 @@
+"""Where nobody has clicked: proposals within the wait, kept, computed ahead, and never in the way."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from backend.clicks import prelabelling
+from backend.label_studio.mask_regions import accepted
+from backend.redis_store import PROPOSALS
+from backend.settings import Settings
+from model.versions.registry import Registry
+from tests.backend.proposing_studio import CONFIG, DiscStudio
+from tests.backend.redis_server import RedisServer
+from tests.backend.running_app import backend_of, running
+from tests.fine_tune.proposals.disc_proposer import add_proposing
+
+
+@pytest.fixture
+def studio() -> Iterator[DiscStudio]:
+    made = DiscStudio(range(100, 105))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def settings(studio: DiscStudio, tmp_path: Path, redis_server: RedisServer) -> Settings:
+    add_proposing(Registry(tmp_path))
+    return studio.settings(tmp_path, redis_url=redis_server.url)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    with running(settings) as made:
+        assert backend_of(made).models.own(3, 60)
+        yield made
+
+
+def ask(app: Flask, studio: DiscStudio, *numbers: int, **task: Any) -> list[Any]:
+    """The predictions of some tasks, as Label Studio asks for them."""
+    tasks = [{"id": n, "data": studio.tasks[n]["data"], "annotations": [], **task} for n in numbers]
+    body = {"tasks": tasks, "project": "3.1795333633", "label_config": CONFIG, "params": {"context": None}}
+    answer = app.test_client().post("/predict", json=body)
+    assert answer.status_code == 200 and answer.json is not None, answer.text
+    return answer.json["results"]
+
+
+def wait(condition: Callable[[], Any]) -> None:
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def test_batch_predictions_answers_for_every_task(app: Flask, studio: DiscStudio) -> None:
+    found = ask(app, studio, 100, 101)
+    assert [len(accepted(one[0]["result"])) >= 4 for one in found] == [True, True]
+    assert all(one[0]["model_version"] == backend_of(app).models.version_of(3) for one in found)
+
+
+def test_an_annotated_task_is_left_alone(app: Flask, studio: DiscStudio) -> None:
+    annotation = {"id": 1, "result": [], "completed_by": 1}
+    assert ask(app, studio, 100, 101, annotations=[annotation]) == [[], []]
+
+
+def test_who_opens_a_task_does_not_wait_and_finds_proposals_next_time(
+    app: Flask, studio: DiscStudio, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+) -> None:
+    monkeypatch.setattr(prelabelling, "OPENED_S", 0.0)
+    assert ask(app, studio, 100) == [[]]
+    monkeypatch.undo()
+    client = redis_server.client()
+    wait(lambda: len(client.keys(f"{PROPOSALS}*")) == 3)  # of this task, and of the two that follow
+    assert all(0 < client.ttl(key) <= 1800 for key in client.keys(f"{PROPOSALS}*"))
+    before = studio.web.paths().count("/data/upload/3/100.png")
+    ((prediction,),) = ask(app, studio, 100)
+    assert len(accepted(prediction["result"])) >= 4
+    assert studio.web.paths().count("/data/upload/3/100.png") == before
+    assert "/data/upload/3/102.png" in studio.web.paths()
+
+
+def test_another_process_finds_them_too(app: Flask, studio: DiscStudio, settings: Settings) -> None:
+    found = ask(app, studio, 103, 104)
+    backend_of(app).redis.flush()
+    with running(settings) as other:
+        assert backend_of(other).models.own(3, 60)
+        del studio.web.routes["/data/upload/3/103.png"], studio.web.routes["/data/upload/3/104.png"]
+        assert ask(other, studio, 103, 104) == found
+
+
+def test_what_takes_too_long_is_said(app: Flask, studio: DiscStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prelabelling, "MANY_S", 0.0)
+    assert ask(app, studio, 100, 101) == [[], []]
+    (told,) = backend_of(app).metrics.recent_refusals()
+    assert told["reason"] == "proposals_late" and "clickmask propose 3" in told["text"]
+
+
+def test_an_image_that_is_gone_is_said(app: Flask, studio: DiscStudio) -> None:
+    del studio.web.routes["/data/upload/3/100.png"]
+    assert ask(app, studio, 100, 101)[0] == []
+    (told,) = backend_of(app).metrics.recent_refusals()
+    assert told["reason"] == "image"

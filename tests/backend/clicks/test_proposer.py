@@ -1,0 +1,97 @@
+"""A task's prediction: one region for each proposal, on every image that has an address."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.clicks.proposer import TaskProposer, pages
+from backend.images.store import ImageError, ImageStore
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.mask_regions import accepted
+from backend.label_studio.predict_request import Task
+from backend.serving.loader import LoadedModel, load
+from backend.settings import Settings
+from model.versions.registry import Registry
+from tests.backend.http_server import answers
+from tests.backend.proposing_studio import CONFIG, DiscStudio
+from tests.backend.running_app import png
+from tests.fine_tune.proposals.disc_proposer import add_proposing
+from tests.fine_tune.proposals.drawn import discs
+
+SEVERAL = CONFIG.replace('value="$image"', 'valueList="$images"')
+
+
+@pytest.fixture
+def studio():
+    made = DiscStudio([100, 101])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def settings(studio: DiscStudio, tmp_path: Path) -> Settings:
+    return studio.settings(tmp_path)
+
+
+@pytest.fixture
+def model(settings: Settings) -> LoadedModel:
+    return load(add_proposing(Registry(settings.home)), settings)
+
+
+def proposer(settings: Settings) -> TaskProposer:
+    return TaskProposer(settings, ImageStore(settings, LabelStudio(settings)))
+
+
+def test_regions_fit_the_discs_and_do_not_overlap(
+    settings: Settings, model: LoadedModel, studio: DiscStudio
+) -> None:
+    task = Task(100, studio.tasks[100]["data"])
+    found = proposer(settings).prediction(LabelConfig.parse(CONFIG), task, model)
+    assert found is not None and found["model_version"] == model.version
+    masks = [region.mask() for region in accepted(found["result"])]
+    truths = discs(100).masks
+    overlaps = [max((mask & t).sum() / (mask | t).sum() for mask in masks) for t in truths]
+    assert sum(overlap > 0.8 for overlap in overlaps) >= 4
+    assert np.sum(masks, 0).max() == 1
+    assert found == proposer(settings).prediction(LabelConfig.parse(CONFIG), task, model)  # ids, too
+
+
+def test_a_setting_bounds_them(studio: DiscStudio, model: LoadedModel, settings: Settings) -> None:
+    task, config = Task(100, studio.tasks[100]["data"]), LabelConfig.parse(CONFIG)
+    few = proposer(studio.settings(settings.home, proposals=2)).prediction(config, task, model)
+    assert few is not None and len(accepted(few["result"])) == 2
+    assert proposer(studio.settings(settings.home, proposals=0)).prediction(config, task, model) is None
+
+
+def test_other_images_and_unknown_labels_get_nothing(
+    studio: DiscStudio, model: LoadedModel, settings: Settings
+) -> None:
+    task = Task(100, studio.tasks[100]["data"])
+    cats = LabelConfig.parse(CONFIG.replace("Disc", "Cat"))
+    assert proposer(settings).prediction(cats, task, model) is None
+    stripes = np.zeros((160, 160, 3), np.uint8)
+    stripes[::4] = 255
+    studio.web.routes["/data/upload/3/100.png"] = answers(200, png(stripes))
+    assert proposer(settings).prediction(LabelConfig.parse(CONFIG), task, model) is None
+
+
+def test_an_image_that_is_gone_is_an_error(
+    studio: DiscStudio, model: LoadedModel, settings: Settings
+) -> None:
+    with pytest.raises(ImageError):
+        proposer(settings).prediction(
+            LabelConfig.parse(CONFIG), Task(1, {"image": "/data/upload/3/no.png"}), model
+        )
+
+
+def test_every_image_of_a_task_is_looked_at(
+    studio: DiscStudio, model: LoadedModel, settings: Settings
+) -> None:
+    task = Task(7, {"images": [f"/data/upload/3/{number}.png" for number in (100, 101)]})
+    config = LabelConfig.parse(SEVERAL)
+    assert [(page.to_name, page.item_index) for page in pages(config, task)] == [("image", 0), ("image", 1)]
+    found = proposer(settings).prediction(config, task, model)
+    assert found is not None and {region["item_index"] for region in found["result"]} == {0, 1}
+    assert list(pages(config, Task(8, {}))) == []
