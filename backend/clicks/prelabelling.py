@@ -75,8 +75,11 @@ class Prelabelling:
         answers: list[list[Prediction]] = []
         for task in request.tasks:
             left = end - time.monotonic()
-            found = self._of(request.config, task, model, left) if left > 0 else None
-            late += left <= 0
+            if several and left <= 0:
+                late += 1
+                answers.append([])
+                continue
+            found = self._of(request.config, task, model, max(left, 0.0))
             answers.append([found] if found else [])
         if late:
             text = (

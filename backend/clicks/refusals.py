@@ -31,6 +31,7 @@ FIXES = {
     "overloaded": "More clicks came at once than the queue holds: raise CLICKMASK_SLOTS where cores are idle, or run "
     "another clickmask serve.",
     "not_ready": "Wait until the model is loaded; clickmask doctor says why one cannot be.",
+    "proposals_late": "Run clickmask propose PROJECT: it proposes objects for all tasks in the background.",
     "error": "The log tells more under the task's number: please report it.",
 }
 

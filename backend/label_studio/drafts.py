@@ -43,6 +43,11 @@ class Saved:
         """Region ids of the prompts that its masks were made from."""
         return {prompt for result in self.results for prompt in RegionMeta.read(result.get("meta")).prompts}
 
+    @property
+    def is_proposal(self) -> bool:
+        """Whether this backend proposed its regions, before anybody clicked."""
+        return any(RegionMeta.read(result.get("meta")).proposed for result in self.results)
+
     @staticmethod
     def read(entry: dict[str, Any]) -> Saved:
         """Read an annotation or a draft as Label Studio sends it; nothing in it is an error."""
@@ -64,15 +69,23 @@ class SavedWork:
     Attributes:
         annotations: submitted, by anybody.
         drafts: of the annotator who asks; they hold what the editor shows.
+        proposed: predictions that this backend made, with which an annotation may begin.
     """
 
     annotations: tuple[Saved, ...] = ()
     drafts: tuple[Saved, ...] = ()
+    proposed: tuple[Saved, ...] = ()
 
     @staticmethod
-    def read(annotations: Iterable[dict[str, Any]], drafts: Iterable[dict[str, Any]]) -> SavedWork:
-        """Read a task's lists of annotations and drafts."""
-        return SavedWork(tuple(map(Saved.read, annotations)), tuple(map(Saved.read, drafts)))
+    def read(
+        annotations: Iterable[dict[str, Any]],
+        drafts: Iterable[dict[str, Any]],
+        predictions: Iterable[dict[str, Any]] = (),
+    ) -> SavedWork:
+        """Read a task's lists of annotations, drafts and predictions."""
+        made = tuple(map(Saved.read, predictions))
+        proposed = tuple(saved for saved in made if saved.is_proposal)
+        return SavedWork(tuple(map(Saved.read, annotations)), tuple(map(Saved.read, drafts)), proposed)
 
     @property
     def annotator(self) -> str:
@@ -84,10 +97,15 @@ class SavedWork:
         """What the annotator who asks can see, the most recent last.
 
         Submitted annotations count only where there is no draft: those that a draft changes are outdated, and others
-        may be somebody else's. Skipped ones show nothing.
+        may be somebody else's. Skipped ones show nothing. Where there is neither, an annotation has begun with the
+        newest proposals, which the editor does not send back before something changes.
         """
+
+        def age(saved: Saved) -> tuple[str, int]:
+            return saved.updated, saved.number
+
         submitted = [annotation for annotation in self.annotations if not annotation.cancelled]
-        return sorted(self.drafts or submitted, key=lambda saved: (saved.updated, saved.number))
+        return sorted(self.drafts or submitted, key=age) or sorted(self.proposed, key=age)[-1:]
 
     @property
     def drafted(self) -> str:

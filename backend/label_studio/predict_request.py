@@ -147,7 +147,9 @@ def _task(task: Field) -> Task:
     return Task(
         id=None if number.absent else number.integer(0, 2**63 - 1),
         data=task["data"].mapping(),
-        saved=SavedWork.read(task["annotations"].records(), task["drafts"].records()),
+        saved=SavedWork.read(
+            task["annotations"].records(), task["drafts"].records(), task["predictions"].records()
+        ),
     )
 
 

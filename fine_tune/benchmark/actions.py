@@ -13,7 +13,7 @@ from torch import nn
 from fine_tune.benchmark.sets import read_images, read_labelled, read_shuffled
 from fine_tune.benchmark.whole_job import run_job
 from fine_tune.project.phases import PROPOSE
-from fine_tune.proposals.gate import ImageActions, measure_image
+from fine_tune.proposals.gate import measure_image
 from fine_tune.proposals.training import CompleteImage
 from fine_tune.training.fine_tuner import Effort
 from model.engines.base import Engine
@@ -46,28 +46,31 @@ def measure_set(
         if job.proposing is None:
             values += ["", "", 1.0, seconds, ""]
         else:
-            measured, each = _measure(job.proposing, folder, device)
-            hand = float(np.mean([image.by_hand for image, _ in measured]))
-            actions = float(np.mean([image.by_hand - saved for image, saved in measured]))
+            hand, actions, each = measure_version(job.proposing, folder, device)
             values += [hand, actions, actions / hand, seconds, each]
         note(dict(zip(COLUMNS, [*values, facts["reason"]], strict=True)))
 
 
-def _measure(version: Path, folder: Path, device: str) -> tuple[list[tuple[ImageActions, float]], float]:
-    """Return every image's figures with what proposals save there, and the seconds that proposing took."""
+def measure_version(version: Path, folder: Path, device: str) -> tuple[float, float, float]:
+    """Measure a version whose proposals are offered on a set's public part.
+
+    Returns:
+        Clicks by hand an image, actions with proposals an image, and the seconds that proposing took (median).
+    """
 
     def engine(network: nn.Module, size: int) -> Engine:
         return create_engine(network, size, device, graphs=False)
 
     loaded = checkpoint.load(version)
     proposer, predictor = load_proposer(version, loaded, engine), assemble(loaded, None, engine)
-    assert proposer is not None, "the job offers them"
-    found, seconds = [], list[float]()
+    assert proposer is not None, "its card says so"
+    hand, actions, seconds = list[float](), list[float](), list[float]()
     for labelled in read_labelled(folder, "public", JUDGED):
         truth = CompleteImage(labelled.image, labelled.masks, [0] * len(labelled.masks))
         began = time.monotonic()
         proposals = proposer.propose(truth.image)
         seconds.append(time.monotonic() - began)
         image = measure_image(proposals, predictor, truth, OBJECTS)
-        found.append((image, sum(entry.saving for entry in image.proposals)))
-    return found, float(np.median(seconds))
+        hand.append(image.by_hand)
+        actions.append(image.by_hand - sum(entry.saving for entry in image.proposals))
+    return float(np.mean(hand)), float(np.mean(actions)), float(np.median(seconds))

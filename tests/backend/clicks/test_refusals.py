@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_reason_has_a_fix() -> None:
-    source = (ROOT / "backend/clicks/service.py").read_text()
-    named = set(re.findall(r'refuse\(\s*(?:request,\s*)?"(\w+)"', source))
-    assert {"no_click", "empty_mask", "error"} <= named
+    sources = [(ROOT / f"backend/clicks/{name}.py").read_text() for name in ("service", "prelabelling")]
+    named = set(re.findall(r'refuse\(\s*(?:request,\s*)?"(\w+)"', "".join(sources)))
+    assert {"no_click", "empty_mask", "error", "proposals_late"} <= named
     assert named | set(ERRORS.values()) == FIXES.keys()
 
 

@@ -58,3 +58,11 @@ def test_a_draft_that_is_saved_again_is_another_one() -> None:
 def test_keypoints_of_any_control_are_clicks() -> None:
     plain = {**keypoint("k1", 1, 1), "type": "keypoint"}
     assert SavedWork.read([], [saved(1, plain)]).pending_clicks == {"k1"}
+
+
+def test_an_annotation_may_begin_with_the_newest_proposals():
+    region = {"id": "cm1", "type": "brush", "value": {}, "meta": {"proposed": True}}
+    predictions = [saved(7, region), saved(9, region), saved(11)]  # the last is of another model
+    assert [entry.number for entry in SavedWork.read([], [], predictions).shown] == [9]
+    assert [entry.number for entry in SavedWork.read([saved(1)], [], predictions).shown] == [1]
+    assert [entry.number for entry in SavedWork.read([], [saved(3)], predictions).shown] == [3]

@@ -16,7 +16,7 @@ from tests.fine_tune.shape_project import CARD, network
 
 def test_a_row_sums_up_the_phases_that_take_time():
     metrics = {"training": {"steps": 7}, "clicks": 21}
-    made = JobRun({TRAIN: 2.0, CHOOSE: 0.5}, Outcome("kept back", "no gain", metrics=metrics), None)
+    made = JobRun({TRAIN: 2.0, CHOOSE: 0.5}, Outcome("kept back", "no gain", metrics=metrics), None, None)
     values = made.row("cats", 30)
     assert tuple(values) == COLUMNS
     assert (values["minutes"], values["judging"], values["steps"], values["clicks"]) == (2.5, 0.0, 7, 21)
@@ -31,5 +31,5 @@ def test_a_job_that_is_refused_is_a_row_too(tmp_path: Path):
         assert made.version is None
         values = made.row("cats", 4)
     assert values["verdict"].startswith("refused: training failed")
-    assert values["minutes"] == pytest.approx(sum(values[phase] for phase in COLUMNS[2:6]))
+    assert values["minutes"] == pytest.approx(sum(values[phase] for phase in COLUMNS[2:7]))
     assert values["training"] > 0

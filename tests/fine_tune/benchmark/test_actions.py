@@ -1,0 +1,54 @@
+"""Actions with proposals on a set's public part, and what is said where none are offered."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fine_tune.benchmark import actions
+from fine_tune.benchmark.actions import COLUMNS, measure_set, measure_version
+from fine_tune.training.fine_tuner import Effort
+from model.versions import checkpoint
+from model.versions.registry import Registry
+from tests.fine_tune.proposals.disc_proposer import add_proposing
+from tests.fine_tune.proposals.drawn import discs
+from tests.fine_tune.shape_project import CARD, network
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A set of discs: four images to train on, two public ones."""
+    made, items = tmp_path / "discs", []
+    for kind in ("images", "masks"):
+        (made / kind).mkdir(parents=True)
+    for number in range(6):
+        scene = discs(100 + number)
+        ids = np.max([(place + 1) * mask for place, mask in enumerate(scene.masks)], 0).astype(np.uint8)
+        cv2.imwrite(str(made / f"images/{number}.png"), scene.image[..., ::-1])
+        cv2.imwrite(str(made / f"masks/{number}.png"), ids)
+        items.append({"id": number, "image": f"images/{number}.png", "mask": f"masks/{number}.png"})
+    (made / "items.json").write_text(json.dumps(items))
+    (made / "split.json").write_text(json.dumps({"train": [0, 1, 2, 3], "public": [4, 5]}))
+    return made
+
+
+def test_a_good_head_saves_actions(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(actions, "OBJECTS", 2)
+    hand, with_proposals, seconds = measure_version(add_proposing(Registry(tmp_path)).path, folder, "cpu")
+    assert with_proposals < 0.6 * hand and 5 <= hand <= 50
+    assert seconds > 0
+
+
+def test_a_job_without_enough_images_says_so(folder: Path, tmp_path: Path):
+    checkpoint.save(tmp_path / "weights", network(), CARD)
+    rows: list[dict[str, Any]] = []
+    effort = Effort(steps=1, batch=2, accelerator="cpu")
+    for shuffle in (False, True):
+        measure_set(folder, 4, tmp_path / "weights", effort, "cpu", shuffle, rows.append)
+    assert [tuple(row) for row in rows] == [COLUMNS] * 2
+    assert [row["set"] for row in rows] == ["discs", "discs, shuffled"]
+    assert {row["offered"] for row in rows} == {"no"} and {row["ratio"] for row in rows} == {1.0}
+    assert all(row["reason"] for row in rows)
