@@ -9,10 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from fine_tune.proposals import learning
 from model.versions.registry import Registry
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.project.shape_jobs import COUNT, Jobs, setup
 from tests.fine_tune.shape_project import Shapes, base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_heads() -> Iterator[None]:
+    """What heads for proposals learn is on trial elsewhere: here they only have to be trained, in few steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "STEPS", 3)
+        yield
 
 
 @pytest.fixture(scope="session")
