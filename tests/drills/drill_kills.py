@@ -93,7 +93,7 @@ def test_a_killed_process_costs_time_and_nothing_else(place: Installation, victi
 
 def ended(place: Installation, job: Job) -> None:
     """Wait until a job is over, and all of its kind: none has failed, and a version was made or nothing was new."""
-    place.wait("a Redis", lambda: place.server.started)
+    place.wait("a Redis", place.server.answers)
     done = place.end_of(job)
     latest = done.latest_result()
     assert done.get_status() == "finished", latest.exc_string if latest else place.said()[-3000:]

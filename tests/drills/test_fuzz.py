@@ -37,6 +37,7 @@ from tests.drills.results import note
 COUNT = int(os.environ.get("CLICKMASK_FUZZ", 150))
 FUZZ = settings(max_examples=COUNT, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 DEADLINE_S = 10.0  # of a click
+SMALL = {"image_cache_mb": 8, "session_cache_mb": 8}  # caches that are full before memory is looked at
 HANGS_S = 60.0  # on a busy machine everything takes long
 SOUND = 4  # the project of annotations that are not damaged
 ANSWERS = {200, 202, 400, 401, 403, 413, 415, 503}
@@ -120,7 +121,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     redis = RedisServer(folder)
     redis.start()
     home = tmp_path_factory.mktemp("home")
-    with running(settings_for(home, images, redis_url=redis.url, deadline_s=DEADLINE_S)) as app:
+    with running(settings_for(home, images, redis_url=redis.url, deadline_s=DEADLINE_S, **SMALL)) as app:
         yield app
     redis.stop()
     images.close()
