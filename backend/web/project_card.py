@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from backend.web import chart
 from backend.web.clicks_saved import CONFIDENCE, ClicksSaved
 from backend.web.learning import ProjectFigures
-from fine_tune.project.judging.gain import work
+from fine_tune.project.judging.gain import proposals, work
 from fine_tune.project.outcome import Outcome, picture_of
 
 OUTCOMES = 3  # of the last jobs
@@ -27,7 +28,7 @@ def card(figures: ProjectFigures, home: Path) -> dict[str, Any]:
         "accepted": figures.accepted,
         "fresh": figures.fresh,
         "saved": _headline(figures.saved),
-        "sentences": [*_saved(figures.saved)],
+        "sentences": [*_saved(figures.saved), *_proposals(figures.outcomes)],
         "gate": next((outcome for outcome in shown if outcome["chart"] is not None), None),
         "outcomes": shown,
         "quality": _quality(figures.quality),
@@ -58,6 +59,12 @@ def _saved(saved: ClicksSaved) -> list[str]:
         return [f"{counted}: no difference that is sure yet ({interval} clicks)"]
     word = "saved" if saved.saved > 0 else "lost"
     return [f"{counted}: about {abs(saved.saved):.0f} clicks {word} so far ({interval})"]
+
+
+def _proposals(outcomes: Sequence[Outcome]) -> list[str]:
+    """Say what the newest job that looked for proposals found."""
+    known = (outcome.metrics.get("proposals") for outcome in outcomes)
+    return proposals(next(filter(None, known), {}))
 
 
 def _outcome(outcome: Outcome, home: Path) -> dict[str, Any]:

@@ -13,6 +13,17 @@ BEFORE, AFTER, BOTH = "o", "*", "#"
 
 def describe(card: Mapping[str, Any]) -> list[str]:
     """Write lines of text; none where the version was not fine-tuned."""
+    return [*_describe_gate(card), *proposals(card.get("proposals") or {})]
+
+
+def proposals(facts: Mapping[str, Any]) -> list[str]:
+    """Say what the gate for proposals found; none where nothing is known of them."""
+    if "reason" not in facts:
+        return []
+    return [f"proposals are {'offered' if facts.get('offered') else 'not offered'}: {facts['reason']}"]
+
+
+def _describe_gate(card: Mapping[str, Any]) -> list[str]:
     metrics = card.get("metrics") or {}
     verdict, before, after = (metrics.get(key) for key in ("gate", "before", "after"))
     if not (verdict and before and after):

@@ -51,6 +51,13 @@ def test_one_side_alone_is_counted_without_a_comparison() -> None:
     assert shown()["sentences"] == []
 
 
+def test_the_newest_word_on_proposals_is_said() -> None:
+    reasons = ["118 clicks by hand, 44 actions with proposals", "too few images"]
+    told = [{"proposals": {"offered": not place, "reason": reason}} for place, reason in enumerate(reasons)]
+    outcomes = [Outcome("promoted", "why", metrics=metrics) for metrics in ({}, *told)]
+    assert shown(outcomes=tuple(outcomes))["sentences"] == [f"proposals are offered: {reasons[0]}"]
+
+
 @pytest.mark.parametrize("curve", [None, [], ["x"], {"a": 1}])
 def test_a_verdict_without_curves_has_no_chart(curve: Any) -> None:
     metrics = {when: {"clickers": {"classic": {"curve": curve}}} for when in ("before", "after")}

@@ -1,4 +1,4 @@
-from fine_tune.project.judging.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, work
+from fine_tune.project.judging.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, proposals, work
 
 
 def side(noc: float, curve: list[float]) -> dict:
@@ -42,6 +42,13 @@ def test_the_interval_is_named_by_its_confidence():
     sides = {"before": side(5.8, [0.5, 0.6, 0.7]), "after": side(3.9, [0.8, 0.9, 0.95])}
     lines = describe({"metrics": {**sides, "gate": {**GATE, "confidence": 0.965}}})
     assert "(96.5 % interval 1.2 to 2.6)" in lines[0]
+
+
+def test_what_the_gate_for_proposals_found_is_said():
+    facts = {"offered": True, "reason": "31 objects an image: 118 clicks by hand, 44 actions with proposals"}
+    (line,) = describe({"proposals": facts})
+    assert line == f"proposals are offered: {facts['reason']}"
+    assert proposals({"offered": False, "reason": "too few"}) == ["proposals are not offered: too few"]
 
 
 def test_other_versions_have_nothing_to_say():
