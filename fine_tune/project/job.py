@@ -140,6 +140,7 @@ class FineTuningJob:
         self._timeline.expect(phases.TRAIN, self._setup.effort.recipe(annotations, 32).steps or 0)
         self._timeline.expect(phases.CHOOSE, 2 * CLICKS_EACH)
         self._timeline.expect(phases.JUDGE, CLICKS_EACH * objects)
+        self._timeline.expect(phases.PROPOSE, annotations)
 
     def _gather(self, annotations: AnnotationList, accepted: set[int]) -> Samples:
         """Fetch the images of the accepted annotations with their masks."""
