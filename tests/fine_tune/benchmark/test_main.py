@@ -36,7 +36,7 @@ def test_a_whole_job_tells_phases_minutes_and_the_work(run, tmp_path: Path, caps
     (job,) = figures["jobs"]
     assert tuple(job) == whole_job.COLUMNS
     assert job["steps"] == 2
-    assert job["minutes"] == pytest.approx(sum(job[phase] for phase in whole_job.COLUMNS[2:6]))
+    assert job["minutes"] == pytest.approx(sum(job[phase] for phase in whole_job.COLUMNS[2:7]))
     assert job["clicks"] > 0
     assert job["verdict"].partition(":")[0] in ("promoted", "kept back")
     printed = capsys.readouterr().out
