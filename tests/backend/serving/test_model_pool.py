@@ -141,7 +141,8 @@ def test_a_cold_start_with_a_corrupt_version_takes_an_earlier_one(
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     serving = start()
     assert serving.take(None, 60).version == good.name
-    until(lambda: bad.name in serving.problems().get("base", ""))  # it is told after the earlier one is served
+    # It is told after the earlier one is served.
+    until(lambda: bad.name in serving.problems().get("base", ""))
 
 
 def test_a_project_whose_model_is_corrupt_is_served_by_base(
