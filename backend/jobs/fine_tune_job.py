@@ -48,7 +48,7 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
 
     Where another worker holds the project's lock, RQ is told to call again.
     """
-    _let_clicks_go_first()
+    let_clicks_go_first()
     settings, job = Settings.from_env(), get_current_job()
     configure(settings.log_level, settings.secrets())
     assert job is not None, "called by RQ"
@@ -65,7 +65,7 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     return outcome.as_json()
 
 
-def _let_clicks_go_first() -> None:
+def let_clicks_go_first() -> None:
     """Give way to the server on the same machine, whose clicks are waited for; a training is not.
 
     Linux shares the cores out among sessions first, where it groups tasks by session: there a nice process takes

@@ -15,6 +15,7 @@ import numpy as np
 from fine_tune.proposals.training import CompleteImage
 from model.click import Click
 from model.evaluation.clicker import next_click
+from model.evaluation.datasets import spread
 from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Request
 from model.mask_ops import THRESHOLD, iou
@@ -138,8 +139,7 @@ def _sampled(most: int, items: Sequence[int], count: Callable[[list[int]], list[
     """Count the clicks of at most `most` items, evenly spread; the others count as their mean."""
     if not items:
         return []
-    size = min(most, len(items))
-    places = [i * len(items) // size for i in range(size)]
+    places = spread(range(len(items)), most)
     counted = count([items[place] for place in places])
     values = [float(np.mean(counted))] * len(items)
     for place, clicks in zip(places, counted, strict=True):

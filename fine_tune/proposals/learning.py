@@ -12,6 +12,7 @@ from torch import Tensor
 from fine_tune.data.encoded_image import EncodedImage
 from fine_tune.proposals.gate import FEW_IMAGES, ImageActions, judge, measure_image
 from fine_tune.proposals.training import STEPS, CompleteImage, train_head
+from model.evaluation.datasets import spread
 from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Predictor
 from model.proposals.head import HeatMaps, UnsupportedNetwork
@@ -21,7 +22,7 @@ from model.versions.assemble import Loaded
 
 TRAINED_ON = 48  # images at most, as their features are kept in memory
 JUDGED_ON = 16  # images at most
-ENCODED = 0.3  # share of the work that is training
+TRAINING = 0.3  # share of the work; the rest is judging
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,18 @@ def learn(
     if len(held_out) < FEW_IMAGES:
         reason = f"only {len(held_out)} images are held out, at least {FEW_IMAGES} are needed to tell"
         return LearnedHead({"offered": False, "reason": reason})
-    images = [CompleteImage.of(image, names) for image in _spread(train, TRAINED_ON)]
+    images = [CompleteImage.of(image, names) for image in spread(train, TRAINED_ON)]
     try:
         maps = train_head(
-            models.loaded[0], images, len(names), STEPS, lambda done, of: on_share(ENCODED * done / of)
+            models.loaded[0], images, len(names), STEPS, lambda done, of: on_share(TRAINING * done / of)
         )
     except UnsupportedNetwork as error:
         return LearnedHead({"offered": False, "reason": str(error)})
-    judged = [CompleteImage.of(image, names) for image in _spread(held_out, JUDGED_ON)]
+    judged = [CompleteImage.of(image, names) for image in spread(held_out, JUDGED_ON)]
     actions = []
     for measured in _measured(models, maps, judged, lanes):
         actions.append(measured)
-        on_share(ENCODED + (1 - ENCODED) * len(actions) / len(judged))
+        on_share(TRAINING + (1 - TRAINING) * len(actions) / len(judged))
     verdict = judge(actions, len(names))
     facts = verdict.as_json() | TrainedHead(maps, names, verdict.thresholds).facts()
     return LearnedHead(facts, maps.head.state_dict() if verdict.offered else {})
@@ -105,9 +106,3 @@ def _measured(
             yield from pool.map(measure, images)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _spread(images: Sequence[EncodedImage], most: int) -> list[EncodedImage]:
-    """Choose at most `most` images, evenly spread."""
-    size = min(most, len(images))
-    return [images[place * len(images) // size] for place in range(size)]

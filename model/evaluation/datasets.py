@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,6 +31,8 @@ IGNORE = 255
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class DatasetError(ClickmaskError, ValueError):
@@ -91,8 +94,8 @@ def read_folder(
     return spread(samples, max_objects)
 
 
-def spread(samples: Sequence[Sample], count: int | None) -> list[Sample]:
-    """Choose at most `count` samples, evenly spaced, in order; None for all."""
+def spread(samples: Sequence[T], count: int | None) -> list[T]:
+    """Choose at most `count` samples, or other things, evenly spaced, in order; None for all."""
     if count is None or count >= len(samples):
         return list(samples)
     if count < 1:

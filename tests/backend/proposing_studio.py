@@ -40,6 +40,11 @@ class DiscStudio:
         basic = {"home": home, "label_studio_url": self.web.url, "label_studio_api_key": "a" * 40}
         return Settings(**{**basic, "device": "cpu", "threads": 1, "deadline_s": 100, **changes})
 
+    def variables(self, home: Path, **more: str) -> dict[str, str]:
+        """The same settings as environment variables."""
+        basic = {"CLICKMASK_HOME": str(home), "LABEL_STUDIO_URL": self.web.url, "CLICKMASK_DEVICE": "cpu"}
+        return {**basic, "LABEL_STUDIO_API_KEY": "a" * 40, **more}
+
     def predict(self, task: int, version: str) -> None:
         """Store a prediction that something made before."""
         self._last += 1

@@ -9,6 +9,7 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from backend.jobs.status import row
+from backend.operations import propose_job
 from backend.operations.propose_job import NoProposals, enqueue, propose, served
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import Registry
@@ -78,19 +79,16 @@ def test_a_worker_does_it_once(
     studio: DiscStudio, tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_proposing(Registry(tmp_path))
-    variables = {
-        "CLICKMASK_HOME": str(tmp_path),
-        "LABEL_STUDIO_URL": studio.web.url,
-        "LABEL_STUDIO_API_KEY": "a" * 40,
-        "CLICKMASK_DEVICE": "cpu",
-    }
-    for name, value in variables.items():
+    for name, value in studio.variables(tmp_path).items():
         monkeypatch.setenv(name, value)
+    gave_way: list[bool] = []  # the worker of this test is the test's own process, which must not become nice
+    monkeypatch.setattr(propose_job, "let_clicks_go_first", lambda: gave_way.append(True))
     client = redis_server.client()
     job = enqueue(client, 3, 1, studio.settings(tmp_path))
     assert enqueue(client, 3, None, studio.settings(tmp_path)).id == job.id
     assert [known.id for known in Scheduler(client).jobs()] == [job.id]
     SimpleWorker([QUEUE], connection=client, serializer=JSONSerializer).work(burst=True)
+    assert gave_way
     job.refresh()
     values = row(job)
     assert values["status"] == "finished" and "objects proposed on 1 tasks" in values["result"]

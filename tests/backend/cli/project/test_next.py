@@ -20,12 +20,7 @@ def studio():
 
 @pytest.fixture
 def run(studio: DiscStudio, tmp_path: Path):
-    environment = {
-        "CLICKMASK_HOME": str(tmp_path),
-        "LABEL_STUDIO_URL": studio.web.url,
-        "LABEL_STUDIO_API_KEY": "a" * 40,
-        "CLICKMASK_DEVICE": "cpu",
-    }
+    environment = studio.variables(tmp_path)
 
     def ranked(*options: str) -> Result:
         return CliRunner().invoke(main, ["next", "3", *options], env=environment)

@@ -22,13 +22,7 @@ def studio():
 
 @pytest.fixture
 def run(studio: DiscStudio, tmp_path: Path, redis_server: RedisServer):
-    environment = {
-        "CLICKMASK_HOME": str(tmp_path),
-        "CLICKMASK_REDIS_URL": redis_server.url,
-        "LABEL_STUDIO_URL": studio.web.url,
-        "LABEL_STUDIO_API_KEY": "a" * 40,
-        "CLICKMASK_DEVICE": "cpu",
-    }
+    environment = studio.variables(tmp_path, CLICKMASK_REDIS_URL=redis_server.url)
 
     def propose(*options: str) -> Result:
         return CliRunner().invoke(main, ["propose", "3", *options], env=environment)
