@@ -13,13 +13,15 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from backend.label_studio.predict_request import Prompt
 from backend.redis_store import MAPS, OptionalRedis
 from model.click import Click
+from model.inference.predictor import box_prior
 
 MAX_REDIS_BYTES = 1 << 20
 _HEADER = struct.Struct("<HHIIII")
@@ -58,6 +60,57 @@ class CacheKey:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class ClickSequence:
+    """All that the map of an object depends on.
+
+    Attributes:
+        key: model version, image and what the clicks are added to, by name.
+        clicks: the clicks of this object, in order.
+        start: the HxW uint8 map before the first of them; None for nothing.
+        boxed: True where `start` is a box, from which the model makes a mask before any click.
+    """
+
+    key: CacheKey
+    clicks: tuple[Click, ...]
+    start: np.ndarray | None = None
+    boxed: bool = False
+
+    @staticmethod
+    def of(
+        prompt: Prompt, key: CacheKey, start: np.ndarray | None, earlier: tuple[Click, ...]
+    ) -> ClickSequence:
+        """Describe what a prompt asks for.
+
+        Args:
+            key: of a new object.
+            start: HxW uint8 map that the clicks are added to; None for a new object.
+            earlier: clicks that made `start` and are still in force.
+        """
+        if start is not None:
+            name = hashlib.blake2b(start.tobytes(), digest_size=16).hexdigest()
+            return ClickSequence(replace(key, start=f"map {name}", base=earlier), prompt.clicks, start)
+        if prompt.box is not None:
+            box = (prompt.box.left, prompt.box.top, prompt.box.right, prompt.box.bottom)
+            prior = box_prior((prompt.height, prompt.width), box)
+            return ClickSequence(replace(key, start=f"box {box}"), prompt.clicks, prior, boxed=True)
+        return ClickSequence(key, prompt.clicks)
+
+    @property
+    def in_force(self) -> tuple[Click, ...]:
+        """All clicks that the mask has to obey, earlier ones first."""
+        return self.key.base + self.clicks
+
+    @property
+    def empty(self) -> bool:
+        """True where there is nothing that a mask could be made of: negative clicks on nothing."""
+        return self.start is None and not any(click.positive for click in self.clicks)
+
+    def name(self, count: int) -> str:
+        """Return the name of the map after the first ``count`` clicks."""
+        return self.key.name(self.clicks[:count])
+
+
 class MapCache:
     """Keeps HxW uint8 maps by key: the most recently used in memory, all of them in Redis for a while.
 
@@ -88,6 +141,11 @@ class MapCache:
             return None
         self._remember(key, unpacked)
         return unpacked, "redis"
+
+    def before(self, sequence: ClickSequence) -> np.ndarray | None:
+        """Return the map (HxW uint8) that the newest click was placed on, where it is known; None for nothing."""
+        found = self.get(sequence.name(len(sequence.clicks) - 1)) if sequence.clicks else None
+        return sequence.start if found is None else found[0]
 
     def put(self, key: str, values: np.ndarray) -> None:
         """Keep a map (HxW uint8); it is made read-only."""

@@ -10,9 +10,8 @@ import numpy as np
 
 from backend.clicks.habits import Habits
 from backend.clicks.last_object import LastObject, LastObjects
-from backend.clicks.map_cache import MapCache
+from backend.clicks.map_cache import CacheKey, ClickSequence, MapCache
 from backend.clicks.ownership import Ownership
-from backend.clicks.replay import ClickSequence, map_before, replay
 from backend.clicks.target import Surroundings, Target, choose_target
 from backend.images.address import ImageError
 from backend.images.store import ImageStore, Picture
@@ -26,6 +25,7 @@ from backend.serving.model_pool import ModelPool
 from backend.settings import Settings
 from model.errors import ClickmaskError
 from model.inference.clean import remove_small_regions
+from model.inference.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -69,39 +69,32 @@ class ClickPipeline:
             NothingToMark: there are only clicks that take away, and nothing to take away from.
             NotReady: there is no model.
         """
-        started, task, asked = time.perf_counter(), request.tasks[0], prompt
+        started, task, named = time.perf_counter(), request.tasks[0], bool(prompt.labels)
         prompt = self._labelled(request, prompt)
         outputs = request.config.outputs(prompt.to_name, prompt.labels)  # before any work is done in vain
         with self.metrics.stage("image"):
             image = self._image(request, prompt)
         # Less than the deadline, so that who waits in vain learns why.
         model = self.models.take(request.project_id, 0.8 * self.settings.deadline_s)
-        last = self.last_objects.recall(request.project_id, task, prompt)
-        whose = self.ownership.of(request.project_id, task.saved)
-        known = Surroundings(
-            last,
-            self._map_of,
-            whose,
-            lambda: self.habits.several(request.project_id, task, prompt),
-            named=bool(asked.labels),
-        )
+        known = self._surroundings(request, prompt, named)
         target = choose_target(prompt, task, known, time.time())
-        sequence = ClickSequence.of(prompt, target, model, image.digest)
+        new = CacheKey(model.version, image.digest, prompt.labels, device=model.device)
+        sequence = ClickSequence.of(prompt, new, target.start, target.clicks)
         if sequence.empty:
             raise NothingToMark(
                 "there is nothing to take away from: begin an object with a click without Alt"
             )
-        values = replay(sequence, model.predictor, image.pixels, self.maps, self.metrics)
+        values = self._replay(sequence, model.predictor, image.pixels)
         # The editor breaks where a bitmask that is selected is replaced, as a click in it selects it.
         kept = None if any(output.mask.shape == BITMASK for output in outputs) else target.region_id
         region_id = kept or fresh_id(prompt, model.version)
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids), target.proposed)
         with self.metrics.stage("encode"):
             suggestion = Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
-        done = _Done(target, sequence, values, answer, time.perf_counter() - started, bool(asked.labels))
+        done = _Done(target, sequence, values, answer, time.perf_counter() - started, named)
         try:
             self._keep(request, prompt, done)
-            self.habits.note(request.project_id, task, prompt, unlabelled=not asked.labels)
+            self.habits.note(request.project_id, task, prompt, unlabelled=not named)
         except Exception:  # the mask is there: no bookkeeping may lose it
             logger.exception("task %s, %s: answered, but not taken note of", task.id, prompt.summary())
         return suggestion
@@ -146,6 +139,43 @@ class ClickPipeline:
             )
         return image
 
+    def _surroundings(self, request: PredictRequest, prompt: Prompt, named: bool) -> Surroundings:
+        """Gather what helps to decide what a prompt belongs to; ``named`` where it came with a label."""
+        project, task = request.project_id, request.tasks[0]
+        return Surroundings(
+            last=self.last_objects.recall(project, task, prompt),
+            map_of=self._map_of,
+            whose=self.ownership.of(project, task.saved),
+            several=lambda: self.habits.several(project, task, prompt),
+            named=named,
+        )
+
+    def _replay(self, sequence: ClickSequence, predictor: Predictor, image: np.ndarray) -> np.ndarray:
+        """Compute the map (HxW uint8) after all clicks of a sequence that is not empty.
+
+        Every map on the way is cached, so that any prefix of the clicks is a hit next time.
+
+        Args:
+            image: HxWx3 uint8 RGB.
+        """
+        values, done, place = sequence.start, 0, "new"
+        first, last = 0 if sequence.boxed else 1, len(sequence.clicks)
+        with self.metrics.stage("session"):
+            for count in range(last, first - 1, -1):
+                found = self.maps.get(sequence.name(count))
+                if found is not None:
+                    (values, place), done, first = found, count, count + 1
+                    break
+            self.metrics.sessions.labels("replay" if done < last - 1 else place).inc()
+        with self.metrics.stage("predict"):
+            for count in range(first, last + 1):
+                clicks = sequence.in_force[: len(sequence.key.base) + count]
+                values = predictor.predict(image, clicks, values)
+                self.maps.put(sequence.name(count), values)
+        if values is None:
+            raise ValueError("neither clicks nor a box nor a mask to go on from")
+        return values
+
     def _map_of(self, last: LastObject) -> np.ndarray | None:
         """Return the map (HxW uint8) of an object; None where it is gone."""
         found = self.maps.get(last.key.name(last.clicks))
@@ -189,7 +219,7 @@ class ClickPipeline:
             prompt=prompt,
             earlier=done.target.prompts,
             in_force=sequence.in_force,
-            before=lambda: map_before(sequence, maps),
+            before=lambda: maps.before(sequence),
             after=done.values,
             version=answer.version,
             region=answer.region_id,

@@ -1,14 +1,21 @@
+"""What the map of an object depends on, and where maps are kept."""
+
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
 
-from backend.clicks.map_cache import CacheKey, MapCache, pack, unpack
+from backend.clicks.map_cache import CacheKey, ClickSequence, MapCache, pack, unpack
+from backend.label_studio.predict_request import PredictRequest
 from backend.redis_store import MAPS, OptionalRedis
 from model.click import Click
+from tests.backend.predict_bodies import keypoint, predict, rectangle
 from tests.backend.redis_server import RedisServer
 
 CLICKS = (Click(10.5, 20.5), Click(30.25, 40.0, positive=False))
+KEY = CacheKey("base-1-a", "image", ("Cat",))
+K1, K2, NEGATIVE = keypoint("k1", 10, 10), keypoint("k2", 20, 20), keypoint("k3", 30, 30, positive=False)
 
 
 def blob(height: int = 60, width: int = 80, value: int = 200) -> np.ndarray:
@@ -41,6 +48,43 @@ def test_a_key_names_every_click_and_its_sign() -> None:
     keys = {key.name(c) for c in ((), CLICKS[:1], CLICKS, CLICKS[::-1], turned)}
     assert len(keys) == 5
     assert CacheKey("v", "i", ("Cat",), base=CLICKS[:1]).name(CLICKS[1:]) != key.name(CLICKS)
+
+
+def sequence(
+    *prompts: dict[str, Any], start: np.ndarray | None = None, earlier: tuple[Click, ...] = ()
+) -> ClickSequence:
+    (prompt,) = PredictRequest.parse(predict(*prompts)).context or ()
+    return ClickSequence.of(prompt, KEY, start, earlier)
+
+
+def test_another_start_has_another_name() -> None:
+    box = sequence(rectangle("r", 10, 10, 50, 50))
+    assert (box.boxed, box.start is not None and box.start.shape) == (True, (100, 200))
+    starts = [None, blob(100, 200), blob(100, 200, value=201)]
+    names = {sequence(K1, start=start, earlier=CLICKS).name(1) for start in starts}
+    assert len(names | {sequence(K1, start=starts[1]).name(1), box.name(0)}) == 5
+
+
+def test_a_sequence_obeys_the_earlier_clicks_too() -> None:
+    made = sequence(K1, K2, start=blob(100, 200), earlier=CLICKS)
+    assert (made.in_force, len(made.clicks)) == ((*CLICKS, *made.clicks), 2)
+
+
+def test_negative_clicks_on_nothing_are_empty() -> None:
+    assert sequence(NEGATIVE).empty
+    assert not sequence(rectangle("r", 10, 10, 50, 50)).empty
+    assert not sequence(K1, NEGATIVE).empty
+    assert not sequence(NEGATIVE, start=blob(100, 200)).empty
+
+
+def test_the_map_before_the_newest_click() -> None:
+    maps, made = MapCache(OptionalRedis(None), 1 << 20, ttl_s=60), sequence(K1, K2)
+    assert maps.before(made) is None
+    maps.put(made.name(1), blob(value=7))
+    before = maps.before(made)
+    assert before is not None and before.max() == 7
+    box = sequence(rectangle("r", 10, 10, 50, 50))
+    assert maps.before(box) is box.start
 
 
 def test_memory_forgets_the_least_recently_used_by_bytes() -> None:

@@ -1,5 +1,7 @@
 """The stages of a click, from its image to the suggestion."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from flask import Flask
@@ -7,6 +9,7 @@ from flask.testing import FlaskClient
 
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
+from model.inference.predictor import Predictor
 from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint, rectangle
 from tests.backend.running_app import ImageServer, backend_of, png, regions
 
@@ -42,6 +45,52 @@ def test_correcting_an_accepted_mask_replaces_it(client: FlaskClient) -> None:
     assert region["id"] == accepted["id"]
     assert region["meta"]["prompts"] == ["k1", "k9"]
     assert len(region["meta"]["points"]) == 2
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many clicks each pass of the network was asked to obey, in order."""
+    asked: list[int] = []
+    real = Predictor.predict
+
+    def predict(self: Predictor, image: np.ndarray, clicks: Any, previous: np.ndarray | None) -> np.ndarray:
+        asked.append(len(clicks))
+        return real(self, image, clicks, previous)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    return asked
+
+
+def test_every_click_is_a_pass_and_only_what_is_new_is_computed(
+    client: FlaskClient, passes: list[int]
+) -> None:
+    one, two, three = keypoint("k1", 11, 12), keypoint("k2", 21, 22), keypoint("k3", 31, 32, positive=False)
+    for prompts, computed in [
+        ((one, two), [1, 2]),
+        ((one, two, three), [3]),
+        ((one,), []),  # clicks that were taken back
+        ((two, one), [1, 2]),  # another order is another story
+    ]:
+        passes.clear()
+        regions(client, click(*prompts))
+        assert passes == computed
+
+
+def test_a_box_gets_a_pass_of_its_own(client: FlaskClient, passes: list[int]) -> None:
+    for computed in ([0], []):
+        passes.clear()
+        regions(client, click(rectangle("r2", 15, 15, 40, 50)))
+        assert passes == computed
+
+
+def test_a_correction_is_one_pass_that_obeys_the_earlier_clicks_too(
+    client: FlaskClient, passes: list[int]
+) -> None:
+    (accepted,) = regions(client, click(ONE))
+    passes.clear()
+    draft = {"id": 1, "user": "a@example.com", "result": [accepted]}
+    regions(client, click(keypoint("k9", *inside(accepted)), drafts=[draft], id=962))
+    assert passes == [2]
 
 
 def inside(region: dict) -> tuple[float, float]:
