@@ -17,11 +17,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from model.errors import ClickmaskError
 from model.file_kinds import foreign_kind
+from model.orientation import orientation_of, upright
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
-ORIENTATION = 0x0112  # EXIF tag
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners use of sixteen
 STRIP = 512  # rows that are laid over white at a time
 INFLATION = 1032  # bytes that one byte of a deflated stream can stand for at most
@@ -57,7 +57,7 @@ def decode(data: bytes, max_megapixels: float = 100.0) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, max_megapixels)
-            pixels = np.ascontiguousarray(_upright(_pixels(image, data), _orientation(image)))
+            pixels = np.ascontiguousarray(upright(_pixels(image, data), orientation_of(image)))
     except UnidentifiedImageError:
         raise DecodeError(foreign_kind(data) or _unknown()) from None
     except DecodeError:
@@ -104,7 +104,7 @@ def _pixels(image: Image.Image, data: bytes) -> np.ndarray:
         pixels = _what_is_there(image, data)
         if pixels is None:
             raise
-        log.warning("an image file is cut off (%s): what is missing is grey or black", error)
+        logger.warning("an image file is cut off (%s): what is missing is grey or black", error)
         return pixels
 
 
@@ -221,27 +221,5 @@ def _first_that_decodes(*files: bytes) -> np.ndarray | None:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 return _decoded(image, data)
         except Exception as error:
-            log.debug("not decoded: %s", error)
+            logger.debug("not decoded: %s", error)
     return None
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none or none that can be read.
-
-    Only of the EXIF block, since browsers look nowhere else; Pillow by itself turns TIFF files.
-    """
-    exif = Image.Exif()
-    try:
-        exif.load(image.info.get("exif", b""))
-        return int(exif.get(ORIENTATION, 1))
-    except Exception as error:  # a damaged block is no reason to refuse the picture
-        log.debug("EXIF block not read: %s", error)
-        return 1
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """HxWx3 pixels as stored -> as they are to be seen (EXIF 2.3, tag Orientation)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = cv2.transpose(pixels)
-    flips = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # axis as in cv2.flip, after the transposition
-    return cv2.flip(pixels, flips[orientation]) if orientation in flips else pixels

@@ -2,99 +2,22 @@
 
 The connection goes to the very address that the guard judged, and each redirect is judged anew. Where HTTP_PROXY and
 its kin name a proxy (`backend.settings.proxies`), it resolves the name once more by itself: what it may reach is for
-the proxy's own rules to say. REQUESTS_CA_BUNDLE names certificate authorities of one's own, as for `requests`.
+the proxy's own rules to say.
 """
 
 from __future__ import annotations
 
-import functools
-import os
-import socket
-import ssl
-import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
-import certifi
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from backend.images.ssrf import PORTS, FetchError, Guard, Origin, netloc, origin
+from backend.images.connection import Deadline, direct, through
+from backend.images.ssrf import FetchError, Guard, Origin, netloc, origin
 from backend.settings.proxies import proxy_for
 
 CONNECT_S, READ_S, TOTAL_S = 3.0, 10.0, 20.0
 MAX_REDIRECTS = 3
-
-
-class _Deadline:
-    """Ends connections when the time is up.
-
-    The time-out of a socket starts anew with every byte, so that a slow drip would never meet it.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-        self._sockets: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._cut)
-
-    def __enter__(self) -> _Deadline:
-        self._timer.daemon = True
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        for handle in self._sockets:
-            handle.close()
-
-    def left(self) -> float:
-        """Seconds, not negative."""
-        return max(0.0, self._end - time.monotonic())
-
-    def watch(self, connected: socket.socket) -> None:
-        """Include a connection; through a handle of our own, since TLS takes the socket over."""
-        self._sockets.append(connected.dup())
-        if not self.left():
-            self._cut()
-
-    def _cut(self) -> None:
-        for handle in self._sockets:
-            try:
-                handle.shutdown(socket.SHUT_RDWR)
-            except OSError:  # ended by the other side
-                continue
-
-
-class _Watched:
-    """Makes a connection known to a deadline as soon as it is made."""
-
-    def __init__(self, *args: Any, deadline: _Deadline, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._deadline = deadline
-
-    def _new_conn(self) -> socket.socket:
-        connected: socket.socket = super()._new_conn()  # type: ignore[misc]
-        self._deadline.watch(connected)
-        return connected
-
-
-class _Plain(_Watched, HTTPConnection):
-    pass
-
-
-class _Secure(_Watched, HTTPSConnection):
-    pass
-
-
-class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Secure
 
 
 def fetch(
@@ -112,7 +35,7 @@ def fetch(
         FetchError: see its text.
     """
     from_trusted = False
-    with _Deadline(TOTAL_S) as deadline:
+    with Deadline(TOTAL_S) as deadline:
         for _ in range(MAX_REDIRECTS + 1):
             target, proxy = origin(url), proxy_for(url)
             # Names that only the proxy knows need not be known here, where they are listed.
@@ -145,7 +68,7 @@ def _next(url: str, location: str, from_trusted: bool) -> str:
 
 
 def _open(
-    url: str, addresses: list[str], credentials: dict[str, str], deadline: _Deadline
+    url: str, addresses: list[str], credentials: dict[str, str], deadline: Deadline
 ) -> urllib3.BaseHTTPResponse:
     """Ask the first address that accepts a connection."""
     target, parts = origin(url), urlsplit(url)
@@ -156,7 +79,7 @@ def _open(
         if not (left := deadline.left()):
             break
         timeout = urllib3.Timeout(connect=min(CONNECT_S, left), read=min(READ_S, left))
-        pool = _pool(target, address, deadline)
+        pool = direct(target, address, deadline)
         try:
             return pool.urlopen(
                 "GET",
@@ -173,14 +96,14 @@ def _open(
 
 
 def _open_through(
-    proxy: str, url: str, credentials: dict[str, str], deadline: _Deadline
+    proxy: str, url: str, credentials: dict[str, str], deadline: Deadline
 ) -> urllib3.BaseHTTPResponse:
     """Ask a proxy for the answer."""
     left = deadline.left()
     timeout = urllib3.Timeout(connect=min(CONNECT_S, left), read=min(READ_S, left))
     sent = {"User-Agent": "clickmask", "Connection": "close", **credentials}
     try:
-        return _through(proxy, deadline).urlopen(
+        return through(proxy, deadline).urlopen(
             "GET",
             url,
             headers=sent,
@@ -197,46 +120,7 @@ def _open_through(
         ) from None
 
 
-def _through(proxy: str, deadline: _Deadline) -> urllib3.ProxyManager:
-    """Connections of a proxy that a deadline knows of."""
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    account = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else None
-    manager = urllib3.ProxyManager(
-        f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 80)}",
-        proxy_headers=urllib3.make_headers(proxy_basic_auth=account) if account else None,
-        ssl_context=_tls(_authorities()),
-    )
-    pools: dict[str, Any] = {
-        "http": functools.partial(_PlainPool, deadline=deadline),
-        "https": functools.partial(_SecurePool, deadline=deadline),
-    }
-    manager.pool_classes_by_scheme = pools
-    return manager
-
-
-def _authorities() -> str:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
-
-
-def _pool(target: Origin, address: str, deadline: _Deadline) -> urllib3.HTTPConnectionPool:
-    """One connection to one address, in the name of the target."""
-    scheme, host, port = target
-    if scheme == "http":
-        return _PlainPool(address, port, deadline=deadline)
-    return _SecurePool(
-        address, port, ssl_context=_tls(_authorities()), server_hostname=host, deadline=deadline
-    )
-
-
-@functools.cache
-def _tls(authorities: str) -> ssl.SSLContext:
-    """Trusts the certificate authorities of a file or folder; made once, since reading them takes a while."""
-    if os.path.isdir(authorities):
-        return ssl.create_default_context(capath=authorities)
-    return ssl.create_default_context(cafile=authorities)
-
-
-def _reason(error: Exception | None, deadline: _Deadline) -> str:
+def _reason(error: Exception | None, deadline: Deadline) -> str:
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # urllib3 counts it among time-outs
     if not deadline.left():
         return f"it took longer than {TOTAL_S:g} s"
@@ -247,7 +131,7 @@ def _reason(error: Exception | None, deadline: _Deadline) -> str:
     return "the connection failed"
 
 
-def _body(response: urllib3.BaseHTTPResponse, source: Origin, max_bytes: int, deadline: _Deadline) -> bytes:
+def _body(response: urllib3.BaseHTTPResponse, source: Origin, max_bytes: int, deadline: Deadline) -> bytes:
     host = source[1]
     if response.status != 200:
         raise FetchError(f"{host} answered {response.status}", response.status, source)

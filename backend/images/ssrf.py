@@ -33,7 +33,7 @@ class FetchError(ClickmaskError, RuntimeError):
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host (lower case, ASCII) and port of an http(s) URL.
+    """Return scheme, host (lower case, ASCII) and port of an http(s) URL.
 
     Raises:
         FetchError: another scheme, no host, or user and password in the URL.
@@ -58,14 +58,14 @@ def origin(url: str) -> Origin:
 
 
 def netloc(target: Origin) -> str:
-    """Host and port as they stand in a URL and in the Host header."""
+    """Return host and port as they stand in a URL and in the Host header."""
     scheme, host, port = target
     name = f"[{host}]" if ":" in host else host
     return name if port == PORTS[scheme] else f"{name}:{port}"
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a host, as text; takes as long as the system's resolver does."""
+    """Return all addresses of a host, as text; takes as long as the system's resolver does."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -89,12 +89,12 @@ class Guard:
         return target == self.trusted or self.lists(target)
 
     def lists(self, target: Origin) -> bool:
-        """Whether the host is listed by name."""
+        """Tell whether the host is listed by name."""
         _, host, port = target
         return not {host, f"{host}:{port}", netloc(target)}.isdisjoint(self.hosts)
 
     def addresses(self, target: Origin, redirected_by_trusted: bool = False) -> list[str]:
-        """The addresses to connect to, all of them judged.
+        """Return the addresses to connect to, all of them judged.
 
         Raises:
             FetchError: the host is not allowed, unknown, or has a private address without being listed.

@@ -63,7 +63,7 @@ class ImageStore:
         self._planned = 0
 
     def get(self, url: str, task_id: int | None = None) -> Picture:
-        """The image behind a value of a task's data.
+        """Return the image behind a value of a task's data.
 
         Several threads that ask for one image at once share one download.
 
