@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.clicks.candidates import shown
 from backend.clicks.habits import Habits
 from backend.clicks.last_object import LastObject, LastObjects
 from backend.clicks.map_cache import CacheKey, ClickSequence, MapCache
@@ -16,7 +17,6 @@ from backend.clicks.target import Surroundings, Target, choose_target
 from backend.images.address import ImageError
 from backend.images.store import ImageStore, Picture
 from backend.label_studio.label_config import BITMASK
-from backend.label_studio.mask_regions import shown
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Answer, Suggestion, fresh_id
 from backend.metrics import Metrics

@@ -43,9 +43,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.clicks.candidates import candidates, under
 from backend.clicks.last_object import LastObject
 from backend.clicks.ownership import Whose
-from backend.label_studio.mask_regions import AcceptedObject, candidates, under
+from backend.label_studio.mask_regions import AcceptedObject
 from backend.label_studio.predict_request import Prompt, Task
 from model.click import Click
 from model.inference.clean import remove_small_regions

@@ -1,3 +1,5 @@
+"""Masks in the results of annotations and drafts."""
+
 from __future__ import annotations
 
 import logging
@@ -9,50 +11,14 @@ import pytest
 
 from backend.label_studio import mask_regions
 from backend.label_studio.mask_formats import bitmask, polygon, rle
-from backend.label_studio.predict_request import PredictRequest
 from tests.backend import recordings
-from tests.backend.predict_bodies import keypoint, predict, rectangle
-
-
-def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
-    mask = np.zeros((100, 200), bool)
-    mask[top:bottom, left:right] = True
-    return mask
-
-
-def brush(number: str, mask: np.ndarray, label: str = "Cat", **more: Any) -> dict[str, Any]:
-    value = {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]}
-    return {
-        **keypoint(number, 0, 0, None),
-        "type": "brushlabels",
-        "from_name": "brush",
-        "value": value,
-        **more,
-    }
+from tests.backend.drawn_regions import box, brush, faint
+from tests.backend.predict_bodies import keypoint, rectangle
 
 
 def shape(number: str, mask: np.ndarray) -> dict[str, Any]:
     value = {"points": polygon.from_mask(mask), "closed": True, "polygonlabels": ["Cat"]}
     return {**brush(number, mask), "type": "polygonlabels", "from_name": "poly", "value": value}
-
-
-def corrected(*click: Any, **task: Any) -> str | None:
-    """Return the id of the object that a click at (x, y) percent corrects."""
-    request = PredictRequest.parse(predict(keypoint("click", *click), **task))
-    assert request.context is not None
-    (prompt,) = request.context
-    found = mask_regions.under(prompt.clicks[0], mask_regions.candidates(prompt, request.tasks[0]))
-    return found.id if found else None
-
-
-def draft(*results: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "id": 1,
-        "updated_at": "2026-01-01T00:00:00Z",
-        "annotation": None,
-        "result": list(results),
-        **more,
-    }
 
 
 def test_recorded_annotation_gives_its_masks() -> None:
@@ -149,27 +115,6 @@ def test_brush_is_preferred_to_its_polygon() -> None:
     assert not both.contains(50, 50)
 
 
-def test_click_inside_an_accepted_mask_corrects_it() -> None:
-    task = {"drafts": [draft(brush("a", box(20, 20, 60, 60)))]}
-    assert corrected(20, 40, **task) == "a"
-    assert corrected(20, 40, False, **task) == "a"
-    assert corrected(80, 40, **task) is None
-
-
-def test_most_recent_of_overlapping_masks_is_corrected() -> None:
-    assert (
-        corrected(20, 40, drafts=[draft(brush("a", box(0, 0, 99, 99)), brush("b", box(20, 20, 60, 60)))])
-        == "b"
-    )
-
-
-def test_mask_of_another_label_image_or_size_is_not_corrected() -> None:
-    mask = box(0, 0, 200, 100)
-    for change in ({"to_name": "other"}, {"item_index": 2}, {"original_width": 100, "original_height": 200}):
-        assert corrected(20, 40, drafts=[draft(brush("a", mask, **change))]) is None
-    assert corrected(20, 40, drafts=[draft(brush("a", mask, "Dog"))]) is None
-
-
 def test_box_is_around_the_mask() -> None:
     rows = np.zeros((100, 200), bool)
     rows[10:12, 190:], rows[12, :5] = True, True  # one run goes over the edge
@@ -186,33 +131,6 @@ def test_box_is_around_the_mask() -> None:
     assert empty.box is None
 
 
-def test_submitted_annotation_is_corrected_where_there_is_no_draft() -> None:
-    assert corrected(20, 40, annotations=[draft(brush("a", box(20, 20, 60, 60)))]) == "a"
-
-
-def test_skipped_annotation_is_not_corrected() -> None:
-    skipped = draft(brush("a", box(20, 20, 60, 60)), was_cancelled=True)
-    assert corrected(20, 40, annotations=[skipped]) is None
-
-
-def test_draft_hides_the_annotation_that_it_changes() -> None:
-    old, new = brush("a", box(0, 0, 50, 100)), brush("a", box(50, 0, 100, 100))
-    task = {
-        "annotations": [draft(old, brush("deleted", box(100, 0, 200, 100)))],
-        "drafts": [draft(new, annotation=1)],
-    }
-    assert corrected(40, 40, **task) == "a"
-    assert corrected(10, 40, **task) is None
-    assert corrected(80, 40, **task) is None
-
-
-def test_newer_draft_wins() -> None:
-    older = draft(brush("a", box(0, 0, 50, 100)), updated_at="2026-01-01T00:00:00Z")
-    newer = draft(brush("a", box(50, 0, 100, 100)), updated_at="2026-01-02T00:00:00Z")
-    assert corrected(40, 40, drafts=[newer, older]) == "a"
-    assert corrected(10, 40, drafts=[newer, older]) is None
-
-
 def test_prompts_of_the_corrected_object_are_known() -> None:
     (entry,) = mask_regions.accepted(
         [brush("a", box(0, 0, 9, 9), meta={"prompts": ["p", "q", 5], "clicks": 2})]
@@ -220,16 +138,6 @@ def test_prompts_of_the_corrected_object_are_known() -> None:
     assert entry.meta.prompts == ("p", "q")
     assert mask_regions.objects([entry])[0].prompts == ("p", "q")
     assert mask_regions.accepted([brush("a", box(0, 0, 9, 9), meta="x")])[0].meta.prompts == ()
-
-
-def test_unreadable_mask_is_skipped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    good, bad = brush("good", box(0, 0, 200, 100)), brush("bad", box(0, 0, 200, 100))
-    bad["value"]["rle"] = bad["value"]["rle"][:-3]
-    with caplog.at_level(logging.WARNING):
-        assert corrected(20, 40, drafts=[draft(good, bad)]) == "good"
-    assert "region bad of task 7 cannot be read: the RLE tells only" in caplog.text
-    with pytest.raises(ValueError, match="the RLE tells only"):
-        mask_regions.accepted([bad])[0].mask()
 
 
 @pytest.mark.parametrize(
@@ -312,7 +220,6 @@ def test_a_bitmask_is_a_mask() -> None:
     assert np.array_equal(region.mask(), mask)
     assert region.box == (20, 20, 60, 60)
     assert (region.contains(30, 30), region.contains(70, 30)) == (True, False)
-    assert corrected(20, 40, drafts=[draft(entry)]) == "a"
 
 
 def test_masks_of_other_tools_are_masks() -> None:
@@ -323,7 +230,6 @@ def test_masks_of_other_tools_are_masks() -> None:
     (region,) = mask_regions.accepted([entry])
     assert (region.height, region.width) == (100, 200)
     assert np.array_equal(region.mask(), box(20, 20, 60, 60))
-    assert corrected(20, 40, drafts=[draft(entry)]) == "a"
 
 
 def test_a_mask_that_nobody_touched_is_not_decoded_to_know_where_it_is() -> None:
@@ -334,24 +240,3 @@ def test_a_mask_that_nobody_touched_is_not_decoded_to_know_where_it_is() -> None
     assert region.box == (20, 20, 60, 60)
     touched = brush("a", box(0, 0, 9, 9), meta=meta, origin="prediction-changed")
     assert mask_regions.accepted([touched])[0].box == (0, 0, 9, 9)
-
-
-def test_a_mask_that_turns_out_to_be_damaged_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
-    whole = box(0, 0, 200, 100)
-    broken = brush("b", whole, meta={"box": [0, 0, 200, 100]}, origin="prediction")
-    broken["value"]["rle"] = broken["value"]["rle"][:-3]
-    assert corrected(20, 40, drafts=[draft(brush("a", whole), broken)]) == "a"
-    assert "region b cannot be read" in caplog.text
-
-
-def faint(code: list[int]) -> list[int]:
-    """The same mask with alpha 100: the values of runs are all that is 255 in it, eight bits each."""
-    bits = "".join(f"{value:08b}" for value in code)
-    out, at = bits[:53], 53
-    while at + 3 < len(bits) and len(bits) - at >= 14:
-        size = (3, 4, 8, 16)[int(bits[at + 1 : at + 3], 2)]
-        head, value = bits[at : at + 3 + size], int(bits[at + 3 + size : at + 11 + size], 2)
-        out += head + f"{100 if value else 0:08b}"
-        at += 11 + size
-    out += "0" * (-len(out) % 8)
-    return list(int(out, 2).to_bytes(len(out) // 8, "big"))

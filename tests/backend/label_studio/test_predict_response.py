@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.clicks.candidates import candidates
 from backend.label_studio import mask_regions
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import PredictRequest, Prompt
@@ -122,7 +123,7 @@ def test_corrected_suggestion_is_found_again_after_it_was_accepted() -> None:
     body = predict(keypoint("next", 65, 20), config=POLYGONS, drafts=[{"id": 1, "result": made}])
     request = PredictRequest.parse(body)
     assert request.context is not None
-    (found,) = mask_regions.candidates(request.context[0], request.tasks[0])
+    (found,) = candidates(request.context[0], request.tasks[0])
     assert found.id == made[0]["id"]
     assert np.count_nonzero(found.mask() ^ two_parts()) < 40
 
