@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.backend.http_server import Web, answers
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
+from tests.waiting import until_ready
 
 ROOT = Path(__file__).parents[1]
 SECRET = "covert"  # a part of each
@@ -79,18 +79,6 @@ def run(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def wait(url: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            if requests.get(f"{url}/ready", timeout=10).ok:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError("the server does not get ready")
-
-
 def conversation(url: str, redis_server: RedisServer) -> Iterator[str]:
     """Ask for everything there is, well and badly, with and without Redis; yields the answers."""
     account = ("user", "covert-pass")
@@ -117,7 +105,7 @@ def test_a_server_and_its_commands_keep_their_secrets(
         command = [sys.executable, "-m", "backend.cli", "serve"]
         server = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)
         try:
-            wait(url)
+            until_ready(url)
             said = [
                 run(environment, *words.split())
                 for words in (

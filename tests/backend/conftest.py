@@ -9,6 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.settings import Settings
+from tests.backend.http_server import Web
+from tests.backend.proposing_studio import DiscStudio
 from tests.backend.running_app import ImageServer, running, settings_for
 
 
@@ -33,3 +35,27 @@ def app(settings: Settings) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server whose answers the test writes."""
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Web]:
+    """Another one."""
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def studio() -> Iterator[DiscStudio]:
+    """A Label Studio with a project whose tasks 100 and 101 show discs."""
+    made = DiscStudio([100, 101])
+    yield made
+    made.close()

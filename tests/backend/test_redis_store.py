@@ -1,10 +1,10 @@
 import threading
-import time
 
 import pytest
 
 from backend.redis_store import OptionalRedis
 from tests.backend.redis_server import RedisServer
+from tests.waiting import until
 
 
 def test_without_redis_everything_is_its_default() -> None:
@@ -61,7 +61,4 @@ def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:
     assert store.attempt(tried.append, "default") == "default"
     assert not tried  # Redis is left alone for a while
     redis_server.start()
-    deadline = time.monotonic() + 30
-    while store.attempt(lambda client: client.ping(), False) is not True:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until("its return", lambda: store.attempt(lambda client: client.ping(), False))

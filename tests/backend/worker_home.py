@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,10 @@ from model.versions.registry import Registry
 from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.shape_project import base, retention_set
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
+COUNT = 8  # annotated images of a project that a worker can learn
 PATIENCE_S = 600.0  # on a busy machine everything takes long
 
 
@@ -58,13 +59,8 @@ class WorkerHome:
 
     def wait(self, what: str, condition: Callable[[], Any]) -> Any:
         """Wait until the condition is true, and return its value."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.1)
-        raise AssertionError(f"{what} never came:\n{(self.home / 'worker.log').read_text()[-3000:]}")
+        log = self.home / "worker.log"
+        return until(what, condition, PATIENCE_S, 0.1, logs=lambda: log.read_text()[-3000:])
 
     def hurry(self, job: Job) -> None:
         """Let the pause before a job's next try be over, where there is one."""

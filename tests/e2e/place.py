@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from backend.operations.supervisor import tail
 from model.click import Click
 from tests.e2e.conftest import ROOT, Backend
 from tests.e2e.label_configs import separate_rows
+from tests.waiting import until
 
 
 @contextmanager
@@ -123,10 +123,5 @@ class Place:
 
     def wait(self, what: str, condition: Callable[[], Any], patience_s: float = 60.0) -> Any:
         """Wait until the condition is true, and return its value."""
-        limit = time.monotonic() + patience_s
-        while time.monotonic() < limit:
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.2)
-        raise AssertionError(f"{what} never came:\n{tail(self.backend.settings.home / 'worker.log')}")
+        log = self.backend.settings.home / "worker.log"
+        return until(what, condition, patience_s, 0.2, logs=lambda: tail(log))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import uuid
 from typing import Any
 
@@ -19,6 +18,7 @@ from model.click import Click
 from model.evaluation.clicker import next_click
 from tests.e2e.conftest import ROOT, Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
 
@@ -126,7 +126,5 @@ def test_the_order_is_in_the_data_manager_and_follows_changes(workplace: Workpla
     assert [workplace.annotations(task)[0]["result"] for task in tasks] == before
     (bad,) = workplace.annotations(tasks[1])
     workplace.client.call("DELETE", f"/api/annotations/{bad['id']}/")
-    limit = time.monotonic() + 30
-    while numbers(workplace, tasks)[1] is not None and time.monotonic() < limit:
-        time.sleep(0.3)
+    until("the number's removal", lambda: numbers(workplace, tasks)[1] is None, pause_s=0.3)
     assert numbers(workplace, tasks) == [rows[1]["iou"], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.backend.http_server import Web, answers
 
 ANNOTATION = {"id": 1, "completed_by": 5, "result": []}
 SUBMITTED = SavedWork.read([ANNOTATION], [])
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.close()
 
 
 def ownership(web: Web, accounts: int = 2, wanted: int = 1) -> Ownership:

@@ -1,7 +1,6 @@
 """Where nobody has clicked: proposals within the wait, kept, computed ahead, and never in the way."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.backend.proposing_studio import CONFIG, DiscStudio
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import backend_of, running
 from tests.fine_tune.proposals.disc_proposer import add_proposing
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -48,13 +48,6 @@ def ask(app: Flask, studio: DiscStudio, *numbers: int, **task: Any) -> list[Any]
     return answer.json["results"]
 
 
-def wait(condition: Callable[[], Any]) -> None:
-    limit = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-
-
 def test_batch_predictions_answers_for_every_task(app: Flask, studio: DiscStudio) -> None:
     found = ask(app, studio, 100, 101)
     assert [len(accepted(one[0]["result"])) >= 4 for one in found] == [True, True]
@@ -73,7 +66,9 @@ def test_who_opens_a_task_does_not_wait_and_finds_proposals_next_time(
     assert ask(app, studio, 100) == [[]]
     monkeypatch.undo()
     client = redis_server.client()
-    wait(lambda: len(client.keys(f"{PROPOSALS}*")) == 3)  # of this task, and of the two that follow
+    until(
+        "proposals", lambda: len(client.keys(f"{PROPOSALS}*")) == 3
+    )  # of this task, and of the two that follow
     assert all(0 < client.ttl(key) <= 1800 for key in client.keys(f"{PROPOSALS}*"))
     before = studio.web.paths().count("/data/upload/3/100.png")
     ((prediction,),) = ask(app, studio, 100)

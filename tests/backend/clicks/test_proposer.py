@@ -24,13 +24,6 @@ SEVERAL = CONFIG.replace('value="$image"', 'valueList="$images"')
 
 
 @pytest.fixture
-def studio():
-    made = DiscStudio([100, 101])
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def settings(studio: DiscStudio, tmp_path: Path) -> Settings:
     return studio.settings(tmp_path)
 

@@ -1,7 +1,6 @@
 """The service: opened tasks, refusals that are told, places in the queue, deadlines."""
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.backend.predict_bodies import ONE, click, keypoint
 from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
+from tests.waiting import until
 
 
 def test_an_opened_task_stores_nothing_and_its_image_is_fetched(
@@ -19,10 +19,7 @@ def test_an_opened_task_stores_nothing_and_its_image_is_fetched(
     body = click(ONE, path="/data/upload/1/opened.png")
     body["params"]["context"] = None
     assert client.post("/predict", json=body).json == {"results": [[]]}
-    deadline = time.monotonic() + 30
-    while "/data/upload/1/opened.png" not in images.asked:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until("the image's request", lambda: "/data/upload/1/opened.png" in images.asked)
 
 
 def test_a_batch_has_an_entry_for_each_task_and_fetches_nothing(
@@ -77,9 +74,7 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
         thread = threading.Thread(target=lambda: app.test_client().post("/predict", json=slow))
         thread.start()
         try:
-            deadline = time.monotonic() + 30
-            while backend_of(app).service.admission.load() != (1, 0):
-                assert time.monotonic() < deadline
+            until("the slow click", lambda: backend_of(app).service.admission.load() == (1, 0))
             answer = client.post("/predict", json=click(ONE))
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "1"
@@ -88,8 +83,7 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
             images.gate.set()
         refusal = backend_of(app).metrics.recent_refusals()[0]
         assert refusal["reason"] == "deadline"
-        while backend_of(app).service.admission.load() != (0, 0):
-            assert time.monotonic() < deadline
+        until("its end", lambda: backend_of(app).service.admission.load() == (0, 0))
         assert regions(client, click(ONE)) == first
         assert regions(client, slow)  # what came too late is in the cache now
 

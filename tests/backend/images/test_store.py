@@ -19,6 +19,7 @@ from backend.label_studio.client import LabelStudio
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send
 from tests.backend.token_studio import REFRESH, TokenStudio
+from tests.waiting import until
 
 CLOSED = Settings(label_studio_url="http://127.0.0.1:1", label_studio_api_key="ab" * 20)
 NOBODY = ImageStore(CLOSED, LabelStudio(CLOSED))
@@ -28,20 +29,6 @@ def png(value: int = 7, side: int = 32) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.full((side, side, 3), value, np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-@pytest.fixture
-def web():
-    server = Web()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def elsewhere():
-    server = Web()
-    yield server
-    server.close()
 
 
 def store(web: Web, path: str = "", **options: object) -> ImageStore:
@@ -263,9 +250,7 @@ def test_prefetch_fills_the_cache_and_swallows_errors(web, caplog):
     images = store(web)
     images.prefetch("/data/upload/1/missing.png", 4)
     images.prefetch("/data/upload/1/a.png", 4)
-    limit = time.monotonic() + 10
-    while images.stats()["images"] == 0 and time.monotonic() < limit:
-        time.sleep(0.01)
+    until("the image", lambda: images.stats()["images"])
     images.get("/data/upload/1/a.png")
     assert images.stats()["hits"] == 1
 

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -25,31 +24,16 @@ from fine_tune.project.lock import project_lock
 from fine_tune.project.outcome import outcomes
 from fine_tune.project.phases import CHOOSE, JUDGE, PUBLISH, TRAIN
 from model.versions.registry import Registry
-from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.annotated_project import PROJECT
 from tests.backend.http_server import Web, answers
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import backend_of, running
-from tests.backend.worker_home import PATIENCE_S, WorkerHome, kill
+from tests.backend.worker_home import COUNT, PATIENCE_S, WorkerHome, kill
 from tests.fine_tune.shape_project import base, retention_set
 from tests.live_processes import alive
 from tests.s3_server import ObjectStore
 
-COUNT = 8
 pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
-
-
-@pytest.fixture
-def project() -> Iterator[Web]:
-    web = annotated(COUNT)
-    yield web
-    web.close()
-
-
-@pytest.fixture
-def place(tmp_path: Path, redis_server: RedisServer, project: Web) -> Iterator[WorkerHome]:
-    found = WorkerHome(tmp_path, redis_server, project)
-    yield found
-    found.close()
 
 
 def test_a_job_makes_a_version_and_says_what_became_of_it(place: WorkerHome):
@@ -107,46 +91,6 @@ def test_a_job_that_is_killed_in_every_phase_goes_on_where_it_was(place: WorkerH
     # One that is killed between writing a version and noting that may write it once more.
     assert len(place.registry.versions("project-3")) <= 2
     assert not (place.home / "jobs" / "project-3").exists()
-
-
-@pytest.mark.parametrize("devices", ["1", "2"])
-def test_a_worker_that_is_told_to_end_hands_its_job_on(place: WorkerHome, devices: str):
-    job = place.scheduler.request(PROJECT, "test", force=True)
-    worker = place.work(CLICKMASK_TRAIN_STEPS="500", CLICKMASK_TRAIN_DEVICES=devices)
-    place.training(job)
-    family = psutil.Process(worker.pid).children(recursive=True)
-    worker.terminate()
-    assert worker.wait(PATIENCE_S) == 0
-    assert not alive(family)
-    waiting = place.scheduler.waiting(PROJECT)
-    assert waiting is not None and waiting.id == job.id
-    assert place.registry.versions("project-3") == []
-    place.server.client().delete(keys.lock(PROJECT))  # which would run out by itself
-    place.work()
-    result = place.end_of(job).return_value()
-    assert result is not None and result["status"] == "promoted"
-    assert [each.id for each in place.scheduler.jobs()] == [job.id]
-
-
-def test_two_workers_share_a_project_without_training_it_twice(place: WorkerHome):
-    first = place.scheduler.request(PROJECT, "first")
-    place.work(CLICKMASK_TRAIN_STEPS="6")
-    place.training(first)
-    follow, same = (place.scheduler.request(PROJECT, why) for why in ("second", "third"))
-    assert follow.id != first.id
-    assert same.id == follow.id, "triggers during a job make one follow-up"
-    place.work()
-    place.end_of(first)
-
-    def both() -> bool:
-        place.hurry(follow)
-        return len(outcomes(place.server.client(), PROJECT)) == 2
-
-    place.wait("the follow-up", both)
-    statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
-    assert statuses[0] == "skipped", "nothing new was left for it"
-    assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
-    assert len(place.registry.versions("project-3")) == 1
 
 
 def test_a_job_waits_for_its_turn_and_says_so(place: WorkerHome, project: Web):
@@ -251,13 +195,6 @@ def test_a_label_studio_that_goes_down_between_two_images_costs_nothing(place: W
         assert again is not None and again["status"] == "skipped"
     finally:
         back.close()
-
-
-def test_an_idle_worker_finds_what_the_webhooks_missed(place: WorkerHome, project: Web):
-    Ledger(place.server.client()).meet(PROJECT)
-    place.work(CLICKMASK_TRAIN_AFTER=str(COUNT))
-    (job,) = place.wait("a job", place.scheduler.jobs)
-    assert job.meta["why"] == f"{COUNT} new annotations"
 
 
 def test_whatever_asks_while_a_job_runs_makes_one_follow_up(

@@ -6,11 +6,9 @@ import itertools
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -25,9 +23,15 @@ from backend.jobs import worker as worker_module
 from backend.jobs.configure import policy
 from backend.jobs.worker import Worker
 from backend.settings import Settings
+from fine_tune.project import keys
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import outcomes
 from fine_tune.project.scheduler import QUEUE, Scheduler
+from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
+from tests.backend.worker_home import COUNT, PATIENCE_S, WorkerHome
 from tests.live_processes import alive
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 
@@ -107,26 +111,16 @@ def running(redis_server: RedisServer, tmp_path: Path) -> Iterator[subprocess.Po
     process.wait()
 
 
-def wait(what: str, condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"{what} never came")
-
-
 def test_a_redis_that_is_away_for_long_ends_no_worker(
     queue: Queue, running: subprocess.Popen[bytes], redis_server: RedisServer, tmp_path: Path
 ) -> None:
     queue.enqueue("time.sleep", 2)
-    wait("the job", lambda: queue.started_job_registry.get_job_ids())
+    until("the job", lambda: queue.started_job_registry.get_job_ids())
     redis_server.stop()
-    wait("the end of the first", lambda: "begins anew" in (tmp_path / "log").read_text())
+    until("the end of the first", lambda: "begins anew" in (tmp_path / "log").read_text())
     redis_server.start()
     job = queue.enqueue("os.getpid")
-    assert wait("the next job", job.return_value)
+    assert until("the next job", job.return_value)
     assert running.poll() is None
 
 
@@ -137,7 +131,7 @@ def test_a_job_is_put_back_when_its_worker_is_told_to_end(
         "time.sleep", 600, job_timeout=1000, retry=Retry(max=2), meta={"project": 3, "share": 0.5}
     )
     waiting = queue.enqueue("os.getpid")
-    wait(
+    until(
         "the job",
         lambda: job.get_status() == "started" and psutil.Process(running.pid).children(recursive=True),
     )
@@ -156,7 +150,7 @@ def test_a_job_is_put_back_when_its_worker_is_told_to_end(
 
 def test_an_interrupted_worker_finishes_its_job(queue: Queue, running: subprocess.Popen[bytes]) -> None:
     job = queue.enqueue("time.sleep", 2)
-    wait("the job", lambda: job.get_status() == "started")
+    until("the job", lambda: job.get_status() == "started")
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
     assert job.get_status() == "finished"
@@ -164,7 +158,7 @@ def test_an_interrupted_worker_finishes_its_job(queue: Queue, running: subproces
 
 def test_an_idle_worker_ends_at_once(queue: Queue, running: subprocess.Popen[bytes]) -> None:
     connection = queue.connection
-    wait("the worker", lambda: [w.get_state() for w in Worker.all(connection=connection)] == ["idle"])
+    until("the worker", lambda: [w.get_state() for w in Worker.all(connection=connection)] == ["idle"])
     running.terminate()
     assert running.wait(60) == 0
 
@@ -174,7 +168,57 @@ def test_a_job_that_used_up_its_time_is_not_tried_again(
 ) -> None:
     slow = queue.enqueue("time.sleep", 600, job_timeout=1, retry=Retry(max=2))
     bad = queue.enqueue("os.listdir", "/there/is/no/such/folder", retry=Retry(max=1))
-    wait("both ends", lambda: slow.is_failed and bad.is_failed)
+    until("both ends", lambda: slow.is_failed and bad.is_failed)
     slow.refresh(), bad.refresh()
     assert (slow.retries_left, bad.retries_left) == (0, 0)
     assert len(slow.results()) == 1
+
+
+@pytest.mark.timeout(3 * PATIENCE_S)
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_worker_that_is_told_to_end_hands_its_job_on(place: WorkerHome, devices: str):
+    job = place.scheduler.request(PROJECT, "test", force=True)
+    worker = place.work(CLICKMASK_TRAIN_STEPS="500", CLICKMASK_TRAIN_DEVICES=devices)
+    place.training(job)
+    family = psutil.Process(worker.pid).children(recursive=True)
+    worker.terminate()
+    assert worker.wait(PATIENCE_S) == 0
+    assert not alive(family)
+    waiting = place.scheduler.waiting(PROJECT)
+    assert waiting is not None and waiting.id == job.id
+    assert place.registry.versions("project-3") == []
+    place.server.client().delete(keys.lock(PROJECT))  # which would run out by itself
+    place.work()
+    result = place.end_of(job).return_value()
+    assert result is not None and result["status"] == "promoted"
+    assert [each.id for each in place.scheduler.jobs()] == [job.id]
+
+
+@pytest.mark.timeout(3 * PATIENCE_S)
+def test_two_workers_share_a_project_without_training_it_twice(place: WorkerHome):
+    first = place.scheduler.request(PROJECT, "first")
+    place.work(CLICKMASK_TRAIN_STEPS="6")
+    place.training(first)
+    follow, same = (place.scheduler.request(PROJECT, why) for why in ("second", "third"))
+    assert follow.id != first.id
+    assert same.id == follow.id, "triggers during a job make one follow-up"
+    place.work()
+    place.end_of(first)
+
+    def both() -> bool:
+        place.hurry(follow)
+        return len(outcomes(place.server.client(), PROJECT)) == 2
+
+    place.wait("the follow-up", both)
+    statuses = [outcome.status for outcome in outcomes(place.server.client(), PROJECT)]
+    assert statuses[0] == "skipped", "nothing new was left for it"
+    assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
+    assert len(place.registry.versions("project-3")) == 1
+
+
+@pytest.mark.timeout(3 * PATIENCE_S)
+def test_an_idle_worker_finds_what_the_webhooks_missed(place: WorkerHome):
+    Ledger(place.server.client()).meet(PROJECT)
+    place.work(CLICKMASK_TRAIN_AFTER=str(COUNT))
+    (job,) = place.wait("a job", place.scheduler.jobs)
+    assert job.meta["why"] == f"{COUNT} new annotations"

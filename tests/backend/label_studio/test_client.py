@@ -16,13 +16,6 @@ from tests.backend.proxy_server import Proxy
 from tests.backend.token_studio import LEGACY, REFRESH, TokenStudio, jwt
 
 
-@pytest.fixture
-def web():
-    server = Web()
-    yield server
-    server.close()
-
-
 def client(web: Web, token: str | None, path: str = "") -> LabelStudio:
     return LabelStudio(Settings(label_studio_url=web.url + path, label_studio_api_key=token))
 

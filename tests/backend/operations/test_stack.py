@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ import pytest
 from backend.operations.stack import StackError, running, status, wait_until_ready
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.close()
 
 
 def ready(**said: object) -> bytes:

@@ -24,6 +24,7 @@ from backend.operations.supervisor import (
     stoppable,
 )
 from tests.live_processes import alive
+from tests.waiting import until
 
 # Starts a grandchild, says its number, and refuses to end.
 STUBBORN = """
@@ -34,20 +35,10 @@ time.sleep(600)
 """
 
 
-def until(condition, limit_s: float = 20.0):
-    end_at = time.monotonic() + limit_s
-    while time.monotonic() < end_at:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
-
-
 def test_a_stubborn_child_and_its_own_children_are_killed(tmp_path):
     log = tmp_path / "child.log"
     process = spawn([sys.executable, "-c", STUBBORN], os.environ, log)
-    grandchild = psutil.Process(int(until(lambda: log.exists() and log.read_text())))
+    grandchild = psutil.Process(int(until("its number", lambda: log.exists() and log.read_text())))
     end(process, patience_s=0.3)
     assert process.returncode == -signal.SIGKILL
     assert not alive([grandchild])
@@ -105,7 +96,7 @@ time.sleep(600)
     child = psutil.Process(int(process.stdout.readline()))
     process.kill()
     process.wait()
-    until(lambda: not alive([child]))
+    until("its end", lambda: not alive([child]))
 
 
 def test_free_port_gives_the_wanted_one_only_where_it_is_free():

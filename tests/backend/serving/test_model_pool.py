@@ -14,6 +14,7 @@ from model.click import Click
 from model.versions.checkpoint import CheckpointError
 from model.versions.registry import Registry, Version
 from tests.backend.published_models import add
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -39,15 +40,8 @@ def start(registry: Registry) -> Iterator[Callable[..., ModelPool]]:
         serving.stop()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.02)
-
-
 def until_its_own_model_answers(serving: ModelPool, project: int) -> None:
-    until(lambda: serving.take(project, 60).version.startswith(f"project-{project}-"))
+    until("the version", lambda: serving.take(project, 60).version.startswith(f"project-{project}-"))
 
 
 def test_the_base_model_serves_every_project(registry: Registry, start: Callable[..., ModelPool]) -> None:
@@ -81,7 +75,7 @@ def test_a_projects_own_line_comes_before_base(registry: Registry, start: Callab
     base, own = add(registry), add(registry, "project-7", seed=1)
     add(registry, "project-8", seed=2, promote=False)
     serving = start()
-    until(lambda: serving.take(7, 60).version == own.name)
+    until("the version", lambda: serving.take(7, 60).version == own.name)
     assert serving.take(8, 60).version == base.name
     assert sorted(serving.loaded()) == ["base", "project-7"]
 
@@ -100,7 +94,7 @@ def test_base_answers_until_a_projects_own_model_is_loaded(
     assert serving.take(7, 60).version == base.name
     assert serving.version_of(7) == own.name  # whose name is not to change with every start
     release.set()
-    until(lambda: serving.take(7, 60).version == own.name)
+    until("the version", lambda: serving.take(7, 60).version == own.name)
 
 
 def test_a_promotion_is_picked_up_and_the_old_model_stays_usable(
@@ -110,12 +104,12 @@ def test_a_promotion_is_picked_up_and_the_old_model_stays_usable(
     serving = start()
     old = serving.take(None, 60)
     second = add(registry, seed=1)
-    until(lambda: serving.take(None, 1).version == second.name)
+    until("the version", lambda: serving.take(None, 1).version == second.name)
     image = np.zeros((50, 40, 3), np.uint8)
     assert old.version == first.name
     assert old.predictor.predict(image, [Click(20, 20)]).shape == (50, 40)
     registry.rollback("base")
-    until(lambda: serving.take(None, 1).version == first.name)
+    until("the version", lambda: serving.take(None, 1).version == first.name)
 
 
 def test_a_corrupt_version_does_not_replace_a_good_one(
@@ -127,11 +121,11 @@ def test_a_corrupt_version_does_not_replace_a_good_one(
     bad = add(registry, seed=1, promote=False)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     registry.promote(bad)
-    until(lambda: bad.name in serving.problems().get("base", ""))
+    until("the problem", lambda: bad.name in serving.problems().get("base", ""))
     assert serving.take(None, 1).version == good.name == serving.version_of(None)
     third = add(registry, seed=2)
-    until(lambda: serving.take(None, 1).version == third.name)
-    until(lambda: not serving.problems())
+    until("the version", lambda: serving.take(None, 1).version == third.name)
+    until("no problem", lambda: not serving.problems())
 
 
 def test_a_cold_start_with_a_corrupt_version_takes_an_earlier_one(
@@ -142,7 +136,7 @@ def test_a_cold_start_with_a_corrupt_version_takes_an_earlier_one(
     serving = start()
     assert serving.take(None, 60).version == good.name
     # It is told after the earlier one is served.
-    until(lambda: bad.name in serving.problems().get("base", ""))
+    until("the problem", lambda: bad.name in serving.problems().get("base", ""))
 
 
 def test_a_project_whose_model_is_corrupt_is_served_by_base(
@@ -152,7 +146,7 @@ def test_a_project_whose_model_is_corrupt_is_served_by_base(
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     serving = start()
     assert serving.take(7, 60).version == base.name
-    until(lambda: bad.name in serving.problems().get("project-7", ""))
+    until("the problem", lambda: bad.name in serving.problems().get("project-7", ""))
     assert serving.version_of(7) == base.name
 
 
@@ -169,8 +163,8 @@ def test_what_a_disk_or_a_device_failed_for_is_tried_again_after_growing_pauses(
         return LoadedModel(version.name, "test", None)  # type: ignore[arg-type]
 
     serving = start(failing)
-    until(lambda: "Input/output error" in serving.problems().get("base", ""))
-    until(lambda: not serving.problems())
+    until("the problem", lambda: "Input/output error" in serving.problems().get("base", ""))
+    until("no problem", lambda: not serving.problems())
     assert serving.take(None, 60).version == version.name
     pauses = [after - before for before, after in pairwise(tried)]
     assert all(pause >= 0.05 * 2**number for number, pause in enumerate(pauses))
@@ -185,7 +179,7 @@ def test_damaged_files_are_not_read_again(registry: Registry, start: Callable[..
         raise CheckpointError("damaged")
 
     serving = start(refusing)
-    until(lambda: "damaged" in serving.problems().get("base", ""))
+    until("the problem", lambda: "damaged" in serving.problems().get("base", ""))
     time.sleep(0.5)
     assert len(tried) == 1
 
@@ -197,7 +191,7 @@ def test_a_pointer_that_cannot_be_read_is_the_last_one_that_could(
     add(registry)
     own = add(registry, "project-7", seed=1)
     serving = start()
-    until(lambda: serving.take(7, 60).version == own.name)
+    until("the version", lambda: serving.take(7, 60).version == own.name)
     monkeypatch.setattr(registry, "current", lambda line: (_ for _ in ()).throw(OSError("gone")))
     assert serving.version_of(7) == own.name
     assert serving.take(7, 1).version == own.name
@@ -207,7 +201,7 @@ def test_nothing_but_corrupt_weights_says_so(registry: Registry, start: Callable
     bad = add(registry)
     (bad.path / "model.safetensors").write_bytes(b"nonsense")
     serving = start()
-    until(lambda: "cannot be loaded" in serving.problems().get("base", ""))
+    until("the problem", lambda: "cannot be loaded" in serving.problems().get("base", ""))
     with pytest.raises(NotReady, match="sha256"):
         serving.take(None, 0.05)
 

@@ -3,7 +3,6 @@
 import base64
 import copy
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint
 from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
+from tests.waiting import until
 
 
 def test_health_setup_and_versions(client: FlaskClient, settings: Settings) -> None:
@@ -37,9 +37,8 @@ def test_a_projects_own_model_is_named_by_setup(images: ImageServer, tmp_path: P
     with running(settings) as app:
         client = app.test_client()
         assert client.post("/setup", json={"project": "3.1"}).json == {"model_version": own.name}
-        end = time.monotonic() + 60
-        while backend_of(app).models.take(3, 60).version != own.name:  # base answers until it is loaded
-            assert time.monotonic() < end
+        # Until it is loaded the base model answers.
+        until("its own model", lambda: backend_of(app).models.take(3, 60).version == own.name)
         assert regions(client, click(ONE))[0]["meta"]["model_version"] == own.name
 
 

@@ -17,6 +17,7 @@ from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, remember
 from fine_tune.project.scheduler import Scheduler
 from tests.backend.redis_server import RedisServer
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -33,9 +34,8 @@ def annotate(redis_server: RedisServer, project: int, count: int) -> None:
 
 def gathered(figures: LearningFigures) -> Learning:
     """The figures once they are there: on a busy machine the first answer may come without."""
-    end = time.monotonic() + 30
-    while not (latest := figures.latest()).projects:
-        assert time.monotonic() < end
+    until("a project", lambda: figures.latest().projects)
+    latest = figures.latest()
     figures.close()
     return latest
 

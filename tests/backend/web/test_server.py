@@ -20,6 +20,7 @@ from backend.settings import Settings
 from backend.web.server import options
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.running_app import ImageServer, settings_for
+from tests.waiting import until, until_ready
 
 ROOT = Path(__file__).parents[3]
 RUN = "from backend.web.server import run; from backend.settings import Settings; run(Settings.from_env())"
@@ -35,24 +36,12 @@ def server(images: ImageServer, tmp_path: Path) -> Iterator[tuple[str, subproces
     process = subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait(url)
+        until_ready(url)
         yield url, process
     finally:
         if process.poll() is None:
             process.terminate()
         process.wait(40)
-
-
-def wait(url: str) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            if requests.get(f"{url}/ready", timeout=60).ok:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("the server does not get ready")
 
 
 def test_workers_count_together_and_leave_nothing_behind(
@@ -81,10 +70,7 @@ def test_a_request_in_flight_is_answered_before_the_server_ends(
         target=lambda: answers.append(requests.post(f"{url}/predict", json=body, timeout=60))
     )
     thread.start()
-    deadline = time.monotonic() + 30
-    while "/data/upload/1/in-flight.png" not in images.asked:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until("the image's request", lambda: "/data/upload/1/in-flight.png" in images.asked)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)  # the signal must arrive before the image does
     images.gate.set()

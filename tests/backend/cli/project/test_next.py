@@ -12,13 +12,6 @@ from tests.backend.proposing_studio import DiscStudio
 
 
 @pytest.fixture
-def studio():
-    made = DiscStudio([100, 101])
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def run(studio: DiscStudio, tmp_path: Path):
     environment = studio.variables(tmp_path)
 

@@ -14,13 +14,6 @@ from tests.fine_tune.proposals.disc_proposer import add_proposing
 
 
 @pytest.fixture
-def studio():
-    made = DiscStudio([100, 101])
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def run(studio: DiscStudio, tmp_path: Path, redis_server: RedisServer):
     environment = studio.variables(tmp_path, CLICKMASK_REDIS_URL=redis_server.url)
 
