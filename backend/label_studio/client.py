@@ -54,7 +54,7 @@ class LabelStudio:
         return bool(self.url and self._token)
 
     def headers(self) -> dict[str, str]:
-        """Credentials for one request; a personal access token is exchanged for a short-lived one first."""
+        """Return credentials for one request; a personal access token is exchanged for a short-lived one first."""
         if not self._token:
             return {}
         if self._kind == "legacy":
@@ -138,19 +138,19 @@ class LabelStudio:
         )
 
     def users(self) -> list[Record]:
-        """The accounts of the organization."""
+        """Return the accounts of the organization."""
         return self.call("GET", "/api/users/")
 
     def whoami(self) -> Record:
-        """The account behind the token."""
+        """Return the account behind the token."""
         return self.call("GET", "/api/current-user/whoami")
 
     def projects(self) -> Iterator[Record]:
-        """All projects the account sees."""
+        """Return all projects the account sees."""
         return self._pages("/api/projects", "results", "count")
 
     def project(self, project: int) -> Record:
-        """One project, with its label config."""
+        """Return one project, with its label config."""
         return self.call("GET", f"/api/projects/{project}/")
 
     def create_project(self, **fields: Any) -> Record:
@@ -162,11 +162,11 @@ class LabelStudio:
         return self.call("PATCH", f"/api/projects/{project}/", json=fields)
 
     def tasks(self, project: int) -> Iterator[Record]:
-        """All tasks of a project with data, annotations, predictions; data as in `task`."""
+        """Return all tasks of a project with data, annotations, predictions; data as in `task`."""
         return self._pages("/api/tasks", "tasks", "total", project=project, fields="all", **AS_STORED)
 
     def unlabelled_tasks(self, project: int, after: int = 0, count: int = PAGE) -> list[Record]:
-        """The first `count` tasks without an annotation whose number is above `after`, with data as in `task`."""
+        """Return the first `count` tasks without annotation whose number is above `after`; data as in `task`."""
         conditions = {"id": ("greater", after), "total_annotations": ("equal", 0)}
         items = [
             {"filter": f"filter:tasks:{column}", "operator": operator, "type": "Number", "value": value}
@@ -177,12 +177,12 @@ class LabelStudio:
         return self.call("GET", "/api/tasks", params={**params, "fields": "all", **AS_STORED})["tasks"]
 
     def count_unlabelled(self, project: int) -> int:
-        """How many tasks of a project have no annotation."""
+        """Count the tasks of a project that have no annotation."""
         record = self.project(project)
         return int(record["task_number"]) - int(record["num_tasks_with_annotations"])
 
     def task(self, task: int) -> Record:
-        """One task with its annotations, and its data as stored (s3://..., not Label Studio's own way to it)."""
+        """Return one task with its annotations, and its data as stored (s3://..., not Label Studio's way to it)."""
         return self.call("GET", f"/api/tasks/{task}/", params=AS_STORED)
 
     def update_task(self, task: int, data: Record) -> Record:
@@ -200,16 +200,16 @@ class LabelStudio:
         return self.call("POST", f"/api/projects/{project}/import", files=parts)
 
     def annotation(self, annotation: int) -> Record:
-        """One annotation with its results."""
+        """Return one annotation with its results."""
         return self.call("GET", f"/api/annotations/{annotation}/")
 
     def annotated_tasks(self, project: int, among: Sequence[int] = ()) -> list[Record]:
-        """All tasks that carry annotations, with the full results of each; of some tasks where these are named."""
+        """Return all tasks that carry annotations, with full results; of some tasks where these are named."""
         path, params = f"/api/projects/{project}/export", {"exportType": "JSON", "ids[]": list(among)}
         return self.call("GET", path, params=params, timeout=EXPORT_TIMEOUT_S)
 
     def state(self, project: int) -> str:
-        """A text that becomes another one whenever an annotation of the project comes, changes or goes."""
+        """Return a text that becomes another one whenever an annotation of the project comes, changes or goes."""
         number = self.project(project)["total_annotations_number"]
         query = json.dumps({"ordering": ["-tasks:updated_at"]})
         params = {"project": project, "page": 1, "page_size": 1, "query": query, **AS_STORED}
@@ -229,7 +229,7 @@ class LabelStudio:
         self.call("DELETE", f"/api/predictions/{prediction}/")
 
     def ml_backends(self, project: int) -> list[Record]:
-        """The ML backends of a project."""
+        """Return the ML backends of a project."""
         return self.call("GET", "/api/ml", params={"project": project})
 
     def create_ml_backend(self, **fields: Any) -> Record:
@@ -245,7 +245,7 @@ class LabelStudio:
         self.call("DELETE", f"/api/ml/{backend}")
 
     def webhooks(self, project: int) -> list[Record]:
-        """The webhooks of a project."""
+        """Return the webhooks of a project."""
         return self.call("GET", "/api/webhooks/", params={"project": project})
 
     def create_webhook(self, **fields: Any) -> Record:
@@ -261,7 +261,7 @@ class LabelStudio:
         return self.call("PATCH", f"/api/webhooks/{webhook}/", json=fields)
 
     def views(self, project: int) -> list[Record]:
-        """The Data Manager's tabs of a project."""
+        """Return the Data Manager's tabs of a project."""
         return self.call("GET", "/api/dm/views/", params={"project": project})
 
     def save_view(self, project: int, data: Record, view: int | None = None) -> Record:

@@ -113,12 +113,12 @@ def undotted(url: str) -> str:
 
 
 def url_of(backend: dict[str, Any]) -> str:
-    """Address of an ML backend as Label Studio lists it, without a slash at its end."""
+    """Return the address of an ML backend as Label Studio lists it, without a slash at its end."""
     return str(backend["url"]).rstrip("/")
 
 
 def find_webhook(client: LabelStudio, project: int, url: str) -> dict[str, Any] | None:
-    """The project's webhook to the backend at `url`, whatever its parameters; None where there is none."""
+    """Return the project's webhook to the backend at `url`, whatever its parameters; None where there is none."""
     for webhook in client.webhooks(project):
         if str(webhook["url"]).partition("?")[0] == f"{url}/webhook":
             return webhook

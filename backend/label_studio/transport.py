@@ -108,7 +108,7 @@ def token_kind(token: str) -> str:
 
 
 def lifetime(access: str) -> float:
-    """Seconds that a fresh JWT lasts, by its issuer's clock, since ours may differ."""
+    """Return the seconds that a fresh JWT lasts, by its issuer's clock, since ours may differ."""
     claims = _claims(access) or {}
     try:
         return float(claims["exp"]) - float(claims["iat"])

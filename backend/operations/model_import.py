@@ -60,7 +60,7 @@ def import_official(
 
 
 def public(source: str) -> str:
-    """An address without password and query, which may hold a token; a path unchanged."""
+    """Return an address without password and query, which may hold a token; a path unchanged."""
     if "://" not in source:
         return source
     parts = urlsplit(source)

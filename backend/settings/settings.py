@@ -205,7 +205,7 @@ class Settings:
         return (*plain, *(word for address in addresses for word in passwords(address)))
 
     def masked(self) -> dict[str, str]:
-        """Variable name -> value as text, passwords and tokens replaced: fit for a log or a page."""
+        """Return the values as text by variable, passwords and tokens replaced: fit for a log or a page."""
         shown = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -219,7 +219,7 @@ class Settings:
         return shown
 
     def to_env(self) -> dict[str, str]:
-        """The variables that give this object again: what a parent process hands to its children."""
+        """Return the variables that give this object again: what a parent process hands to its children."""
         pairs = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

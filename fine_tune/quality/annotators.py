@@ -134,5 +134,5 @@ class Annotator:
         )
 
     def pause(self, hurried: bool, rng: np.random.Generator) -> float:
-        """Seconds until the next click."""
+        """Draw the seconds until the next click."""
         return float(self.seconds * (0.3 if hurried else 1.0) * np.exp(rng.normal(0, 0.5)))

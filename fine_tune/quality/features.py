@@ -68,7 +68,7 @@ WHOLE_NAMES = (
 
 
 def step_rows(steps: Sequence[Step]) -> np.ndarray:
-    """TxF float32, F as `STEP_NAMES`."""
+    """Compute the features of the steps: TxF float32, F as `STEP_NAMES`."""
     rows = []
     for index, step in enumerate(steps):
         effect, last = step.effect, steps[max(index - 1, 0)]
@@ -100,7 +100,10 @@ def step_rows(steps: Sequence[Step]) -> np.ndarray:
 
 
 def whole_row(steps: Sequence[Step], edited: float = 0.0) -> np.ndarray:
-    """F float32, F as `WHOLE_NAMES`; `edited` is 1 - IoU of the accepted mask with the last suggestion.
+    """Compute the features of the whole: F float32, F as `WHOLE_NAMES`.
+
+    Args:
+        edited: 1 - IoU of the accepted mask with the last suggestion.
 
     Raises:
         ValueError: there are no steps.

@@ -37,7 +37,7 @@ class Footprint:
         return Footprint((x0, y0, x1, y1), base64.b64encode(np.packbits(_grid(mask, box)).tobytes()).decode())
 
     def iou(self, mask: np.ndarray) -> float:
-        """IoU of an HxW bool mask with this one, to about one cell along the edge; exactly 1 for the same mask.
+        """Compute the IoU of an HxW bool mask with this one, to about a cell along the edge; 1 for the same mask.
 
         The mask may have another resolution than the one that was described.
         """

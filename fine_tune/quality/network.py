@@ -103,7 +103,7 @@ class QualityModel(nn.Module):
             self.get_buffer(f"{name}_scale").copy_(values.std(0).clamp(min=1e-3))
 
     def standardised(self, batch: Batch) -> Batch:
-        """Features at mean 0 and scale 1, cut at 5."""
+        """Bring features to mean 0 and scale 1, cut at 5."""
         scaled = [
             ((values - self.get_buffer(f"{name}_mean")) / self.get_buffer(f"{name}_scale")).clamp(-5, 5)
             for name, values in (("steps", batch.steps), ("whole", batch.whole))
@@ -160,6 +160,6 @@ class QualityModel(nn.Module):
 
 
 def card(path: Path = WEIGHTS) -> dict[str, object]:
-    """The card of a saved model."""
+    """Return the card of a saved model."""
     with safe_open(path, "pt") as file:
         return json.loads(file.metadata()["card"])

@@ -30,7 +30,7 @@ from fine_tune.training.recipe import Progress, Recipe
 from fine_tune.training.trainer import Trainer
 from model.scene import Scene
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 CPU_STEPS = 360  # less than five minutes on two cores with AVX2
 OUT_OF_MEMORY = 3  # so often is the batch halved
@@ -122,7 +122,7 @@ class FineTuner(Trainer):
         freeze_statistics(network, everywhere=True)
         image, guide = (torch.rand(1, 3, PROBE, PROBE, device=self.fabric.device) for _ in range(2))
         if fold_frozen_norms(network) and not agrees(network, image, guide):
-            log.info("the batch norms of this architecture are not folded: training takes a little longer")
+            logger.info("the batch norms of this architecture are not folded: training takes a little longer")
 
     def run(self) -> Iterator[Progress]:
         """Train as the trainer does; closing the generator saves where it stands."""
@@ -156,7 +156,7 @@ class FineTuner(Trainer):
         try:
             super().save()
         except (OSError, SafetensorError) as error:
-            log.warning("the state of the training is not saved: %s", error)
+            logger.warning("the state of the training is not saved: %s", error)
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Add to the trainer's loss, now and then, the distance to the base model with foreign clicks."""
@@ -207,7 +207,7 @@ def tune(
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or attempt == OUT_OF_MEMORY:
                 raise
-            log.warning("out of memory with a batch of %d: trying half of it", smaller.batch)
+            logger.warning("out of memory with a batch of %d: trying half of it", smaller.batch)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     raise AssertionError("the last attempt returns or raises")

@@ -39,8 +39,14 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def divergence(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence of a network's probabilities from its teacher's, per pixel; logits both,
-    of one shape. No gradient reaches the teacher."""
+    """Compute the mean Kullback-Leibler divergence of a network's probabilities from its teacher's, per pixel.
+
+    No gradient reaches the teacher.
+
+    Args:
+        logits: of the network.
+        teacher: logits of the teacher, of the same shape.
+    """
     teacher = teacher.detach().float()
     target = torch.sigmoid(teacher)
     entropy = F.binary_cross_entropy_with_logits(teacher, target)

@@ -26,7 +26,7 @@ from model.engines.freeze import freeze
 WARM_UPS = 3  # passes in which kernels and workspaces are chosen; a capture must not do that
 LARGEST = 16  # images in one pass of an engine without graphs
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOADING = threading.Lock()  # one engine is made at a time: captures of several threads would fail each other
 
@@ -135,7 +135,7 @@ class CudaEngine:
         dtype = torch.float32 if precision == "float32" else half_dtype()
         model = _copy_of(network, self.size, self._gpu.device, dtype)
         if dtype == torch.float16 and not self._is_finite(model):
-            log.warning("the network overflows in float16: it runs in float32, which takes longer")
+            logger.warning("the network overflows in float16: it runs in float32, which takes longer")
             dtype = torch.float32
             model = _copy_of(network, self.size, self._gpu.device, dtype)
         return dtype, model

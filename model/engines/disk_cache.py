@@ -18,7 +18,7 @@ LIMIT_BYTES = 1 << 30  # of all folders together
 USED_S = 86400.0  # what was used within a day stays, however much it is
 UNUSED_S = 30 * 86400.0  # what was not used for a month goes, however little it is
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class DiskCache:
@@ -70,7 +70,7 @@ class DiskCache:
             total += _size(path)
             age = now - used
             if age > UNUSED_S or (total > self._limit and age > USED_S):
-                log.info("%s was not used for %.0f days and is removed", path, age / 86400)
+                logger.info("%s was not used for %.0f days and is removed", path, age / 86400)
                 self._remove(path)
 
     def _entries(self) -> list[tuple[float, Path]]:

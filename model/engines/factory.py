@@ -20,7 +20,7 @@ from model.engines.torch_cpu import TorchEngine
 DEVICES = ("auto", "cpu", "cuda", "openvino")
 NVIDIA = Path("/dev/nvidia0")  # there where a driver for a GPU is loaded, or a container is given one
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def create_engine(
@@ -64,13 +64,13 @@ def create_engine(
         try:
             return CudaEngine(network, size, precision=precision, batch=batch, graphs=graphs)
         except EngineError as error:
-            log.warning("%s; the CPU is used instead", error)
+            logger.warning("%s; the CPU is used instead", error)
     try:
         return OpenVINOEngine(network, size, cache_dir, threads, precision, streams)
     except ImportError:
         if device == "openvino":
             raise ValueError("device 'openvino' needs the package openvino: pip install openvino") from None
-        log.warning("OpenVINO is not installed: torch on the CPU is about three times slower")
+        logger.warning("OpenVINO is not installed: torch on the CPU is about three times slower")
         return TorchEngine(network, size)
 
 

@@ -20,7 +20,7 @@ from model.engines.base import Probability
 
 TOLERANCE = 1e-3  # of the largest logit: what folding may change by rounding
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def freeze(network: nn.Module, size: int, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -66,7 +66,7 @@ def fold_batch_norms(network: nn.Module, example: tuple[Tensor, ...]) -> nn.Modu
     after = folded(*example)
     off = float((after - before).abs().max() / before.abs().max().clamp(min=1.0))
     if not off <= TOLERANCE:  # or not a number
-        log.warning("batch norms are not folded: the answer would change by %.2g", off)
+        logger.warning("batch norms are not folded: the answer would change by %.2g", off)
         return network
     return folded
 

@@ -19,7 +19,7 @@ from model.engines.disk_cache import DiskCache
 
 MODEL = "model.xml"  # its weights are beside it, in model.bin
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class OpenVINOEngine:
@@ -97,14 +97,14 @@ def _from_cache(core: Any, network: nn.Module, size: int, cache_dir: Path, setti
         try:
             folder = cache.folder(name, convert)
         except OSError as error:
-            log.warning("%s cannot be written (%s): models are converted at every start", cache_dir, error)
+            logger.warning("%s cannot be written (%s): models are converted at every start", cache_dir, error)
             return None
         try:  # cold and warm run the very same model: the one that was read back
             return core.compile_model(
                 core.read_model(folder / MODEL), "CPU", {**settings, "CACHE_DIR": str(folder)}
             )
         except RuntimeError as error:
-            log.warning("%s is damaged and made anew: %s", folder, _last_line(error))
+            logger.warning("%s is damaged and made anew: %s", folder, _last_line(error))
             cache.drop(name)
     return None
 

@@ -30,7 +30,7 @@ from model.scene import Sample, Scene
 IGNORE = 255
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def _plain(folder: Path) -> list[_Entry]:
             raise DatasetError(f"{mask}: no image of that name in {images}")
         entries.append(_Entry(mask.stem, by_stem.pop(mask.stem), mask))
     if by_stem:
-        log.warning("%s: %d images without a mask are left out", folder, len(by_stem))
+        logger.warning("%s: %d images without a mask are left out", folder, len(by_stem))
     return entries
 
 

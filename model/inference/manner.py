@@ -57,7 +57,7 @@ class Manner:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Manner:
-        """The manner on a card; the defaults where the card has no `inference`.
+        """Return the manner on a card; the defaults where the card has no `inference`.
 
         Raises:
             ValueError: an entry that is unknown or has no such value.
@@ -73,7 +73,7 @@ class Manner:
 
 
 def at_size(card: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """The card with another input side in pixels, for images of any size."""
+    """Return the card with another input side in pixels, for images of any size."""
     inference = {
         key: value for key, value in card.get("inference", {}).items() if not key.startswith("large_")
     }

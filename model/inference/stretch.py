@@ -69,7 +69,7 @@ def stretched_crop(
     expansion: float = EXPANSION,
     min_side: int = MIN_SIDE,
 ) -> StretchedWindow:
-    """The window around the object so far: previous mask (HxW uint8 map, object from 128) and positive clicks.
+    """Return the window around the object so far: previous mask (HxW uint8, object from 128) and positive clicks.
 
     The whole image where the previous mask is empty.
 

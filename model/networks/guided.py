@@ -107,7 +107,7 @@ class GuidedNetwork(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Gaussian Xavier weights with gain sqrt(2) and zero biases, what RITM starts everything from."""
+    """Fill with Gaussian Xavier weights (gain sqrt(2)) and zero biases, what RITM starts everything from."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_normal_(module.weight, math.sqrt(2))

@@ -25,7 +25,7 @@ def conv(inp: int, out: int, kernel: int = 3) -> nn.Sequential:
 
 
 def guide_pyramid(guide: Tensor, levels: int = 5) -> list[Tensor]:
-    """Guide at strides 2, 4, ...: clicks by maximum (a disk must not fade), previous mask by mean.
+    """Shrink the guide to strides 2, 4, ...: clicks by maximum (a disk must not fade), previous mask by mean.
 
     Bx3xHxW in, a list of Bx3x(H/2^k)x(W/2^k) out.
     """

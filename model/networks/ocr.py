@@ -18,8 +18,7 @@ def _project(inp: int, out: int, layers: int = 1) -> nn.Sequential:
 
 
 def gather(features: Tensor, logits: Tensor) -> Tensor:
-    """The mean feature of the object: BxCxhxw features weighted by the softmax of Bx1xhxw logits over all places
-    -> BxCx1x1."""
+    """Average BxCxhxw features over the object, weighted by the softmax of Bx1xhxw logits over places: BxCx1x1."""
     weights = torch.softmax(logits.flatten(2), dim=2)
     return torch.bmm(features.flatten(2), weights.transpose(1, 2)).unsqueeze(3)
 

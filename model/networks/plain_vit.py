@@ -139,7 +139,7 @@ class PlainViT(nn.Module):
 
 
 def grid_of(height: int, width: int, patch: int) -> tuple[int, int]:
-    """Rows and columns of patches in an input of height x width pixels.
+    """Count the rows and columns of patches in an input of height x width pixels.
 
     Raises:
         InputSizeError: the sides are no multiples of the patch's.
@@ -152,7 +152,7 @@ def grid_of(height: int, width: int, patch: int) -> tuple[int, int]:
 
 
 def windows_of(height: int, width: int, patch: int) -> tuple[int, int]:
-    """Windows per column and row for a grid of height x width tokens, each of about 224 x 224 pixels.
+    """Count the windows per column and row for a grid of height x width tokens, each of about 224 x 224 pixels.
 
     Raises:
         InputSizeError: the grid is smaller than a window or does not divide into equal ones.

@@ -24,7 +24,7 @@ from model.versions.store import FOLDER, LINE, RegistryError, Version, pointer_t
 
 STALE_S = 86400.0  # hidden folders of killed processes are removed after a day
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class LocalStore:
@@ -65,7 +65,7 @@ class LocalStore:
         versions = [self.version(line, name) for name in names]
         there = [v for v in versions if v is not None and v.path.is_dir()]
         if versions and (not there or there[0] != versions[0]):
-            log.warning("line %s: version %s is promoted and does not exist", line, names[0])
+            logger.warning("line %s: version %s is promoted and does not exist", line, names[0])
         return there
 
     def refresh(self, line: str) -> str:

@@ -27,7 +27,7 @@ PAUSE_S = 10.0  # so long is a bucket that does not answer left alone: a try may
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Damaged(StoreError):
@@ -127,7 +127,7 @@ class ObjectStore:
         except OSError as error:  # of the bucket, or of the disk
             key, reason = line if isinstance(error, Damaged) else "", str(error)
             if self._pauses.get(key, (0.0, ""))[1] != reason:
-                log.warning("%s", reason)
+                logger.warning("%s", reason)
             self._pauses[key] = time.monotonic() + PAUSE_S, reason
             return None
         for key in ("", line):

@@ -25,7 +25,7 @@ from model.versions.store import LINE, RegistryError, Store, Version
 BASE = "base"
 PACKAGED = Path(__file__).parents[1] / "weights"  # the default weights, and others in folders by name
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Registry:
@@ -51,7 +51,7 @@ class Registry:
         """List the usable versions of a line, oldest first; unusable ones are logged and left out."""
         good, bad = self._store.survey(line)
         for name, reason in bad.items():
-            log.warning("version %s of line %s is left out: %s", name, line, reason)
+            logger.warning("version %s of line %s is left out: %s", name, line, reason)
         return good
 
     def names(self, line: str) -> list[str]:
@@ -98,7 +98,7 @@ class Registry:
         try:
             return None if name is None else self.find(str(name))
         except RegistryError as error:
-            log.warning("a fine-tuned version has to answer for all images: %s", error)
+            logger.warning("a fine-tuned version has to answer for all images: %s", error)
             return None
 
     def add(

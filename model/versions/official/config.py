@@ -69,14 +69,14 @@ class Config:
             )
 
     def encoding(self, default_radius: float) -> dict[str, Any]:
-        """The card's `encoding`."""
+        """Return the card's `encoding`."""
         radius = self.options.get("norm_radius", default_radius)
         if not isinstance(radius, int | float) or not 0 < radius < math.inf:
             raise self.error(f"norm_radius is {_short(radius)}; it must be a number above 0")
         return {"name": "disk" if self.options.get("use_disks") else "distance", "radius": float(radius)}
 
     def norm(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of the image, three channels each."""
+        """Return the mean and standard deviation of the image, three channels each."""
         value = self.options.get("norm_mean_std", NORM)
         try:
             mean, std = (tuple(float(number) for number in part) for part in value)
