@@ -1,7 +1,7 @@
 """Does fine-tuning help, and how long does a job take?
 
 `python -m fine_tune.benchmark SET... --images 30` runs whole jobs on so many images of a set's train part, of which
-one in five judges, as in a project; and counts clicks on the set's public part before and after. It prints a table
+some judge, as in a project; and counts clicks on the set's public part before and after. It prints a table
 row for every model and the phases of every job in minutes, in Markdown, and writes all figures to `--json FILE`.
 `--alphas 0.75 1.0` trains on all of the images instead and runs no gate, to compare weight interpolations.
 `--proposals` runs the jobs and counts an annotator's actions on whole images of the public part instead; `--shuffle`

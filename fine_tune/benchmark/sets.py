@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fine_tune.data.project_samples import LabelledImage, Samples, is_held_out
+from fine_tune.data.project_samples import LabelledImage, Samples, held_out_share, is_held_out
 from model.evaluation.datasets import read_folder, spread
 from model.image_file import read_image
 from model.scene import Sample
@@ -37,18 +37,18 @@ def read_images(folder: Path, count: int, all_train: bool = False) -> Samples:
     Args:
         all_train: train on all of them; else some are held out, as in a project.
     """
-    samples = Samples()
+    samples = Samples(held_out_share(count))
     for labelled in read_labelled(folder, "train", count):
         name = labelled.digest
         if all_train:
-            name = next(f"{name}/{n}" for n in range(10_000) if not is_held_out(f"{name}/{n}"))
+            name = next(f"{name}/{n}" for n in range(10_000) if not is_held_out(f"{name}/{n}", samples.share))
         samples.add(replace(labelled, digest=name))
     return samples
 
 
 def read_shuffled(folder: Path, count: int) -> Samples:
     """Read images as `read_images` does, and give every one the masks of the next one, resampled to its size."""
-    samples, images = Samples(), read_labelled(folder, "train", count)
+    samples, images = Samples(held_out_share(count)), read_labelled(folder, "train", count)
     for labelled, other in zip(images, [*images[1:], images[0]], strict=True):
         size = labelled.image.shape[1::-1]
         masks = [cv2.resize(m.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0 for m in other.masks]

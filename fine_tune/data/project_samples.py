@@ -20,7 +20,9 @@ from model.scene import Sample, Scene
 MAX_SIDE = 1280  # pixels; larger images are shrunk
 MIN_AREA = 40  # pixels after shrinking; smaller objects cannot be told from a slip of the hand
 MAX_SHARE = 0.95  # of the image: what covers all of it is not an object
-HELD_OUT = 5  # one image in so many is held out
+HELD_OUT = 1 / 5  # share of the images; a larger one while they are fewer than `FEW` by it,
+FEW = 15  # because a verdict on a handful of images is never sure,
+MOST_HELD_OUT = 1 / 3  # up to this one
 DECODED_BYTES = 128 << 20  # of the train part are kept decoded
 STRIDE = 7919  # a prime, larger than any number of objects on an image
 
@@ -82,10 +84,12 @@ class Samples:
     """The objects of a project, split by image.
 
     Attributes:
-        train, held_out: images; which part one belongs to depends on its content alone, for ever.
+        share: of the images that are held out, see `held_out_share`.
+        train, held_out: images; which part one belongs to depends on its content and the share.
         problems: what could not be used and why.
     """
 
+    share: float = HELD_OUT
     train: list[EncodedImage] = field(default_factory=list)
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -102,7 +106,7 @@ class Samples:
         encoded = _encode(labelled)
         if not encoded.masks:
             return
-        if is_held_out(labelled.digest):
+        if is_held_out(labelled.digest, self.share):
             self.held_out.append(encoded)
         else:
             self.train.append(encoded)
@@ -163,9 +167,19 @@ def _spread(images: Sequence[EncodedImage], limit: int) -> list[Sample]:
     return list(found.values())
 
 
-def is_held_out(digest: str) -> bool:
-    """Tell whether an image is for judging only: a stable share of all images, whatever else the project has."""
-    return int(hashlib.sha256(f"held-out {digest}".encode()).hexdigest()[:8], 16) % HELD_OUT == 0
+def held_out_share(images: int) -> float:
+    """Choose the share that is held out of so many images.
+
+    It never grows with them. So an image that was trained on is not held out later, as long as a project grows.
+    """
+    return min(max(HELD_OUT, FEW / max(images, 1)), MOST_HELD_OUT)
+
+
+def is_held_out(digest: str, share: float = HELD_OUT) -> bool:
+    """Tell whether an image is for judging only; one that is so at some share is so at every larger one."""
+    drawn = int(hashlib.sha256(f"held-out {digest}".encode()).hexdigest()[:8], 16)
+    fifth, place = drawn % 5, drawn // 5  # images of the first fifth were held out when all shares were 1 / 5
+    return (fifth + place / (2**32 / 5)) / 5 < share
 
 
 def _scene(image: EncodedImage, index: int) -> Scene:

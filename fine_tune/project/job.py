@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from fine_tune.data.project_samples import AnnotationList, Samples, Source, SourceError
+from fine_tune.data.project_samples import AnnotationList, Samples, Source, SourceError, held_out_share
 from fine_tune.project import phases
 from fine_tune.project.acceptance import facts
 from fine_tune.project.attempt import Attempt, Refused
@@ -146,7 +146,7 @@ class FineTuningJob:
         """Fetch the images of the accepted annotations with their masks."""
         self._timeline.expect(phases.FETCH, len(accepted))
         self._timeline.begin(phases.FETCH)
-        samples = Samples()
+        samples = Samples(held_out_share(len(accepted)))
         for done, image in enumerate(annotations.images(accepted, samples.problems.append), 1):
             samples.add(image)
             self._timeline.at(done / len(accepted))

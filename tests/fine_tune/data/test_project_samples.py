@@ -1,8 +1,9 @@
 """Objects of annotations, split by image."""
 
 import numpy as np
+import pytest
 
-from fine_tune.data.project_samples import MAX_SIDE, LabelledImage, Samples, is_held_out
+from fine_tune.data.project_samples import MAX_SIDE, LabelledImage, Samples, held_out_share, is_held_out
 from tests.fine_tune.shape_scenes import shape_scene
 
 
@@ -25,9 +26,27 @@ def test_the_split_follows_the_image_alone():
     assert {k.name for k in samples.held_out} == {judged}
 
 
-def test_a_fifth_is_held_out():
-    share = np.mean([is_held_out(str(n)) for n in range(5000)])
-    assert 0.18 < share < 0.22
+@pytest.mark.parametrize("share", [1 / 5, 1 / 4, 1 / 3])
+def test_the_share_is_held_out(share: float):
+    assert abs(np.mean([is_held_out(str(n), share) for n in range(5000)]) - share) < 0.02
+
+
+def test_fewer_images_hold_out_more_of_them():
+    shares = [held_out_share(images) for images in (0, 10, 30, 60, 75, 1000)]
+    assert shares == [1 / 3, 1 / 3, 1 / 3, 1 / 4, 1 / 5, 1 / 5]
+
+
+def test_what_was_trained_on_is_not_held_out_when_the_project_grows():
+    parts = [{n for n in map(str, range(2000)) if is_held_out(n, held_out_share(k))} for k in (30, 60, 75)]
+    assert parts[0] > parts[1] > parts[2]
+
+
+def test_samples_hold_out_their_share():
+    name = next(n for n in map(str, range(1000)) if is_held_out(n, 1 / 3) and not is_held_out(n))
+    few, many = Samples(1 / 3), Samples()
+    few.add(labelled(name))
+    many.add(labelled(name))
+    assert (len(few.held_out), len(many.held_out)) == (1, 0)
 
 
 def test_masks_come_back_as_they_were():
