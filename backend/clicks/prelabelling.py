@@ -16,8 +16,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from backend.clicks.proposer import TaskProposer
@@ -40,6 +39,10 @@ KEPT = 64  # predictions in memory
 UNDER_WAY = 16  # predictions that wait to be computed; what is asked for beyond is not
 
 Prediction = dict[str, Any]
+
+
+class _Late(Exception):
+    """A prediction is not there yet."""
 
 
 class Prelabelling:
@@ -74,14 +77,15 @@ class Prelabelling:
         end, late = time.monotonic() + (MANY_S if several else OPENED_S), 0
         answers: list[list[Prediction]] = []
         for task in request.tasks:
-            left = end - time.monotonic()
-            if several and left <= 0:
-                late += 1
-                answers.append([])
-                continue
-            found = self._of(request.config, task, model, max(left, 0.0))
+            left, found = max(end - time.monotonic(), 0.0), None
+            try:
+                if several and not left:
+                    raise _Late  # what nobody waits for is not begun
+                found = self._of(request.config, task, model, left)
+            except _Late:
+                late += 1  # it is kept for the next time that it is asked for
             answers.append([found] if found else [])
-        if late:
+        if late and several:
             text = (
                 f"{late} of {len(request.tasks)} tasks got no proposals within {MANY_S:.0f} s: "
                 f"`clickmask propose {request.project_id}` makes them for the whole project"
@@ -97,16 +101,18 @@ class Prelabelling:
         self._pool.shutdown(cancel_futures=True)
 
     def _of(self, config: LabelConfig, task: Task, model: LoadedModel, timeout_s: float) -> Prediction | None:
-        """Return the prediction of a task; None where there is none, or not yet."""
+        """Return the prediction of a task; None where there is none.
+
+        Raises:
+            _Late: it is not there yet.
+        """
         if task.saved.annotations or task.saved.drafts:
             return None  # somebody works on it, or has
         future = self._begin(config, task, model)
-        if future is None:
-            return None
+        if future is None or not wait([future], timeout_s).done:
+            raise _Late
         try:
-            return future.result(timeout_s)
-        except FutureTimeout:
-            return None  # it is kept for the next time that the task is opened
+            return future.result()
         except ImageError as error:
             logger.warning("task %s: no proposals: %s", task.id, error)
             self._metrics.refuse("image", task.id, str(error))

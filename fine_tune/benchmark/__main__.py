@@ -6,6 +6,7 @@ row for every model and the phases of every job in minutes, in Markdown, and wri
 `--alphas 0.75 1.0` trains on all of the images instead and runs no gate, to compare weight interpolations.
 `--proposals` runs the jobs and counts an annotator's actions on whole images of the public part instead; `--shuffle`
 gives every image the masks of another one, as a control that must not be offered.
+`--next SEEDS` compares the order of `clickmask next` with a random one, for a tuned `--checkpoint`.
 `python -m fine_tune.benchmark --verdicts` simulates how often the gate errs, and how often it finds a gain.
 Sets have the layout of `model.evaluation.datasets` with the parts `train` and `public` (`val` where there is none).
 """
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fine_tune.benchmark import actions, gain, verdicts, whole_job
+from fine_tune.benchmark import actions, gain, orders, verdicts, whole_job
 from fine_tune.benchmark.sets import public_objects
 from fine_tune.training.fine_tuner import Effort
 from model.versions import checkpoint
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
         for values in rows:
             show(values)
         return {"verdicts": rows}
+    if options.next:
+        return {"next": _orders(options)}
     effort = Effort(
         minutes=options.minutes,
         steps=options.steps,
@@ -95,6 +98,20 @@ def _proposals(options: argparse.Namespace, effort: Effort) -> list[dict[str, An
     return rows
 
 
+def _orders(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Compare the order of `clickmask next` with a random one, for every set and seed."""
+    rows: list[dict[str, Any]] = []
+
+    def note(values: dict[str, Any]) -> None:
+        rows.append(values)
+        show(values)
+
+    head(orders.COLUMNS)
+    for folder in options.sets:
+        orders.measure_orders(folder, options.checkpoint, options.next, options.device, note)
+    return rows
+
+
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -115,6 +132,7 @@ def main() -> None:
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--proposals", action="store_true", help="count actions with proposals")
     parser.add_argument("--shuffle", action="store_true", help="with --proposals: the control")
+    parser.add_argument("--next", type=int, metavar="SEEDS", help="compare orders of annotation")
     parser.add_argument("--verdicts", action="store_true", help="simulate the gate")
     parser.add_argument("--repetitions", type=int, default=2000, help="of every row of --verdicts")
     parser.add_argument("--json", type=Path)

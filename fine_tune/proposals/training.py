@@ -92,7 +92,9 @@ def train_head(
     if not sizes:
         raise ValueError("no object on any of the images: annotate some before a head is trained")
     scale = float(np.clip(TYPICAL / np.median(sizes), *SCALES))
-    head = Head(channels(network), labels)
+    with torch.random.fork_rng(devices=[]):  # the same head from the same images
+        torch.manual_seed(0)
+        head = Head(channels(network), labels)
     network.eval()
     flips = (False, True) if len(images) <= MIRRORED else (False,)
     examples = [_example(network, image, labels, scale, flip) for image in images for flip in flips]

@@ -86,11 +86,15 @@ def test_another_process_finds_them_too(app: Flask, studio: DiscStudio, settings
         assert ask(other, studio, 103, 104) == found
 
 
-def test_what_takes_too_long_is_said(app: Flask, studio: DiscStudio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prelabelling, "MANY_S", 0.0)
+@pytest.mark.parametrize("seconds", [0.0, 1e-3])  # the time is over before the first task, or during it
+def test_what_takes_too_long_is_said(
+    app: Flask, studio: DiscStudio, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(prelabelling, "MANY_S", seconds)
     assert ask(app, studio, 100, 101) == [[], []]
     (told,) = backend_of(app).metrics.recent_refusals()
     assert told["reason"] == "proposals_late" and "clickmask propose 3" in told["text"]
+    assert told["text"].startswith("2 of 2 tasks")
 
 
 def test_an_image_that_is_gone_is_said(app: Flask, studio: DiscStudio) -> None:

@@ -1,11 +1,8 @@
 """Actions with proposals on a set's public part, and what is said where none are offered."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from fine_tune.benchmark import actions
@@ -13,26 +10,15 @@ from fine_tune.benchmark.actions import COLUMNS, measure_set, measure_version
 from fine_tune.training.fine_tuner import Effort
 from model.versions import checkpoint
 from model.versions.registry import Registry
+from tests.fine_tune.benchmark.disc_set import write_discs
 from tests.fine_tune.proposals.disc_proposer import add_proposing
-from tests.fine_tune.proposals.drawn import discs
 from tests.fine_tune.shape_project import CARD, network
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A set of discs: four images to train on, two public ones."""
-    made, items = tmp_path / "discs", []
-    for kind in ("images", "masks"):
-        (made / kind).mkdir(parents=True)
-    for number in range(6):
-        scene = discs(100 + number)
-        ids = np.max([(place + 1) * mask for place, mask in enumerate(scene.masks)], 0).astype(np.uint8)
-        cv2.imwrite(str(made / f"images/{number}.png"), scene.image[..., ::-1])
-        cv2.imwrite(str(made / f"masks/{number}.png"), ids)
-        items.append({"id": number, "image": f"images/{number}.png", "mask": f"masks/{number}.png"})
-    (made / "items.json").write_text(json.dumps(items))
-    (made / "split.json").write_text(json.dumps({"train": [0, 1, 2, 3], "public": [4, 5]}))
-    return made
+    return write_discs(tmp_path, train=4, public=2)
 
 
 def test_a_good_head_saves_actions(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

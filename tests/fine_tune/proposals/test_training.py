@@ -33,6 +33,14 @@ def test_every_step_is_told_and_the_network_stays(loaded: Loaded):
     assert all(torch.equal(value, before[key]) for key, value in loaded[0].state_dict().items())
 
 
+def test_the_same_images_make_the_same_head(loaded: Loaded):
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        made.append(train_head(loaded[0], [discs(0)], 1, steps=2).head.state_dict())
+    assert all(torch.allclose(value, made[1][name]) for name, value in made[0].items())
+
+
 def test_what_is_raised_at_a_step_ends_the_training(loaded: Loaded):
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
