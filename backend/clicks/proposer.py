@@ -85,8 +85,14 @@ class TaskProposer:
         except LabelConfigError as error:
             logger.info("a proposal is left out: %s", error)
             return ()
+        known = model.proposer.expectation
         answer = Answer(
-            proposal.mask, proposal.score, model.version, fresh_id(prompt, model.version), proposed=True
+            proposal.mask,
+            proposal.score,
+            model.version,
+            fresh_id(prompt, model.version),
+            proposed=True,
+            expected=(round(proposal.score, 3), round(known.error, 3)) if known else None,
         )
         # Nobody clicked: a correction begins with the annotator's own click.
         prompt = replace(prompt, clicks=())

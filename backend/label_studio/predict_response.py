@@ -30,6 +30,7 @@ class Answer:
         prompts: region ids of all prompts that made it, also those of a region which is being replaced.
         clicks: all clicks that it obeys, in pixels, the earliest first.
         proposed: whether the object began as a proposal, and not with an annotator's click.
+        expected: of a proposal: its expected IoU and the standard deviation of that; None where it is not known.
     """
 
     mask: np.ndarray
@@ -39,6 +40,7 @@ class Answer:
     prompts: tuple[str, ...] = ()
     clicks: tuple[Click, ...] = ()
     proposed: bool = False
+    expected: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def _meta(prompt: Prompt, answer: Answer, renamable: bool) -> dict[str, Any]:
         labels=prompt.labels if renamable else (),
         box=object_box(answer.mask) if renamable else None,
         proposed=answer.proposed,
+        expected=answer.expected,
     ).to_json()
 
 

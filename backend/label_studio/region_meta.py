@@ -21,6 +21,8 @@ class RegionMeta:
         labels: label names that it was suggested with, where annotators may rename it.
         box: left, top, right, bottom around the mask as it was suggested, pixels; None where that is not told.
         proposed: whether the object began as a proposal, and not with an annotator's click.
+        expected: IoU that is expected of a proposal that nobody has corrected, and the standard deviation of that;
+            None where it is not known.
     """
 
     points: tuple[Click, ...] = ()
@@ -30,6 +32,7 @@ class RegionMeta:
     labels: tuple[str, ...] = ()
     box: tuple[int, int, int, int] | None = None
     proposed: bool = False
+    expected: tuple[float, float] | None = None
 
     @staticmethod
     def read(meta: Any) -> RegionMeta:
@@ -45,6 +48,7 @@ class RegionMeta:
             labels=_texts(meta.get("labels")),
             box=_box(meta.get("box")),
             proposed=meta.get("proposed") is True,
+            expected=_pair(meta.get("expected")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +59,12 @@ class RegionMeta:
             "clicks": self.clicks,
             "prompts": list(self.prompts),
         }
-        more = {"labels": list(self.labels), "box": list(self.box or ()), "proposed": self.proposed}
+        more = {
+            "labels": list(self.labels),
+            "box": list(self.box or ()),
+            "proposed": self.proposed,
+            "expected": list(self.expected or ()),
+        }
         return made | {name: value for name, value in more.items() if value}
 
 
@@ -64,6 +73,11 @@ def _box(value: Any) -> tuple[int, int, int, int] | None:
     if len(sides) != 4 or not 0 <= sides[0] < sides[2] or not 0 <= sides[1] < sides[3]:
         return None
     return sides[0], sides[1], sides[2], sides[3]
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    numbers = [entry for entry in elements(value) if isinstance(entry, int | float) and 0 <= entry <= 1]
+    return (float(numbers[0]), float(numbers[1])) if len(numbers) == 2 else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

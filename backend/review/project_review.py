@@ -61,7 +61,8 @@ class ProjectReview:
             ReviewError: too few objects were reviewed.
         """
         tasks = self._client.annotated_tasks(self._project)
-        known = reviewed(tasks, self._ranked(tasks, Calibration()).ranking)
+        ranking = self._ranked(tasks, Calibration()).ranking
+        known = [(entry, iou) for entry, iou in reviewed(tasks, ranking) if entry.matched.history]
         try:
             calibration = fit([entry.quality for entry, _ in known], [iou for _, iou in known])
         except ValueError as error:

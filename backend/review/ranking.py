@@ -27,7 +27,7 @@ class RatedObject:
         annotator: e-mail where the history knows it, else "user <number>".
         matched: the object and how it was made.
         quality: predicted, calibrated.
-        reasons: what speaks for a look, strongest first; the number of clicks always.
+        reasons: what speaks for a look, strongest first; the number of clicks always, or that nobody clicked.
     """
 
     task: int
@@ -49,7 +49,8 @@ class Ranking:
 
     Attributes:
         rated: worst first.
-        unmatched: number of accepted objects without a history; they cannot be rated.
+        unmatched: number of accepted objects that cannot be rated: they have no history, and are no proposals that
+            were taken over as they were.
         abandoned: objects of annotated tasks that were clicked but not kept.
     """
 
@@ -84,9 +85,10 @@ def rank(
         tasks: as Label Studio exports them; skipped annotations are left out.
         events: of the click log, oldest first.
     """
-    calibration = calibration or Calibration()
+    calibration = calibration or Calibration()  # of the click log's predictions, not of what versions expect
     histories = _by_task(events)
     entries: list[tuple[int, dict[str, Any], MatchedObject]] = []
+    taken_over: list[RatedObject] = []
     unmatched = left = 0
     for task in tasks:
         number = int(task["id"])
@@ -96,7 +98,10 @@ def rank(
             for entry in match(objects(accepted(annotation["result"])), histories.get(number, ()))
         ]
         entries += [(number, annotation, entry) for annotation, entry in matched if entry.history]
-        unmatched += sum(entry.history is None for _, entry in matched)
+        untold = [pair for pair in matched if pair[1].history is None]
+        kept = [made for annotation, entry in untold if (made := _taken_over(number, annotation, entry))]
+        taken_over += kept
+        unmatched += len(untold) - len(kept)
         if matched:
             left += len(abandoned([entry for _, entry in matched], histories.get(number, ())))
     found = model.predict([history for *_, entry in entries if (history := entry.to_trace())])
@@ -104,6 +109,7 @@ def rank(
         _rated(number, annotation, entry, calibration.apply(quality))
         for (number, annotation, entry), quality in zip(entries, found, strict=True)
     ]
+    rated += taken_over
     return Ranking(tuple(sorted(rated, key=lambda entry: entry.quality.iou)), unmatched, left)
 
 
@@ -158,6 +164,16 @@ def _rated(task: int, annotation: dict[str, Any], matched: MatchedObject, qualit
     return RatedObject(
         task, int(annotation["id"]), named or author(annotation), matched, quality, tuple(_reasons(matched))
     )
+
+
+def _taken_over(task: int, annotation: dict[str, Any], matched: MatchedObject) -> RatedObject | None:
+    """Rate a proposal that nobody has changed by what its version expected of it; None for any other object."""
+    regions = matched.accepted.regions
+    expected = regions[0].meta.expected
+    if expected is None or any(region.origin != "prediction" for region in regions):
+        return None
+    reasons = ("proposed, and taken over without a click",)
+    return RatedObject(task, int(annotation["id"]), author(annotation), matched, Quality(*expected), reasons)
 
 
 def _reasons(matched: MatchedObject) -> list[str]:

@@ -19,6 +19,7 @@ from model.evaluation.datasets import spread
 from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Request
 from model.mask_ops import THRESHOLD, iou
+from model.proposals.expectation import Expectation
 from model.proposals.propose import Proposal
 
 TARGET = 0.85
@@ -31,11 +32,12 @@ NEVER = 2.0  # a threshold above every score
 
 @dataclass(frozen=True)
 class Scored:
-    """What taking a proposal over would save: actions, negative where it costs some."""
+    """What taking a proposal over would save: actions, negative where it costs some; its IoU is 0 if it is false."""
 
     label: int
     score: float
     saving: float
+    iou: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,8 @@ def _savings(
             pairs.append((place, best))
         elif truth.ignore is not None and truth.ignore[proposal.click.pixel(*truth.ignore.shape)]:
             saved[place] = 0.0
-    good = {place: iou(proposals[place].mask, truth.masks[i], truth.ignore) >= TARGET for place, i in pairs}
-    poor = [pair for pair in pairs if not good[pair[0]]]
+    ious = {place: iou(proposals[place].mask, truth.masks[i], truth.ignore) for place, i in pairs}
+    poor = [pair for pair in pairs if ious[pair[0]] < TARGET]
 
     def mend(chosen: list[int]) -> list[int]:
         starts = [proposals[poor[i][0]].mask.astype(np.uint8) * np.uint8(255) for i in chosen]
@@ -178,7 +180,16 @@ def _savings(
     for place, index in pairs:
         wrong = proposals[place].label != truth.labels[index]
         saved[place] = by_hand[index] - mends.get(place, 0.0) - wrong
-    return [Scored(p.label, p.score, s) for p, s in zip(proposals, saved, strict=True)]
+    return [
+        Scored(proposal.label, proposal.score, saved[place], ious.get(place, 0.0))
+        for place, proposal in enumerate(proposals)
+    ]
+
+
+def expect(images: Sequence[ImageActions]) -> Expectation | None:
+    """Learn the IoU that is expected of a score; None where too few proposals are known."""
+    known = [proposal for image in images for proposal in image.proposals]
+    return Expectation.fit([proposal.score for proposal in known], [proposal.iou for proposal in known])
 
 
 def choose_thresholds(images: Sequence[ImageActions], labels: int) -> tuple[float, ...]:

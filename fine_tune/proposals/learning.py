@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from fine_tune.data.encoded_image import EncodedImage
-from fine_tune.proposals.gate import FEW_IMAGES, ImageActions, judge, measure_image
+from fine_tune.proposals.gate import FEW_IMAGES, ImageActions, expect, judge, measure_image
 from fine_tune.proposals.training import STEPS, CompleteImage, train_head
 from model.evaluation.datasets import spread
 from model.evaluation.evaluate import Predicts
@@ -91,7 +91,7 @@ def learn(
         actions.append(measured)
         on_share(TRAINING + (1 - TRAINING) * len(actions) / len(judged))
     verdict = judge(actions, len(names))
-    facts = verdict.as_json() | TrainedHead(maps, names, verdict.thresholds).facts()
+    facts = verdict.as_json() | TrainedHead(maps, names, verdict.thresholds, expect(actions)).facts()
     return LearnedHead(facts, maps.head.state_dict() if verdict.offered else {})
 
 

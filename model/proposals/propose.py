@@ -31,7 +31,7 @@ class Proposal:
     Attributes:
         click: the positive click that made it.
         label: index of the label.
-        score: expected quality, 0..1: the peak's height times the mask's stability.
+        score: 0..1: the peak's height times the mask's stability.
         map: HxW uint8, round(255 p), to go on from when it is corrected.
         mask: HxW bool, cleaned; overlaps with no better one.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from model.engines.base import Engine
 from model.errors import ClickmaskError
 from model.inference.domain import Domain
 from model.inference.predictor import Predictor
+from model.proposals.expectation import Expectation
 from model.proposals.head import Head, HeatMaps, channels
 from model.proposals.propose import LEAST_HEAT, MOST, Proposal, propose
 from model.versions import checkpoint
@@ -37,11 +38,13 @@ class TrainedHead:
         maps: the head on its encoder.
         labels: label names, in the order of the heat maps.
         thresholds: least score of a proposal that is offered, by label.
+        expectation: the IoU that scores stand for; None where that is not known.
     """
 
     maps: HeatMaps
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
+    expectation: Expectation | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what a card must say of it, as plain values."""
@@ -49,6 +52,7 @@ class TrainedHead:
             "labels": list(self.labels),
             "thresholds": list(self.thresholds),
             "scale": self.maps.scale,
+            "expectation": self.expectation and self.expectation.as_json(),
         }
 
 
@@ -62,7 +66,8 @@ class Proposer:
     """
 
     def __init__(self, trained: TrainedHead, looker: Predictor, domain: Domain | None) -> None:
-        self.labels, self._trained, self._looker, self._domain = trained.labels, trained, looker, domain
+        self.labels, self.expectation = trained.labels, trained.expectation
+        self._trained, self._looker, self._domain = trained, looker, domain
 
     def covers(self, image: np.ndarray) -> bool:
         """Tell whether an image (HxWx3 uint8 RGB) is of the kind that the head was trained on."""
@@ -71,13 +76,18 @@ class Proposer:
     def propose(self, image: np.ndarray, most: int = MOST) -> list[Proposal]:
         """Propose objects on an image (HxWx3 uint8 RGB) whose score reaches their label's threshold, best first.
 
+        Their score is the expected IoU where that is known.
+
         Args:
             most: at most so many.
         """
         thresholds = self._trained.thresholds
         least = max(min(thresholds), LEAST_HEAT)  # no score is above its peak's height
         found = propose(self._trained.maps, self._looker, image, MOST, least)
-        return [proposal for proposal in found if proposal.score >= thresholds[proposal.label]][:most]
+        offered = [proposal for proposal in found if proposal.score >= thresholds[proposal.label]][:most]
+        if self.expectation is None:
+            return offered
+        return [replace(proposal, score=self.expectation.of(proposal.score)) for proposal in offered]
 
     def doubt(self, image: np.ndarray) -> float:
         """Compute how much the model doubts what is on an image (HxWx3 uint8 RGB), 0..1.
@@ -126,6 +136,8 @@ def load_proposer(
         if not all(torch.isfinite(value).all() for value in head.state_dict().values()):
             raise ValueError("it holds NaN or infinite values")
         maps = HeatMaps(deepcopy(network), head, float(facts["scale"]))
+        told = facts.get("expectation")  # not on cards of older versions
+        expectation = Expectation.from_json(told) if told else None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise HeadError(
             f"{folder}: the head for proposals does not fit its card ({error}): fine-tune the project again, or "
@@ -133,4 +145,4 @@ def load_proposer(
         ) from None
     described = card.get("domain", facts.get("domain"))
     domain = None if described is None else Domain.from_json(described)
-    return Proposer(TrainedHead(maps, labels, thresholds), make_looker(loaded, engine), domain)
+    return Proposer(TrainedHead(maps, labels, thresholds, expectation), make_looker(loaded, engine), domain)

@@ -40,6 +40,16 @@ def test_what_was_not_clicked_is_counted_not_rated(model):
     assert (len(ranking.rated), ranking.unmatched, ranking.abandoned) == (1, 1, 1)
 
 
+def test_a_proposal_that_was_taken_over_counts_as_its_version_expects(model):
+    meta = {"proposed": True, "expected": [0.42, 0.2]}
+    kept, painted = result(12, "", meta=meta), result(20, "", meta=meta, origin="prediction-changed")
+    tasks = [{"id": 7, "annotations": [annotation(70, kept), annotation(71, painted)]}]
+    ranking = rank(tasks, [], model)
+    (entry,) = ranking.rated
+    assert (entry.quality.iou, entry.quality.uncertainty, ranking.unmatched) == (0.42, 0.2, 1)
+    assert entry.reasons == ("proposed, and taken over without a click",)
+
+
 def test_skipped_and_empty_annotations_are_left_out(model):
     task = {"id": 7, "annotations": [annotation(1, result(11, "a"), was_cancelled=True), annotation(2)]}
     assert list(finished(task)) == []

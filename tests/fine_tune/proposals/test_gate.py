@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 import model
-from fine_tune.proposals.gate import NEVER, ImageActions, Scored, choose_thresholds, judge, measure_image
+from fine_tune.proposals.gate import (
+    NEVER,
+    ImageActions,
+    Scored,
+    choose_thresholds,
+    expect,
+    judge,
+    measure_image,
+)
 from fine_tune.proposals.training import CompleteImage, train_head
 from model.proposals.head import HeatMaps
 from model.proposals.propose import propose
@@ -50,6 +58,12 @@ def test_few_images_are_not_enough():
     verdict = judge(images, 1)
     assert not verdict.offered and "only 3 images" in verdict.reason
     assert judge(images + images, 1).offered
+
+
+def test_scores_stand_for_the_ious_that_were_measured():
+    sure, unsure = Scored(0, 0.9, 2.0, 0.8), Scored(0, 0.3, -1.0, 0.0)
+    made = expect([ImageActions(1, 2.0, [sure, unsure])] * 10)
+    assert made is not None and (made.of(0.9), made.of(0.3)) == (0.8, 0.0)
 
 
 def test_no_image_is_judged():

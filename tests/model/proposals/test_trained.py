@@ -40,6 +40,14 @@ def test_a_saved_head_proposes_what_it_learned(registry: Registry):
     assert proposer.covers(scene.image) and not proposer.covers(stripes(0))
 
 
+def test_scores_are_expected_ious_where_they_are_known(registry: Registry):
+    known = {"scores": [0.0, 1.0], "ious": [0.5, 0.7], "error": 0.1}
+    raw, told = (loaded(add_proposing(registry, **more)) for more in ({}, {"expectation": known}))
+    assert raw is not None and told is not None
+    before, after = (proposer.propose(discs(100).image) for proposer in (raw, told))
+    assert [p.score for p in after] == pytest.approx([0.5 + 0.2 * p.score for p in before])
+
+
 def test_doubt_is_a_share_and_full_where_nothing_is_seen(registry: Registry):
     proposer = loaded(add_proposing(registry))
     assert proposer is not None
