@@ -43,8 +43,8 @@ class Level:
         errors: other answers than 200, and none at all.
         samples: some requests with the masks that were answered.
         checked, unequal: how many of these were compared with what one annotator alone gets, and how many differ.
-        memory: MB of the server's processes, when a tenth of the clicks was made and at the end; None where they
-            cannot be seen.
+        memory: MB of the server's processes, when a fifth of the clicks was made, by when caches are to be full, and
+            at the end; None where they cannot be seen.
     """
 
     annotators: int
@@ -87,14 +87,14 @@ class Crowd:
     def level(self, annotators: int, clicks: int, tell: Callable[[str], None]) -> Level:
         """Let so many annotators make so many clicks each, all at once."""
         result, lock, done = Level(annotators), threading.Lock(), 0
-        tenth = annotators * clicks // 10
+        fifth = annotators * clicks // 5
         early: list[float] = []
 
         def count() -> None:
             nonlocal done
             with lock:
                 done += 1
-                if done == tenth and (used := memory_mb(self._url)) is not None:
+                if done == fifth and (used := memory_mb(self._url)) is not None:
                     early.append(used)
             if done % 10 == 0:
                 tell(f"{annotators} annotators: click {done} of {annotators * clicks}")
@@ -213,15 +213,20 @@ def inline(picture: Picture) -> str:
 def memory_mb(url: str) -> float | None:
     """Return the resident memory of the processes that listen at an address; None where none is seen here."""
     port = urlsplit(url).port
+    # Process by process: `psutil.net_connections` names but one of those that share a socket.
+    found = [process for process in psutil.process_iter() if _listens(process, port)]
     try:
-        found = {
-            c.pid
-            for c in psutil.net_connections("tcp")
-            if c.status == "LISTEN" and c.laddr.port == port and c.pid
-        }
-        return sum(psutil.Process(pid).memory_info().rss for pid in found) / 2**20 if found else None
+        return sum(process.memory_info().rss for process in found) / 2**20 if found else None
     except psutil.Error:
         return None
+
+
+def _listens(process: psutil.Process, port: int | None) -> bool:
+    try:
+        open_here = process.net_connections("tcp")
+    except psutil.Error:  # of another user, or gone
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in open_here)
 
 
 def _masks(regions: Sequence[Record]) -> list[Any]:
