@@ -10,9 +10,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -34,7 +35,20 @@ TIMEOUT_S = 0.25
 PAUSE_S = 5.0
 BACKLOG = 64
 
+KEPT = 1000  # records of a kind in memory
+
 T = TypeVar("T")
+
+
+class Dated(Protocol):
+    """A record that says when it was made."""
+
+    @property
+    def at(self) -> float:
+        """Seconds since the epoch."""
+
+
+Record = TypeVar("Record", bound=Dated)
 
 
 class OptionalRedis:
@@ -145,3 +159,51 @@ class OptionalRedis:
             self._silent_until = time.monotonic() + self._pause_s
         if first:
             logger.warning("Redis does not answer (%s); going on without it for %.0f s", error, self._pause_s)
+
+
+class SharedRecords(Generic[Record]):
+    """Keeps small records by key: the latest in this process, and all of them in Redis for the other ones.
+
+    Args:
+        store: the Redis, if there is one.
+        prefix: of the keys in Redis.
+        parse: reads a record from what Redis holds, see `readable`.
+        ttl_s: seconds after which Redis forgets a record.
+    """
+
+    def __init__(
+        self, store: OptionalRedis, prefix: str, parse: Callable[[bytes], Record], ttl_s: int
+    ) -> None:
+        self._store, self._prefix, self._parse, self._ttl_s = store, prefix, parse, ttl_s
+        self._kept: OrderedDict[str, Record] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def newest(self, keys: Sequence[str]) -> Record | None:
+        """Return the newest record under some keys; None where there is none."""
+        nothing: list[bytes | None] = []
+        names = [self._prefix + key for key in keys]
+        texts = self._store.attempt(lambda client: client.mget(names), nothing)
+        with self._lock:
+            found = [self._kept[key] for key in keys if key in self._kept]
+        found += readable(filter(None, texts), self._parse)
+        return max(found, key=lambda record: record.at, default=None)
+
+    def put(self, key: str, record: Record, text: str) -> None:
+        """Keep a record; ``text`` is what Redis holds of it."""
+        with self._lock:
+            self._kept[key] = record
+            self._kept.move_to_end(key)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._store.write_behind(lambda client: client.set(self._prefix + key, text, ex=self._ttl_s))
+
+
+def readable(texts: Iterable[bytes], parse: Callable[[bytes], T]) -> list[T]:
+    """Parse what Redis holds; what ``parse`` stumbles over is left out, with a warning in the log."""
+    found = []
+    for text in texts:
+        try:
+            found.append(parse(text))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            logger.warning("a record in Redis is left out: it cannot be read (%r)", error)
+    return found

@@ -8,20 +8,16 @@ on a task is by nobody it names.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from backend.label_studio.predict_request import Prompt, Task
-from backend.redis_store import HABITS, OptionalRedis
+from backend.redis_store import HABITS, KEPT, OptionalRedis, SharedRecords, readable
 
-logger = logging.getLogger(__name__)
-
-KEPT = 1000  # in memory, of each kind
 TTL_S = 12 * 3600
 SEVERAL_S = 600.0  # the switch for Auto-Accept may be turned any time
 GIVEN = 50  # clicks without a label whose label is remembered
@@ -69,15 +65,12 @@ class AnnotatorHabit:
         return AnnotatorHabit(tuple(map(str, value["labels"])), float(value["at"]))
 
 
-Habit = TypeVar("Habit", TaskHabit, AnnotatorHabit)
-
-
 class Habits:
     """Keeps habits in this process, and in Redis for the other ones."""
 
     def __init__(self, store: OptionalRedis) -> None:
         self._store = store
-        self._tasks: OrderedDict[str, TaskHabit] = OrderedDict()
+        self._tasks = SharedRecords(store, HABITS, TaskHabit.parse, TTL_S)
         self._annotators: OrderedDict[tuple[str, str], AnnotatorHabit] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -90,15 +83,16 @@ class Habits:
             given.update(dict.fromkeys(prompt.ids, prompt.labels))
         several = now if len(prompt.clicks) > 1 else known.several_at if known else 0.0
         habit = TaskHabit(prompt.labels, dict(list(given.items())[-GIVEN:]), several, now)
-        annotator = AnnotatorHabit(prompt.labels, now)
-        task_key, hash_key = _task_key(project, task, prompt, user), f"{HABITS}{project}"
+        self._tasks.put(_task_key(project, task, prompt, user), habit, json.dumps(asdict(habit)))
+        annotator, hash_key = AnnotatorHabit(prompt.labels, now), f"{HABITS}{project}"
         with self._lock:
-            _keep(self._tasks, task_key, habit)
-            _keep(self._annotators, (str(project), user), annotator)
+            self._annotators[str(project), user] = annotator
+            self._annotators.move_to_end((str(project), user))
+            if len(self._annotators) > KEPT:
+                self._annotators.popitem(last=False)
 
         def write(client: Any) -> None:
             pipe = client.pipeline(transaction=False)
-            pipe.set(task_key, json.dumps(asdict(habit)), ex=TTL_S)
             pipe.hset(hash_key, user, json.dumps(asdict(annotator)))
             pipe.expire(hash_key, TTL_S)
             pipe.execute()
@@ -131,11 +125,7 @@ class Habits:
 
     def _task(self, project: int | None, task: Task, prompt: Prompt) -> TaskHabit | None:
         users = dict.fromkeys((task.saved.annotator, ""))
-        keys = [_task_key(project, task, prompt, user) for user in users]
-        found = [self._tasks[key] for key in keys if key in self._tasks]
-        texts: list[Any] = self._store.attempt(lambda client: client.mget(keys), [])
-        found += _parsed(texts, TaskHabit.parse)
-        return max(found, key=lambda habit: habit.at, default=None)
+        return self._tasks.newest([_task_key(project, task, prompt, user) for user in users])
 
     def _by_annotator(self, project: int | None, task: Task) -> list[AnnotatorHabit]:
         """Return the habits of who asks, newest first; where nobody is named, of the only one who works here."""
@@ -151,26 +141,9 @@ class Habits:
         named = (own.keys() | texts.keys() | {user}) - {""}
         wanted = {"", *named} if len(named) <= 1 else {user} - {""}
         habits = [habit for name, habit in own.items() if name in wanted]
-        habits += _parsed([text for name, text in texts.items() if name in wanted], AnnotatorHabit.parse)
+        habits += readable([text for name, text in texts.items() if name in wanted], AnnotatorHabit.parse)
         return sorted(habits, key=lambda habit: -habit.at)
 
 
-def _parsed(texts: Sequence[Any], parse: Callable[[Any], Habit]) -> list[Habit]:
-    found = []
-    for text in filter(None, texts):
-        try:
-            found.append(parse(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.warning("a habit in Redis is left out: it cannot be read (%r)", error)
-    return found
-
-
-def _keep(kept: OrderedDict[Any, Habit], key: Any, habit: Habit) -> None:
-    kept[key] = habit
-    kept.move_to_end(key)
-    if len(kept) > KEPT:
-        kept.popitem(last=False)
-
-
 def _task_key(project: int | None, task: Task, prompt: Prompt, user: str) -> str:
-    return HABITS + json.dumps([project, task.id, user, prompt.to_name, prompt.item_index])
+    return json.dumps([project, task.id, user, prompt.to_name, prompt.item_index])

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import Prompt, Task
-from backend.redis_store import LAST_OBJECTS, OptionalRedis
+from backend.redis_store import LAST_OBJECTS, OptionalRedis, SharedRecords
 from model.click import Click
-
-logger = logging.getLogger(__name__)
-
-KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -86,9 +79,7 @@ class LastObjects:
     """Keeps the last object by task, annotator and label: in this process, and in Redis for the other ones."""
 
     def __init__(self, store: OptionalRedis, ttl_s: int) -> None:
-        self._store, self._ttl_s = store, ttl_s
-        self._known: OrderedDict[str, LastObject] = OrderedDict()
-        self._lock = threading.Lock()
+        self._records = SharedRecords(store, LAST_OBJECTS, LastObject.parse, ttl_s)
 
     def recall(self, project: int | None, task: Task, prompt: Prompt) -> LastObject | None:
         """Return the object that the annotator who asks worked on last, with this label on this image.
@@ -96,33 +87,11 @@ class LastObjects:
         Before the first autosave Label Studio does not say who asks: then it is whoever else it did not name.
         """
         users = dict.fromkeys((task.saved.annotator, ""))
-        keys = [_key(project, task, prompt, user) for user in users]
-        found = [self._known[key] for key in keys if key in self._known]
-        found += self._shared(keys)
-        return max(found, key=lambda last: last.at, default=None)
+        return self._records.newest([_key(project, task, prompt, user) for user in users])
 
     def remember(self, project: int | None, task: Task, prompt: Prompt, last: LastObject) -> None:
         """Note what was answered to ``prompt``."""
-        key = _key(project, task, prompt, task.saved.annotator)
-        with self._lock:
-            self._known[key] = last
-            self._known.move_to_end(key)
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
-        text = last.dump()
-        self._store.write_behind(lambda client: client.set(LAST_OBJECTS + key, text, ex=self._ttl_s))
-
-    def _shared(self, keys: list[str]) -> list[LastObject]:
-        """Return what other processes remember under some keys."""
-        nothing: list[bytes | None] = []
-        texts = self._store.attempt(lambda client: client.mget([LAST_OBJECTS + key for key in keys]), nothing)
-        found = []
-        for text in filter(None, texts):
-            try:
-                found.append(LastObject.parse(text))
-            except (ValueError, KeyError, TypeError, IndexError) as error:
-                logger.warning("a last object in Redis is left out: it cannot be read (%r)", error)
-        return found
+        self._records.put(_key(project, task, prompt, task.saved.annotator), last, last.dump())
 
 
 def _clicks(values: list[dict[str, Any]]) -> tuple[Click, ...]:

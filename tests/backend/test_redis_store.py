@@ -1,8 +1,11 @@
+"""A Redis that may be missing, and records that processes share through it."""
+
 import threading
+from dataclasses import dataclass
 
 import pytest
 
-from backend.redis_store import OptionalRedis
+from backend.redis_store import KEPT, OptionalRedis, SharedRecords, readable
 from tests.backend.redis_server import RedisServer
 from tests.waiting import until
 
@@ -62,3 +65,39 @@ def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:
     assert not tried  # Redis is left alone for a while
     redis_server.start()
     until("its return", lambda: store.attempt(lambda client: client.ping(), False))
+
+
+@dataclass(frozen=True)
+class Note:
+    at: float
+
+
+def records(url: str | None) -> tuple[SharedRecords[Note], OptionalRedis]:
+    store = OptionalRedis(url)
+    return SharedRecords(store, "test:", lambda text: Note(float(text)), 60), store
+
+
+def test_the_newest_record_under_some_keys_counts_wherever_it_was_made(redis_server: RedisServer) -> None:
+    (ours, store), (others, other_store) = records(redis_server.url), records(redis_server.url)
+    ours.put("a", Note(2), "2")
+    others.put("b", Note(3), "3")
+    store.flush(), other_store.flush()
+    assert ours.newest(["a"]) == others.newest(["a"]) == Note(2)
+    assert ours.newest(["a", "b"]) == others.newest(["a", "b"]) == Note(3)
+    assert ours.newest(["c"]) is None
+    assert 0 < redis_server.client().ttl("test:a") <= 60
+    redis_server.stop()
+    assert ours.newest(["a", "b"]) == Note(2)
+
+
+def test_memory_keeps_the_latest_records() -> None:
+    ours, _ = records(None)
+    for number in range(KEPT + 1):
+        ours.put(str(number), Note(number), "")
+    assert ours.newest(["0"]) is None
+    assert ours.newest(["1", str(KEPT)]) == Note(KEPT)
+
+
+def test_what_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    assert readable([b"1", b"one", b"2"], float) == [1.0, 2.0]
+    assert "a record in Redis is left out" in caplog.text
