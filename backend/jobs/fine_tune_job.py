@@ -5,23 +5,18 @@ from __future__ import annotations
 import dataclasses
 import errno
 import logging
-import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import redis
 import torch
-from rq import Retry, get_current_job
+from rq import Retry
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from backend.jobs.annotations import ProjectSource
 from backend.jobs.configure import policy
-from backend.jobs.status import PROGRESS
-from backend.logs import configure
+from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.settings import Settings, SettingsError
 from fine_tune.data import synthetic_scenes
 from fine_tune.project.job import Cancelled, FineTuningJob
@@ -36,9 +31,6 @@ from model.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-REPORT_S = 1.0
-NICE = 10
-AUTOGROUP = Path("/proc/self/autogroup")
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LOCKED = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other job needs
 
@@ -49,9 +41,7 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     Where another worker holds the project's lock, RQ is told to call again.
     """
     let_clicks_go_first()
-    settings, job = Settings.from_env(), get_current_job()
-    configure(settings.log_level, settings.secrets())
-    assert job is not None, "called by RQ"
+    settings, job = begin()
     scheduler = Scheduler(job.connection, policy(settings))
     try:
         outcome = learn(project, settings, job.connection, Reporter(job, scheduler.cancelled), force)
@@ -63,20 +53,6 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
         raise
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
     return outcome.as_json()
-
-
-def let_clicks_go_first() -> None:
-    """Give way to the server on the same machine, whose clicks are waited for; a training is not.
-
-    Linux shares the cores out among sessions first, where it groups tasks by session: there a nice process takes
-    nothing from its own session alone. A worker that leads a session, as `clickmask up` starts it, makes that nice.
-    """
-    os.nice(NICE)
-    if os.getsid(0) == os.getppid():
-        with suppress(OSError):
-            AUTOGROUP.write_text(str(NICE))
-    with suppress(AttributeError, OSError):  # other systems, and containers that forbid it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _problem(error: Exception, job: Job) -> str:
@@ -173,38 +149,3 @@ def _effort(settings: Settings) -> Effort:
         accelerator="cpu" if on_cpu else "auto",
         devices=settings.train_devices,
     )
-
-
-class Reporter:
-    """Puts progress into the job's meta, not too often, and ends the job when somebody asked for that.
-
-    A Redis that does not answer does not end the training.
-    """
-
-    def __init__(self, job: Job, cancelled: Callable[[str], bool]) -> None:
-        self._job, self._cancelled = job, cancelled
-        self._phase, self._next = "", 0.0
-
-    def __call__(self, phase: str, share: float, **facts: Any) -> None:
-        """Note where the job stands.
-
-        Args:
-            share: of the phase that is done, 0..1.
-            facts: eta_s and phases of the whole job, step, steps, loss; see `Timeline`.
-
-        Raises:
-            Cancelled: somebody asked for the job to end.
-        """
-        now = time.monotonic()
-        if phase == self._phase and now < self._next:
-            return
-        self._phase, self._next = phase, now + REPORT_S
-        nothing = dict.fromkeys((*PROGRESS, "problem"))
-        self._job.meta.update({**nothing, **facts})
-        self._job.meta.update(phase=phase, share=round(share, 3), at=time.time())
-        try:
-            self._job.save_meta()
-            if self._cancelled(self._job.id):
-                raise Cancelled(self._job.id)
-        except redis.RedisError as error:
-            logger.warning("progress is not shown: %s", error)

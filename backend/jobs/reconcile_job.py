@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from rq import Queue, get_current_job
+from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.jobs import object_clicks
 from backend.jobs.configure import policy
+from backend.jobs.job_process import begin
 from backend.jobs.project_removal import forget
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.task_states import TaskStates
-from backend.logs import configure
 from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
@@ -56,9 +56,7 @@ def enqueue(client: Any, every_s: int) -> Job | None:
 
 def run() -> None:
     """Compare all projects; called by RQ."""
-    settings, job = Settings.from_env(), get_current_job()
-    configure(settings.log_level, settings.secrets())
-    assert job is not None, "called by RQ"
+    settings, job = begin()
     compare_all(settings, job.connection)
 
 

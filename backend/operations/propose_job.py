@@ -13,18 +13,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rq import Queue, Retry, get_current_job
+from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.clicks.proposer import TaskProposer
 from backend.images.store import ImageError, ImageStore
 from backend.jobs.configure import policy
-from backend.jobs.fine_tune_job import Reporter, let_clicks_go_first
+from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.label_studio.client import PAGE, LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import Task
-from backend.logs import configure
 from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
 from fine_tune.project.job import Cancelled
@@ -94,9 +93,7 @@ def enqueue(client: Any, project: int, limit: int | None, settings: Settings) ->
 def run(project: int, limit: int | None) -> dict[str, Any]:
     """Propose; called by RQ, which keeps what is returned: status and reason."""
     let_clicks_go_first()
-    settings, job = Settings.from_env(), get_current_job()
-    configure(settings.log_level, settings.secrets())
-    assert job is not None, "called by RQ"
+    settings, job = begin()
     scheduler = Scheduler(job.connection, policy(settings))
     try:
         proposed = propose(project, settings, Reporter(job, scheduler.cancelled), limit)
