@@ -21,11 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Ids that predict_response.py gives the further regions of an object; Label Studio's own have another form.
 _PART = re.compile(r"(cm[0-9a-f]{12})-\d+")
-_CONTENT = {
-    BRUSH: "rle",
-    BITMASK: "imageDataURL",
-    POLYGON: "points",
-}  # where a result keeps a mask of this shape
+# Where a result keeps a mask of this shape.
+_CONTENT = {BRUSH: "rle", BITMASK: "imageDataURL", POLYGON: "points"}
 
 
 @dataclass(frozen=True)

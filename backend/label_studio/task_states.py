@@ -51,10 +51,8 @@ class TaskStates:
             changed |= fresh
             there |= tasks.keys()
             if not fresh and len(known.keys() | changed.keys()) == total:
-                return (
-                    changed,
-                    known.keys() | changed.keys(),
-                )  # all that follow changed earlier, none is missing
+                # All that follow changed earlier, none is missing.
+                return (changed, known.keys() | changed.keys())
         return changed, there
 
     def keep(self, states: Mapping[int, str], gone: Iterable[int] = ()) -> None:

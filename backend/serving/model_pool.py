@@ -30,7 +30,7 @@ class NotReady(ClickmaskError, RuntimeError):
 
 
 class ModelPool:
-    """The models of this process.
+    """Keeps the models of this process.
 
     Args:
         registry: where versions and pointers are.
@@ -155,7 +155,7 @@ class ModelPool:
             return dict(self._problems)
 
     def _answering(self, line: str) -> str:
-        """The line that answers in place of one, itself included; the lock is held.
+        """Return the line that answers in place of one, itself included; the lock is held.
 
         ``base`` answers until the project's own model is loaded, and where that cannot be loaded. A model that had
         to make room for others is waited for: it has answered before, in the middle of an object perhaps.
@@ -166,7 +166,7 @@ class ModelPool:
         return BASE if stands_in or line in self._problems else line
 
     def _pointer(self, line: str) -> Version | None:
-        """The line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
+        """Return the line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
         now = time.monotonic()
         known = self._pointers.get(line)
         if known is None or known[0] < now:
@@ -190,16 +190,15 @@ class ModelPool:
             for line in (*lines, *others):
                 try:
                     (self._registry.refresh if line in others else self._refresh)(line)
-                except (
-                    Exception
-                ) as error:  # the thread must outlive whatever a disk or a driver comes up with
+                except Exception as error:
+                    # The thread must outlive whatever a disk or a driver comes up with.
                     self._report(line, f"{type(error).__name__}: {error}")
             with self._news:
                 if not self._stopped and self._wanted <= set(self._loaded) | set(self._problems):
                     self._news.wait(POLL_S)
 
     def _install(self) -> None:
-        """Done at start, and not in the background, so that the served version has a name from the first moment."""
+        """Install the base version: at start, not in the background, so that what is served has a name at once."""
         try:
             self._registry.ensure_base()
         except (ValueError, OSError) as error:
@@ -222,8 +221,16 @@ class ModelPool:
             return
         # Without anything loaded an earlier version is better than none.
         earlier = [] if served else [v for v in self._registry.versions(line) if v.name != current.name]
+        problem = self._serve_first(line, [current, *reversed(earlier)])
+        if problem:
+            self._report(line, problem)
+        elif current.name not in self._broken and current.name not in self._failed:
+            self._settle(line, trouble)
+
+    def _serve_first(self, line: str, versions: list[Version]) -> str:
+        """Serve the first of some versions that can be loaded; return what is wrong with one before it, or ""."""
         problem = ""
-        for version in (current, *reversed(earlier)):
+        for version in versions:
             failures, due = self._failed.get(version.name, (0, 0.0))
             if version.name in self._broken or time.monotonic() < due:
                 continue
@@ -239,10 +246,7 @@ class ModelPool:
                 self._failed[version.name] = failures + 1, time.monotonic() + pause
                 sentence = error if isinstance(error, ClickmaskError) else f"{type(error).__name__}: {error}"
                 problem = problem or f"{version.name} cannot be loaded now: {sentence}"
-        if problem:
-            self._report(line, problem)
-        elif current.name not in self._broken and current.name not in self._failed:
-            self._settle(line, trouble)
+        return problem
 
     def _serve(self, line: str, served: LoadedModel) -> None:
         with self._news:

@@ -122,9 +122,8 @@ def _take_back(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> N
 
 def _finish(annotator: Annotator, hand: _Hand, result: Annotation, rng: np.random.Generator) -> None:
     accepted = hand.mask
-    if (
-        hand.undone
-    ):  # taken back without another click: Label Studio still shows, and accepts, the last answer
+    # Taken back without another click: Label Studio still shows, and accepts, the last answer.
+    if hand.undone:
         result.iou = result.ious[-1]
         return
     if rng.random() < annotator.kind.repair:
@@ -154,9 +153,8 @@ def _next(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> Click 
     parts = {True: _largest(missed), False: _largest(wrong & (not annotator.blind))}
     positive = bool(parts[True].sum() >= parts[False].sum())
     error = parts[positive]
-    tolerated = (
-        annotator.tolerance * hand.goal.sum() if hand.clicks else 0.0
-    )  # nobody leaves out all of an object
+    # Nobody leaves out all of an object.
+    tolerated = annotator.tolerance * hand.goal.sum() if hand.clicks else 0.0
     if error.sum() <= tolerated:
         return None
     click = _shaken(annotator, _within(error, annotator.edges, positive, rng), hand.goal, rng)

@@ -147,9 +147,8 @@ def _random_clicks(mask: np.ndarray, positive: bool, count: int, rng: np.random.
 def _pick(region: np.ndarray, positive: bool, rng: np.random.Generator) -> Click:
     box = object_box(region)
     assert box is not None, "there is a pixel to click"
-    rows, cols = np.nonzero(
-        region[box[1] : box[3], box[0] : box[2]]
-    )  # of a large image this is most of the time
+    # Of a large image this is most of the time.
+    rows, cols = np.nonzero(region[box[1] : box[3], box[0] : box[2]])
     chosen = rng.integers(rows.size)
     x, y = box[0] + cols[chosen] + rng.random(), box[1] + rows[chosen] + rng.random()
     return Click(float(x), float(y), positive)

@@ -22,12 +22,27 @@ def masks(annotation: dict[str, Any], label: str) -> list[np.ndarray]:
     return [region.mask() for region in accepted(annotation["result"]) if region.labels == (label,)]
 
 
-def test_clicks_make_a_mask_that_is_saved_as_shown(workplace: Workplace, scene):
-    image, red, yellow = scene
-    project, task = workplace.project(jpeg(image))
-    workplace.editor.open(project, task)
+def begin(
+    workplace: Workplace, photo: bytes, output: str = "brush", auto_accept: bool = False
+) -> tuple[int, int]:
+    """A new task, opened, with the tool and the label Cat chosen; returns its project and its own number."""
+    project, task = workplace.project(photo, output=output)
+    workplace.editor.open(project, task, auto_accept=auto_accept)
     workplace.editor.tool("key-point-tool")
     workplace.editor.label("kp", "Cat")
+    return project, task
+
+
+def submitted(workplace: Workplace, task: int) -> dict[str, Any]:
+    """The only annotation of a task, submitted now."""
+    workplace.editor.submit()
+    (annotation,) = workplace.annotations(task)
+    return annotation
+
+
+def test_clicks_make_a_mask_that_is_saved_as_shown(workplace: Workplace, scene):
+    image, red, yellow = scene
+    _, task = begin(workplace, jpeg(image))
     workplace.editor.click(*RED)
     workplace.editor.click(*NEAR_RED[1])
     workplace.editor.click(*YELLOW, key="Alt")
@@ -39,8 +54,7 @@ def test_clicks_make_a_mask_that_is_saved_as_shown(workplace: Workplace, scene):
     clicks = len(workplace.last_prompts())
     workplace.editor.accept()
     assert len(workplace.editor.state()["regions"]) == 1  # the points are gone, the mask is left
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
     assert iou(mask, yellow) < 0.05
@@ -60,8 +74,7 @@ def test_two_objects_of_two_labels(workplace: Workplace, scene):
         workplace.editor.click(*place)
         workplace.refine(truth, GOOD)
         workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     assert iou(masks(annotation, "Cat")[0], red) > GOOD
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
@@ -74,23 +87,18 @@ def test_a_rectangle_is_a_prompt(workplace: Workplace, scene):
     workplace.editor.label("rect", "Dog")
     workplace.editor.drag((375 / 640, 130 / 480), (555 / 640, 330 / 480))
     workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
 
 def test_polygons_where_the_config_has_polygons(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = workplace.project(jpeg(image), output="polygon")
-    workplace.editor.open(project, task)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    _, task = begin(workplace, jpeg(image), output="polygon")
     workplace.editor.click(*RED)
     workplace.editor.click(*NEAR_RED[0])
     workplace.refine(red, GOOD)
     workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     polygons = [r for r in annotation["result"] if r["type"] == "polygonlabels"]
     assert polygons
     assert all(len(p["value"]["points"]) < 200 for p in polygons)
@@ -99,16 +107,12 @@ def test_polygons_where_the_config_has_polygons(workplace: Workplace, scene):
 
 def test_a_photo_with_exif_rotation(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = workplace.project(jpeg(image, orientation=6))
-    workplace.editor.open(project, task)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    _, task = begin(workplace, jpeg(image, orientation=6))
     workplace.editor.click(*RED)
     workplace.editor.click(*NEAR_RED[1])
     workplace.refine(red, GOOD)
     workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     (mask,) = masks(annotation, "Cat")
     assert mask.shape == (480, 640)
     assert iou(mask, red) > GOOD
@@ -116,41 +120,32 @@ def test_a_photo_with_exif_rotation(workplace: Workplace, scene):
 
 def test_a_click_in_an_accepted_mask_corrects_it(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = workplace.project(jpeg(image))
-    workplace.editor.open(project, task)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    _, task = begin(workplace, jpeg(image))
     workplace.editor.click(*RED)
     workplace.editor.accept()
     workplace.editor.save_draft()  # until then nobody but the browser knows that the mask was accepted
     (before,) = workplace.editor.state()["regions"]
     workplace.editor.label("kp", "Cat")
-    workplace.editor.click(
-        *NEAR_RED[0], key="Control"
-    )  # Ctrl places a point where a plain click would select
+    # Ctrl places a point where a plain click would select.
+    workplace.editor.click(*NEAR_RED[0], key="Control")
     (suggestion,) = workplace.editor.state()["suggestions"]
     assert suggestion["id"] == before["id"]
     workplace.refine(red, GOOD)
     workplace.editor.accept()
     assert [r["id"] for r in workplace.editor.state()["regions"]] == [before["id"]]
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
 
 
 def test_after_a_reload_the_points_still_count_as_they_were_placed(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = workplace.project(jpeg(image))
-    workplace.editor.open(project, task)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    project, task = begin(workplace, jpeg(image))
     workplace.editor.click(*RED)
     workplace.editor.click(*YELLOW, key="Alt")
     workplace.editor.save_draft()
-    workplace.editor.open(
-        project, task
-    )  # the suggestion is lost, the points are restored without their polarity
+    # The suggestion is lost, the points are restored without their polarity.
+    workplace.editor.open(project, task)
     workplace.editor.tool("key-point-tool")
     workplace.editor.label("kp", "Cat")
     workplace.editor.click(*NEAR_RED[1], key="Control")
@@ -159,8 +154,7 @@ def test_after_a_reload_the_points_still_count_as_they_were_placed(workplace: Wo
     assert suggestion["type"] == "brushregion"
     workplace.refine(red, GOOD)
     workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
     assert not mask[230, 465]  # the negative click is still negative
@@ -168,44 +162,33 @@ def test_after_a_reload_the_points_still_count_as_they_were_placed(workplace: Wo
 
 def test_a_restart_of_the_backend_between_two_clicks_changes_nothing(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = workplace.project(jpeg(image))
-    workplace.editor.open(project, task)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    _, task = begin(workplace, jpeg(image))
     workplace.editor.click(*RED)
     workplace.restart_backend()
     workplace.editor.click(*NEAR_RED[1])
     workplace.refine(red, GOOD)
     workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     assert iou(masks(annotation, "Cat")[0], red) > GOOD
 
 
 def test_with_auto_accept_a_click_nearby_refines_the_same_region(workplace: Workplace, scene):
     image, red, _ = scene
-    project, task = workplace.project(jpeg(image))
-    workplace.editor.open(project, task, auto_accept=True)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    _, task = begin(workplace, jpeg(image), auto_accept=True)
     workplace.editor.click(*RED)
     workplace.editor.click(*NEAR_RED[0], key="Control")
     workplace.editor.click(*YELLOW, key="Alt")
     workplace.refine(red, GOOD)
     regions = [r for r in workplace.editor.state()["regions"] if r["type"] == "brushregion"]
     assert len(regions) == 1
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = submitted(workplace, task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
 
 
 def test_cold_and_warm_processes_answer_the_same_bytes(workplace: Workplace, scene):
     image, *_ = scene
-    project, task = workplace.project(jpeg(image))
-    workplace.editor.open(project, task)
-    workplace.editor.tool("key-point-tool")
-    workplace.editor.label("kp", "Cat")
+    begin(workplace, jpeg(image))
     for place in (RED, *NEAR_RED):
         workplace.editor.click(*place)
     body = workplace.last_body()

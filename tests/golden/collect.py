@@ -124,9 +124,8 @@ def projects() -> dict[str, Any]:
 
 def recorded() -> dict[str, Any]:
     """Answers to what a real Label Studio sent; nothing of the requests is in them but label and control names."""
-    still = patch(
-        "time.time", return_value=time.time()
-    )  # a click soon after another may go on with its object
+    # A click soon after another may go on with its object.
+    still = patch("time.time", return_value=time.time())
     with place() as here, serving(here.variables()) as app, still:
         for project in (3, 4):
             app.test_client().post("/setup", json={"project": project})

@@ -35,9 +35,8 @@ def predictions(ask: Recorder, studio: Studio) -> None:
     _outputs(ask)
     _corrections(ask)
     _restored(ask)
-    with patch(
-        "time.time", return_value=time.time()
-    ):  # what follows at once must not depend on a busy machine
+    # What follows at once must not depend on a busy machine.
+    with patch("time.time", return_value=time.time()):
         _single_clicks(ask)
     _images(ask, studio)
     _malformed(ask)

@@ -18,6 +18,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.networks import build
+
 SHARED = Path(os.environ.get("CLICKMASK_SHARED", Path(__file__).parents[2].parent / "shared"))
 
 HRNET = "isegm.model.is_hrnet_model.HRNetModel"
@@ -118,6 +120,12 @@ def _original_package() -> Iterator[None]:
     finally:
         for name in names:
             del sys.modules[name]
+
+
+def small_vit() -> nn.Module:
+    """A SimpleClick with few channels, of the size that `vit_config` tells."""
+    sides = {"image": [224, 224], "patch": 16, "dim": 32, "depth": 8, "heads": 2}
+    return build("simpleclick", **sides, neck=[24, 32, 40, 48], channels=16)
 
 
 def vit_config(

@@ -36,14 +36,9 @@ INFERENCE = {
 LARGE = {"large_size": LARGE_SIZE, "large_from": 800}
 
 WITHOUT_EFFECT = ("cpu_dist_maps",)  # on what the network answers
-NEEDED = ("with_prev_mask", "use_disks")  # must be set
-REFUSED = (
-    "use_rgb_conv",
-    "use_leaky_relu",
-    "binary_prev_mask",
-    "random_split",
-    "with_aux_output",
-)  # must not
+NEEDED = ("with_prev_mask", "use_disks")  # must be on
+# Must not be on.
+REFUSED = ("use_rgb_conv", "use_leaky_relu", "binary_prev_mask", "random_split", "with_aux_output")
 LEVELS = 4
 SECTIONS = {  # of options, each with what must be in it
     "backbone_params": ("img_size", "patch_size", "embed_dim", "depth", "num_heads"),

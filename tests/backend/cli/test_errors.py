@@ -46,9 +46,8 @@ def run(name: str, *arguments: str, **environment: str | None) -> Result:
     return result
 
 
-SETTLED = [
-    name for name in sorted(COMMANDS) if name not in ("train", "predict")
-]  # these two need files first
+# Train and predict need files first.
+SETTLED = [name for name in sorted(COMMANDS) if name not in ("train", "predict")]
 
 
 @pytest.mark.parametrize("name", SETTLED)

@@ -66,9 +66,8 @@ def test_who_opens_a_task_does_not_wait_and_finds_proposals_next_time(
     assert ask(app, studio, 100) == [[]]
     monkeypatch.undo()
     client = redis_server.client()
-    until(
-        "proposals", lambda: len(client.keys(f"{PROPOSALS}*")) == 3
-    )  # of this task, and of the two that follow
+    # Of this task, and of the two that follow.
+    until("proposals", lambda: len(client.keys(f"{PROPOSALS}*")) == 3)
     assert all(0 < client.ttl(key) <= 1800 for key in client.keys(f"{PROPOSALS}*"))
     before = studio.web.paths().count("/data/upload/3/100.png")
     ((prediction,),) = ask(app, studio, 100)

@@ -36,7 +36,6 @@ def test_a_change_of_our_own_is_none_where_nothing_else_came_between(redis_serve
     states.follow(TASK, after)
     assert states.known() == {7: "older"}
     states.keep({7: state_of(TASK)})
-    states.follow(
-        TASK, {"updated_at": "2026-02"}
-    )  # Label Studio's answer to a change does not tell the counts
+    # Label Studio's answer to a change does not tell the counts.
+    states.follow(TASK, {"updated_at": "2026-02"})
     assert states.known() == {7: state_of(after)}

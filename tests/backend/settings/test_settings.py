@@ -156,9 +156,8 @@ def test_a_socket_file_has_no_address() -> None:
 
 def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
-    monkeypatch.setattr(
-        "os.getuid", lambda: 123_456_789
-    )  # such as a container's, with no entry in /etc/passwd
+    # Such as a container's, with no entry in /etc/passwd.
+    monkeypatch.setattr("os.getuid", lambda: 123_456_789)
     with pytest.raises(SettingsError, match="CLICKMASK_HOME is not set, and this user has no home folder"):
         Settings.from_env({})
     with pytest.raises(SettingsError, match="CLICKMASK_HOME is '~/x': .*an absolute path"):

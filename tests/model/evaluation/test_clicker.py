@@ -143,9 +143,8 @@ def literal(truth, prediction, clicked, ignore):
     for error in (truth & ~prediction & counted, ~truth & prediction & counted):
         padded = np.pad(error.astype(np.uint8), 1)
         depth = cv2.distanceTransform(padded, cv2.DIST_L2, 0)[1:-1, 1:-1]
-        depths.append(
-            np.sqrt(np.rint(depth**2))
-        )  # squares of distances are whole, whatever the CPU makes of them
+        # Squares of distances are whole, whatever the CPU makes of them.
+        depths.append(np.sqrt(np.rint(depth**2)))
     free = np.ones(truth.shape)
     for click in clicked:
         free[int(click.y), int(click.x)] = 0

@@ -22,6 +22,7 @@ from tests.model.official_checkpoints import (
     HRNET,
     ITERATIVE,
     config,
+    small_vit,
     vit_config,
     vit_weights,
     weights_of,
@@ -160,17 +161,7 @@ def test_a_file_that_has_a_name_of_ours_is_the_file(
 
 
 def test_terms_are_said_and_kept(home: Path, tmp_path: Path) -> None:
-    small = build(
-        "simpleclick",
-        patch=16,
-        dim=32,
-        depth=8,
-        heads=2,
-        neck=[24, 32, 40, 48],
-        channels=16,
-        image=[224, 224],
-    )
-    path = write(tmp_path / "vit.pth", vit_weights(small), vit_config())
+    path = write(tmp_path / "vit.pth", vit_weights(small_vit()), vit_config())
     result = run("import", path, "--json")
     told = json.loads(result.stdout)
     assert "not for commercial use" in told["terms"]

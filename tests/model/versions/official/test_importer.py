@@ -13,6 +13,7 @@ from tests.model.official_checkpoints import (
     HRNET,
     ITERATIVE,
     config,
+    small_vit,
     vit_config,
     vit_weights,
     weights_of,
@@ -27,17 +28,7 @@ def test_both_kinds_are_recognised(tmp_path: Path) -> None:
     assert "terms" not in card and "inference" not in card
     assert not network.training
     assert card["training"]["config"]["class"] == "HRNetModel"
-    small = build(
-        "simpleclick",
-        patch=16,
-        dim=32,
-        depth=8,
-        heads=2,
-        neck=[24, 32, 40, 48],
-        channels=16,
-        image=[224, 224],
-    )
-    network, card = importer.read(write(tmp_path / "vit.pth", vit_weights(small), vit_config()))
+    network, card = importer.read(write(tmp_path / "vit.pth", vit_weights(small_vit()), vit_config()))
     assert (card["architecture"]["name"], card["size"]) == ("simpleclick", 224)
     assert not network.training
     assert card["training"]["config"]["class"] == "PlainVitModel"
