@@ -78,7 +78,7 @@ class Addresses:
             return False
 
     def _below(self, path: str) -> str:
-        """A path without the sub-path that Label Studio may live under."""
+        """Return a path without the sub-path that Label Studio may live under."""
         prefix = urlsplit(self._studio).path
         return path[len(prefix) :] if path.startswith(prefix + "/") else path
 

@@ -56,7 +56,7 @@ def fetch(
 
 
 def _next(url: str, location: str, from_trusted: bool) -> str:
-    """The address that a redirect leads to."""
+    """Return the address that a redirect leads to."""
     try:
         following = urljoin(url, location)
     except ValueError as error:

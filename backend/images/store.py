@@ -125,7 +125,7 @@ class ImageStore:
         self._ahead.submit(load)
 
     def stats(self) -> dict[str, int]:
-        """Counts since start and the bytes held: hits, misses, bytes, images."""
+        """Return counts since start, and what is held now: hits, misses, bytes, images."""
         with self._lock:
             held = {"bytes": self._bytes, "images": len(self._cache)}
             return {"hits": self._hits, "misses": self._misses, **held}
@@ -174,7 +174,7 @@ class ImageStore:
             raise ImageError(f"{shown(url)}: {error}") from error
 
     def _inline(self, url: str) -> bytes:
-        """The bytes of a data: URI (RFC 2397)."""
+        """Return the bytes of a data: URI (RFC 2397)."""
         head, comma, body = url.partition(",")
         if not comma:
             raise ImageError("a data: URI without a comma holds no image")
@@ -191,7 +191,7 @@ class ImageStore:
             raise ImageError(f"the data: URI is no valid base64: {error}") from error
 
     def _explain(self, error: FetchError, url: str) -> str:
-        """What an HTTP status means here, and what to change."""
+        """Say what an HTTP status means here, and what to change."""
         status = error.status
         if status is None:
             return str(error)
@@ -224,7 +224,7 @@ class ImageStore:
 
 
 def _key(url: str, task_id: int | None) -> str:
-    """What an image is cached under: its address, or a hash of data that is the address.
+    """Return what an image is cached under: its address, or a hash of data that is the address.
 
     What an address in a bucket leads to depends on the storages of the task's project.
     """

@@ -107,7 +107,7 @@ def setup(settings: Settings) -> Setup:
 
     Raises:
         SettingsError: the replay bundle cannot be read, or there are fewer GPUs than are to train.
-        DatasetError: the general set cannot be read.
+        DatasetError: the folder of CLICKMASK_GENERAL_SET cannot be read.
     """
     from model.evaluation.datasets import read_folder
 

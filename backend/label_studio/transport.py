@@ -117,7 +117,7 @@ def lifetime(access: str) -> float:
 
 
 def _claims(token: str) -> dict[str, Any] | None:
-    """What a JWT says of itself (RFC 7519); None for other text. The signature is for Label Studio to check."""
+    """Read what a JWT says of itself (RFC 7519); None for other text. Label Studio checks its signature."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -68,7 +68,7 @@ def public(source: str) -> str:
 
 
 def _answer(network: nn.Module, size: int) -> Tensor:
-    """The logits for one made-up input."""
+    """Return the logits for one made-up input."""
     chance = torch.Generator().manual_seed(0)
     image, guide = torch.rand(2, 1, 3, size, size, generator=chance)
     with torch.inference_mode():

@@ -78,7 +78,7 @@ class Loader:
         return proposer
 
     def _base(self, version: Version) -> Predictor:
-        """The predictor of a base version, which falls back to no other one."""
+        """Return the predictor of a base version, which falls back to no other one."""
         return self._loaded.get(version.name) or self._keep(version, checkpoint.load(version.path), None)
 
     def _keep(self, version: Version, own: Loaded, fallback: Predictor | None) -> Predictor:

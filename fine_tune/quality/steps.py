@@ -139,7 +139,7 @@ def _depth(mask: np.ndarray, click: Click) -> float:
 
 
 def _shape(mask: np.ndarray, area: int) -> tuple[int, float, float]:
-    """Number of parts, roughness and solidity."""
+    """Compute the number of parts, roughness and solidity."""
     if not area:
         return 0, 0.0, 0.0
     contours, hierarchy = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -152,7 +152,7 @@ def _shape(mask: np.ndarray, area: int) -> tuple[int, float, float]:
 
 
 def _tenth(counts: np.ndarray, area: int) -> float:
-    """The probability that a tenth of the mask's pixels do not exceed, from the numbers of pixels by map value."""
+    """Return the probability that a tenth of the mask's pixels do not exceed, from numbers of pixels by map value."""
     return (THRESHOLD + int(np.searchsorted(np.cumsum(counts[THRESHOLD:]), 0.1 * area))) / 255
 
 

@@ -61,7 +61,7 @@ def fit(
 
 
 def _resampled(subjects: Sequence[str], rng: np.random.Generator) -> Tensor:
-    """Indices of examples: those of nine tenths of the images."""
+    """Draw indices of examples: those of nine tenths of the images."""
     names = sorted(set(subjects))
     kept = {name for name in names if rng.random() < 0.9}
     return torch.tensor([index for index, name in enumerate(subjects) if name in kept])
@@ -89,7 +89,7 @@ def _arguments(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _loss(mean: Tensor, concentration: Tensor, ious: Tensor) -> Tensor:
-    """What ranking lives from teaches the mean, and the likelihood under the Beta distribution only how sure it is.
+    """Compute the loss: the mean learns from what ranking lives from, the concentration from the likelihood alone.
 
     The likelihood would bend the mean towards few annotations that nothing gives away, such as those of the wrong
     object drawn with care; the absolute error does not.

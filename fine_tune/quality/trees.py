@@ -79,6 +79,6 @@ class Trees(nn.Module):
 
 
 def _rounded_down(threshold: float) -> float:
-    """The float32 that divides float32 features exactly as a float64 threshold does."""
+    """Return the float32 that divides float32 features exactly as a float64 threshold does."""
     rounded = np.float32(threshold)
     return float(rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf)))

@@ -62,7 +62,7 @@ def progressive(
 
 
 def _shifted(box: tuple[int, int, int, int], row: int, column: int) -> Region:
-    """A box of a part of an image that begins at (row, column), as rows and columns of the image."""
+    """Return a box of a part of an image that begins at (row, column), as rows and columns of the image."""
     return slice(row + box[1], row + box[3]), slice(column + box[0], column + box[2])
 
 

@@ -124,7 +124,7 @@ class EfficientNetLite(nn.Module):
 
 
 def _encoder_entries(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The package's entries without classifier, 1280-channel head and counters."""
+    """Return the package's entries without classifier, 1280-channel head and counters."""
     for key, value in state.items():
         if not key.startswith(("_fc", "_conv_head", "_bn1")) and not key.endswith("num_batches_tracked"):
             yield key, value

@@ -107,5 +107,5 @@ def _new_branch(inp: int, out: int) -> nn.Sequential:
 
 
 def _branch_off(widths: Sequence[int]) -> nn.ModuleList:
-    """What is there stays; one coarser branch starts from the coarsest."""
+    """Keep what is there, and begin one coarser branch from the coarsest."""
     return nn.ModuleList([*(nn.Identity() for _ in widths[:-1]), _new_branch(widths[-2], widths[-1])])

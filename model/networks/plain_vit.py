@@ -130,7 +130,7 @@ class PlainViT(nn.Module):
         return x.transpose(1, 2).reshape(x.shape[0], -1, height, width)
 
     def _positions(self, height: int, width: int) -> Tensor:
-        """The position embedding for a grid of tokens, 1x(height width)xC."""
+        """Return the position embedding for a grid of tokens, 1x(height width)xC."""
         if (height, width) == self.grid:
             return self.pos_embed
         stored = self.pos_embed.transpose(1, 2).reshape(1, -1, *self.grid)

@@ -63,7 +63,7 @@ class Bucket:
 
     @contextmanager
     def _open(self, path: str) -> Iterator[tuple[Any, str]]:
-        """The file system and a path in it; not to be kept, as these objects do not survive a fork."""
+        """Return the file system and a path in it; not to be kept, as these objects do not survive a fork."""
         try:
             yield fsspec.core.url_to_fs(f"{self.url}/{path}".rstrip("/"), use_listings_cache=False)
         except FileNotFoundError as error:

@@ -143,7 +143,7 @@ class ObjectStore:
         return (self._bucket.read(f"{line}/current") or b"").decode(errors="replace")
 
     def _stored(self, line: str) -> list[Version]:
-        """The versions in the bucket whose card is there, oldest first."""
+        """Return the versions in the bucket whose card is there, oldest first."""
         folders = [path.split("/")[0] for path in self._bucket.find(line) if path.endswith(f"/{CARD}")]
         found = [self.version(line, folder) for folder in folders]
         return sorted((v for v in found if v is not None), key=lambda v: (v.ordinal, v.hash8))
@@ -207,5 +207,5 @@ class ObjectStore:
 
 
 def _place(version: Version, name: str) -> str:
-    """The path of a version's file in the bucket."""
+    """Return the path of a version's file in the bucket."""
     return f"{version.line}/{version.path.name}/{name}"

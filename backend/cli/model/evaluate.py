@@ -117,7 +117,7 @@ class Subject:
 
 
 def _sets(paths: Sequence[Path], projects: Sequence[int], options: dict[str, Any]) -> dict[str, list[Sample]]:
-    """The samples of every set, by its name."""
+    """Return the samples of every set, by its name."""
     from backend.images.store import ImageStore
     from backend.jobs.annotations import read_export, read_project
     from backend.label_studio.client import LabelStudio

@@ -201,7 +201,7 @@ def _import_official(registry: Registry, line: str, source: str, options: dict[s
 
 @contextmanager
 def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, str]]:
-    """The source as a local file, and its sha256."""
+    """Return the source as a local file, and its sha256."""
     from rich.progress import Progress
 
     from backend.operations.download import DownloadError, download

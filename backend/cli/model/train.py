@@ -99,7 +99,7 @@ def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **
 def _bundle(
     folders: tuple[Path, ...], bundle: Path | None, out: Path | None, options: dict[str, Any]
 ) -> Path:
-    """The bundle to train on, packed first where it is missing."""
+    """Return the bundle to train on, packed first where it is missing."""
     from fine_tune.data.bundle import pack
 
     path = bundle or (out / "bundle.zip" if out else None)
@@ -135,7 +135,7 @@ def _sampler(items: list[Any]) -> ObjectSampler:
 
 
 def _start(options: dict[str, Any], sampler: ObjectSampler) -> tuple[nn.Module, dict[str, Any]]:
-    """The network to train, and what its card says of it."""
+    """Build the network to train; return it, and what its card says of it."""
     import torch
 
     from model.networks import build
@@ -154,7 +154,7 @@ def _start(options: dict[str, Any], sampler: ObjectSampler) -> tuple[nn.Module, 
 
 
 def _inherited(name: str, parent: nn.Module, sampler: ObjectSampler) -> nn.Module:
-    """A network that starts from what it can take over from another one."""
+    """Build a network that starts from what it can take over from another one."""
     from fine_tune.training.inheritance import annotated_views, inherit
     from model.networks import build
 
@@ -169,7 +169,7 @@ def _inherited(name: str, parent: nn.Module, sampler: ObjectSampler) -> nn.Modul
 
 
 def _checkpoint(folder: Path, option: str) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained network that reads clicks as training draws them, and its card."""
+    """Return a trained network that reads clicks as training draws them, and its card."""
     from model.versions.checkpoint import CheckpointError, load
 
     try:

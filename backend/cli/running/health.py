@@ -31,7 +31,7 @@ def command(process: str) -> None:
 
 
 def _web(url: str) -> str:
-    """What keeps the web server from answering clicks, "" for nothing."""
+    """Say what keeps the web server from answering clicks, "" for nothing."""
     import json
     import urllib.error
     import urllib.request
@@ -51,7 +51,7 @@ def _web(url: str) -> str:
 
 
 def _worker(settings: Settings) -> str:
-    """What speaks against a living worker on this host, "" for nothing."""
+    """Say what speaks against a living worker on this host, "" for nothing."""
     import socket
 
     from rq import Worker

@@ -167,7 +167,7 @@ class Crowd:
 
 
 def _task(annotators: int, annotator: int, made: int) -> int:
-    """Number the objects of all annotators of all levels: none is clicked twice, and answered from a cache."""
+    """Give the objects of all annotators of all levels numbers: none is clicked twice, and answered from a cache."""
     return (annotators * 1_000 + annotator) * 10_000 + made + 1
 
 

@@ -161,7 +161,7 @@ class _Variant:
         self.accepted = (self.accepted + [other(region) for region in regions])[-3:]
 
     def _accepted(self, size: tuple[int, int]) -> list[Record]:
-        """What the draft of a task with some objects looks like."""
+        """Return what the draft of a task with some objects looks like."""
         return [r for r in self.accepted if (r["original_width"], r["original_height"]) == size]
 
     def _request(self, content: Record) -> tuple[list[Record], dict[str, float]]:

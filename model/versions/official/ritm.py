@@ -60,7 +60,7 @@ def describe(config: Config) -> dict[str, Any]:
 
 
 def _options(config: Config, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The original constructor's options, after a check that all of them are understood."""
+    """Return the original constructor's options, after a check that all of them are understood."""
     for key, value in config.options.items():
         if key in ("norm_layer", "backbone_norm_layer"):
             if value is not None and str(value).rpartition(".")[2] not in NORM_LAYERS:
@@ -89,7 +89,7 @@ def _deeplab(config: Config, options: Mapping[str, Any]) -> tuple[str, dict[str,
 
 
 def _entry(config: Config, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `Entry` that differ from its defaults."""
+    """Return the options of `Entry` that differ from its defaults."""
     wanted = dict(options) | {"norm_mean_std": config.norm()}
     fields = {field.name: field.default for field in dataclasses.fields(Entry)}
     return {key: wanted[key] for key, default in fields.items() if wanted[key] != default}

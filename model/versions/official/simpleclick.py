@@ -98,7 +98,7 @@ def weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _params(config: Config) -> dict[str, Any]:
-    """The parameters of `SimpleClick`."""
+    """Return the parameters of `SimpleClick`."""
     backbone, neck, head = (_section(config, name) for name in SECTIONS)
     patch = config.counts("patch_size", backbone["patch_size"], 2)
     config.only("patch_size", patch, ((patch[0], patch[0]),))
