@@ -100,3 +100,12 @@ def test_every_finding_of_the_doctor_has_an_entry_in_troubleshooting():
     assert len(subjects) > 8
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     assert not {subject for subject in subjects if f"| `{subject}` |" not in page}
+
+
+def test_the_drawing_and_the_readme_show_every_folder():
+    folders = {path.parent.name for package in FOLDERS[:3] for path in (ROOT / package).glob("*/__init__.py")}
+    drawing = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    tree = PAGES[0].read_text().split("## Working on it")[1].split("```")[1]
+    assert len(folders) > 15
+    assert not folders - set(re.findall(r'\["(\w+):', drawing))
+    assert not folders - set(re.findall(r"(\w+)/ ", tree))
