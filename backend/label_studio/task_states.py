@@ -52,7 +52,7 @@ class TaskStates:
             there |= tasks.keys()
             if not fresh and len(known.keys() | changed.keys()) == total:
                 # All that follow changed earlier, none is missing.
-                return (changed, known.keys() | changed.keys())
+                return changed, known.keys() | changed.keys()
         return changed, there
 
     def keep(self, states: Mapping[int, str], gone: Iterable[int] = ()) -> None:

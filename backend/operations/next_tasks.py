@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import Task
+from backend.review.task_column import TaskColumn
 from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
 from fine_tune.proposals.teaching import teaching_order
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 COLUMN = "label_next"  # of task data: 1 for the first
 TAB = "To label next"
+_EMPTY = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
+_NUMBERS = TaskColumn(COLUMN, TAB, (_EMPTY,))
 UNKNOWN = 0.5  # doubt of a model that proposes nothing
 
 
@@ -99,30 +101,9 @@ def publish(project: int, client: LabelStudio, ranked: Sequence[RankedTask]) -> 
     Raises:
         LabelStudioError: Label Studio refuses or does not answer; done again, it goes on.
     """
-    changed = 0
-    for number, entry in enumerate(ranked, 1):
-        data = client.task(entry.task)["data"]  # the whole of it is replaced
-        if data.get(COLUMN) != number:
-            client.update_task(entry.task, {**data, COLUMN: number})
-            changed += 1
-    if all(view.get("data", {}).get("title") != TAB for view in client.views(project)):
-        client.save_view(project, tab())  # made once: people may change it
+    changed = sum(_NUMBERS.write(client, entry.task, number) for number, entry in enumerate(ranked, 1))
+    _NUMBERS.show(client, project)
     return changed
-
-
-def tab() -> dict[str, Any]:
-    """Return a tab of the Data Manager: the tasks without an annotation that have a number, lowest first."""
-    column = f"tasks:data.{COLUMN}"
-    numbered = {"filter": f"filter:{column}", "operator": "greater", "type": "Number", "value": 0}
-    empty = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
-    return {
-        "title": TAB,
-        "type": "list",
-        "target": "tasks",
-        "ordering": [column],
-        "filters": {"conjunction": "and", "items": [numbered, empty]},
-        "columnsDisplayType": {column: "Number"},  # without it numbers are ordered as text
-    }
 
 
 def _served(project: int, settings: Settings) -> tuple[LoadedModel | None, np.ndarray]:

@@ -17,12 +17,14 @@ from backend.label_studio.task_states import TaskStates
 from backend.redis_store import QUALITY
 from backend.review.click_log import ClickLog
 from backend.review.ranking import Ranking, rank, reviewed
+from backend.review.task_column import TaskColumn
 from fine_tune.quality.calibration import Calibration, fit
 from fine_tune.quality.network import QualityModel
 from model.errors import ClickmaskError
 
 COLUMN = "quality_iou"  # of task data
 TAB = "To review"
+_NUMBERS = TaskColumn(COLUMN, TAB)
 
 
 class ReviewError(ClickmaskError, ValueError):
@@ -122,30 +124,11 @@ class RankedProject:
         for task in self.tasks:
             number = int(task["id"])
             iou = round(numbers[number], 3) if number in numbers else None
-            if task["data"].get(COLUMN) != iou:
-                now = self._client.task(number)  # the whole of its data is replaced
-                rest = {key: value for key, value in now["data"].items() if key != COLUMN}
-                after = self._client.update_task(number, rest if iou is None else {**rest, COLUMN: iou})
-                states.follow(now, after)
-                changed += 1
+            if task["data"].get(COLUMN) != iou:  # which spares asking for tasks that have it
+                changed += _NUMBERS.write(self._client, number, iou, states)
         _remember(redis, self.project, self.ranking, {int(entry["id"]) for entry in self.tasks})
-        if all(view.get("data", {}).get("title") != TAB for view in self._client.views(self.project)):
-            self._client.save_view(self.project, tab())  # made once: people may change it
+        _NUMBERS.show(self._client, self.project)
         return changed
-
-
-def tab() -> dict[str, Any]:
-    """Return a tab of the Data Manager: the tasks with a number, lowest first."""
-    column = f"tasks:data.{COLUMN}"
-    rated = {"filter": f"filter:{column}", "operator": "greater_or_equal", "type": "Number", "value": 0}
-    return {
-        "title": TAB,
-        "type": "list",
-        "target": "tasks",
-        "ordering": [column],
-        "filters": {"conjunction": "and", "items": [rated]},
-        "columnsDisplayType": {column: "Number"},  # without it numbers are ordered as text
-    }
 
 
 def published(redis: Any, project: int) -> bool:

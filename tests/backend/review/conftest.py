@@ -20,7 +20,7 @@ from tests.backend.reviewed_studio import Studio, doubtful, sure, tasks
 def studio() -> Iterator[Studio]:
     studio = Studio(tasks())
     yield studio
-    studio.web.close()
+    studio.close()
 
 
 @pytest.fixture
