@@ -13,7 +13,7 @@ from backend.clicks.prelabelling import Prelabelling
 from backend.clicks.proposer import TaskProposer
 from backend.clicks.service import ClickService
 from backend.images.store import ImageStore
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.jobs.webhook_queue import WebhookQueue
 from backend.label_studio.client import LabelStudio
 from backend.metrics import Metrics

@@ -18,7 +18,7 @@ import redis
 from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.json_fields import project_number
 from backend.label_studio.predict_request import PredictRequest
 from backend.label_studio.predict_response import prediction

@@ -15,8 +15,8 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from backend.jobs.annotations import ProjectSource
-from backend.jobs.configure import policy
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
+from backend.jobs.policy import policy
 from backend.settings import Settings, SettingsError
 from fine_tune.data import synthetic_scenes
 from fine_tune.project.job import Cancelled, FineTuningJob

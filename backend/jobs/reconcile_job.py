@@ -16,8 +16,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.jobs import object_clicks
-from backend.jobs.configure import policy
 from backend.jobs.job_process import begin
+from backend.jobs.policy import policy
 from backend.jobs.project_removal import forget
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.task_states import TaskStates

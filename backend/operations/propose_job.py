@@ -19,8 +19,8 @@ from rq.serializers import JSONSerializer
 
 from backend.clicks.proposer import TaskProposer
 from backend.images.store import ImageError, ImageStore
-from backend.jobs.configure import policy
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
+from backend.jobs.policy import policy
 from backend.label_studio.client import PAGE, LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import Task

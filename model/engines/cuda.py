@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from model.engines.base import EngineError
-from model.engines.freeze import freeze
+from model.engines.frozen_network import freeze
 
 WARM_UPS = 3  # passes in which kernels and workspaces are chosen; a capture must not do that
 LARGEST = 16  # images in one pass of an engine without graphs

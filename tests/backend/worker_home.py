@@ -15,7 +15,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import Registry

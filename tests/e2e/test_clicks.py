@@ -25,7 +25,7 @@ def masks(annotation: dict[str, Any], label: str) -> list[np.ndarray]:
 def begin(
     workplace: Workplace, photo: bytes, output: str = "brush", auto_accept: bool = False
 ) -> tuple[int, int]:
-    """A new task, opened, with the tool and the label Cat chosen; returns its project and its own number."""
+    """A new task, opened, with the tool and the label Cat chosen; returns the numbers of project and task."""
     project, task = workplace.project(photo, output=output)
     workplace.editor.open(project, task, auto_accept=auto_accept)
     workplace.editor.tool("key-point-tool")

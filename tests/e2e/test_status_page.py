@@ -14,7 +14,7 @@ from rq.job import JobStatus
 from werkzeug.serving import make_server
 
 from backend.jobs import object_clicks
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, remember

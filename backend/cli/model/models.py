@@ -186,10 +186,10 @@ def _row(version: Version, current: Version | None) -> dict[str, Any]:
 
 def _import_official(registry: Registry, line: str, source: str, options: dict[str, Any]) -> Version:
     """Add an official checkpoint, from a file, an address or by its name."""
-    from backend.operations import published
+    from backend.operations import published_networks
     from backend.operations.model_import import import_official, public
 
-    known = None if Path(source).exists() else published.find(source)
+    known = None if Path(source).exists() else published_networks.find(source)
     address, wanted = (known.address, known.sha256) if known else (source, None)
     wanted = options["sha256"] or wanted
     if known and not wanted:
@@ -217,7 +217,7 @@ def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, 
         return
     path = Path(source)
     if not path.is_file():
-        from backend.operations.published import PUBLISHED
+        from backend.operations.published_networks import PUBLISHED
         from model.versions.registry import PACKAGED
 
         names, packaged = ", ".join(PUBLISHED), ", ".join(f.name for f in PACKAGED.iterdir() if f.is_dir())

@@ -54,7 +54,7 @@ def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
 
 
 def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
-    from backend.jobs.configure import policy
+    from backend.jobs.policy import policy
     from backend.jobs.status import row
     from fine_tune.project.scheduler import Scheduler
 

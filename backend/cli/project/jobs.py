@@ -106,7 +106,7 @@ def cancel(job_id: str) -> None:
 
 @contextmanager
 def _scheduler() -> Iterator[Scheduler]:
-    from backend.jobs.configure import policy
+    from backend.jobs.policy import policy
     from backend.operations.redis_client import connected
     from backend.settings import Settings
     from fine_tune.project.scheduler import Scheduler

@@ -9,7 +9,7 @@ from typing import Any
 
 from rq.job import Job, JobStatus
 
-from backend.jobs.configure import TASK
+from backend.jobs.policy import TASK
 from backend.operations.bench.click_requests import PROJECT
 from backend.redis_store import MAPS
 from fine_tune.project import keys

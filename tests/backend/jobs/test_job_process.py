@@ -9,8 +9,8 @@ import sys
 import pytest
 from rq.job import Job
 
-from backend.jobs.configure import policy
 from backend.jobs.job_process import NICE, Reporter
+from backend.jobs.policy import policy
 from backend.settings import Settings
 from fine_tune.project.job import Cancelled
 from fine_tune.project.scheduler import Scheduler

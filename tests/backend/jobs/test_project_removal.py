@@ -3,7 +3,7 @@
 import json
 import re
 
-from backend.jobs.configure import TASK
+from backend.jobs.policy import TASK
 from backend.jobs.project_removal import forget
 from backend.label_studio.task_states import TaskStates
 from backend.redis_store import CLICKS, HABITS, LAST_OBJECTS, OBJECT_CLICKS, QUALITY

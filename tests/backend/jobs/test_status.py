@@ -7,7 +7,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from backend.cli import main
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.jobs.status import NO_WORKER, row
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler

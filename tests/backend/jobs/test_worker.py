@@ -20,7 +20,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.jobs import worker as worker_module
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.jobs.worker import Worker
 from backend.settings import Settings
 from fine_tune.project import keys

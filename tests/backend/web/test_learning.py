@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.redis_store import QUALITY
 from backend.settings import Settings
 from backend.web.learning import Learning, LearningFigures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.settings import Settings
 from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rq.job import JobStatus
 
-from backend.jobs.configure import policy
+from backend.jobs.policy import policy
 from backend.settings import Settings
 from backend.web.status_page import refused
 from fine_tune.project.ledger import Ledger

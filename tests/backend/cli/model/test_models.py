@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
-from backend.operations.published import PUBLISHED
+from backend.operations.published_networks import PUBLISHED
 from model.networks import build
 from model.versions import checkpoint
 from model.versions.registry import Registry

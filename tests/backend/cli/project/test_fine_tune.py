@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
-from backend.jobs.configure import TASK
+from backend.jobs.policy import TASK
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Policy, Scheduler
 from tests.backend.annotated_project import PROJECT, annotated

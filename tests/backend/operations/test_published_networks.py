@@ -7,7 +7,7 @@ import re
 import pytest
 
 from backend.operations.download import DownloadError
-from backend.operations.published import BY_HAND, PUBLISHED, find
+from backend.operations.published_networks import BY_HAND, PUBLISHED, find
 from model.networks import NETWORKS
 
 

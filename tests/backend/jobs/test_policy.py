@@ -3,7 +3,7 @@
 import importlib
 
 from backend.jobs import fine_tune_job
-from backend.jobs.configure import TASK, policy
+from backend.jobs.policy import TASK, policy
 from backend.settings import Settings
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from model.engines.base import Probability
-from model.engines.freeze import fold_batch_norms, freeze
+from model.engines.frozen_network import fold_batch_norms, freeze
 from model.networks import NETWORKS, build
 from tests.model.official_checkpoints import weights_of
 
