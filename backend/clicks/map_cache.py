@@ -129,7 +129,7 @@ class MapCache:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> tuple[np.ndarray, str] | None:
-        """Return the map and where it was found (``memory`` or ``redis``); None for a miss. Do not write to it."""
+        """Return the read-only map (HxW uint8), found in ``memory`` or ``redis``; None for a miss."""
         with self._lock:
             found = self._maps.get(key)
             if found is not None:

@@ -148,7 +148,7 @@ def distance(mask: np.ndarray, click: Click) -> float:
 
 
 def reach(mask: np.ndarray) -> float:
-    """Return how far from the edge of a mask, in pixels, a click still belongs to it."""
+    """Return how far from the edge of an HxW bool mask, in pixels, a click still belongs to it."""
     return max(MIN_BESIDE, BESIDE * math.sqrt(np.count_nonzero(mask)))
 
 

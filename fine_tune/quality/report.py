@@ -37,6 +37,9 @@ class Measure:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
+# Of N annotations each measure takes predicted scores (N floats, higher is better) and true IoUs (N floats, 0..1).
+
+
 def spearman(scores: np.ndarray, ious: np.ndarray) -> float:
     """Compute Spearman's rank correlation of scores and IoUs; 0 where all scores or all IoUs are equal."""
     if np.ptp(scores) == 0 or np.ptp(ious) == 0:
@@ -157,7 +160,7 @@ def _interval(value: float, drawn: np.ndarray) -> Measure:
 
 
 def curve(scores: np.ndarray, ious: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Compute the mean IoU of the worst share x by score, for every x (0..1] of `shares`."""
+    """Compute the mean IoU of the worst share x by score, for every x (0..1] of `shares`; as many floats."""
     order = np.argsort(scores, kind="stable")
     return np.array([ious[order[: max(round(x * len(ious)), 1)]].mean() for x in shares])
 

@@ -116,7 +116,7 @@ def measure(before: np.ndarray | None, after: np.ndarray, clicks: Sequence[Click
 
 
 def shrunk(values: np.ndarray, clicks: Sequence[Click] = ()) -> tuple[np.ndarray, list[Click]]:
-    """Keep every n-th pixel of a map, and its clicks there: the longer side has 1 to 2 times `MEASURED_SIDE`."""
+    """Keep every n-th pixel of a map (HxW uint8), and its clicks: its longer side has 1 to 2 `MEASURED_SIDE`."""
     step = max(values.shape) // MEASURED_SIDE
     if step < 2:
         return values, list(clicks)

@@ -161,13 +161,19 @@ class Trainer:
         return torch.sigmoid(logits[:, 0].float()).cpu().numpy()
 
     def backward(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[float, Tensor]:
-        """Compute the gradients of one batch; return its loss and its logits, detached."""
+        """Compute the gradients of one batch; return its loss and its logits (Bx1xSxS), detached.
+
+        Args:
+            image: Bx3xSxS in 0..1.
+            guide: Bx3xSxS in 0..1.
+            label: Bx1xSxS, see `normalized_focal_loss`.
+        """
         loss, logits = self.loss(image, guide, label)
         self.fabric.backward(loss)
         return float(loss.detach()), logits.detach()
 
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the loss and the main logits of one batch; fine-tuning adds terms of its own."""
+        """Compute loss and main logits of a batch, arguments as for `backward`; fine-tuning adds terms of its own."""
         logits, auxiliary = self.forward(image, guide)
         loss = self.distance(logits, auxiliary, label)
         if self.teacher is not None and self.progress.share < self.recipe.taught:
@@ -197,7 +203,7 @@ class Trainer:
         return main.float(), auxiliary.float()
 
     def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
-        """Compute the loss of answers against the truth."""
+        """Compute the loss of logits and auxiliary logits against the truth; a scalar."""
         loss = normalized_focal_loss(logits, label)
         return loss if auxiliary is None else loss + 0.4 * binary_cross_entropy(auxiliary, label)
 

@@ -85,7 +85,7 @@ class Report:
         return sum(record.noc(target) == self.max_clicks for record in self.records)
 
     def curve(self) -> np.ndarray:
-        """Average the IoU after click 1..maximum, float64."""
+        """Average the IoU after click 1..maximum: as many float64."""
         return np.array([record.ious for record in self.records]).mean(0)
 
     def iou_at(self, clicks: int) -> float:

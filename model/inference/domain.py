@@ -64,7 +64,7 @@ class Domain:
 
     @classmethod
     def of(cls, descriptions: Sequence[np.ndarray]) -> Domain:
-        """Make the kind of images that have these descriptions; at least one."""
+        """Make the kind of images that have these descriptions (D float32 each); at least one."""
         found = np.stack(descriptions)
         gaps = _distances(found, found) + np.diag(np.full(len(found), np.inf, np.float32))
         typical = float(np.quantile(gaps.min(1), 0.9)) if len(found) > 1 else FARTHEST

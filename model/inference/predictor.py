@@ -130,7 +130,7 @@ class Predictor:
         return self.predict_many([Request(image, clicks, previous)])[0]
 
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        """Answer several independent requests, those that are looked at alike in one pass of the network."""
+        """Answer independent requests with an HxW uint8 map each; those looked at alike share a pass of the network."""
         looks = [self._look(request) for request in requests]
         self._run(looks)
         if self.refine:
@@ -224,7 +224,12 @@ def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
 def replay(
     predictor: Predictor, image: np.ndarray, clicks: Sequence[Click], start: np.ndarray | None = None
 ) -> np.ndarray:
-    """Compute the map after all clicks, from the beginning: one prediction a click, each on the answer before."""
+    """Compute the map (HxW uint8) after all clicks: one prediction a click, each on the answer before.
+
+    Args:
+        image: HxWx3 uint8 RGB.
+        start: HxW uint8 map before the first click; None for nothing.
+    """
     current = start
     for count in range(1, len(clicks) + 1):
         current = predictor.predict(image, clicks[:count], current)

@@ -84,7 +84,7 @@ class HRNet(nn.Module):
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
-    """Resize bilinearly to height and width of `like`, corners aligned as in the official weights' training."""
+    """Resize BxCxHxW bilinearly to the sides of `like`, corners aligned as in the official weights' training."""
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
 
 

@@ -141,5 +141,5 @@ class Lite0FPN(nn.Module):
 
 
 def upsample(x: Tensor, factor: int) -> Tensor:
-    """Enlarge bilinearly by an integer factor."""
+    """Enlarge BxCxHxW bilinearly by an integer factor."""
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
