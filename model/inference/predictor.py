@@ -130,7 +130,7 @@ class Predictor:
         return self.predict_many([Request(image, clicks, previous)])[0]
 
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        """Answer independent requests with an HxW uint8 map each; those looked at alike share a pass of the network."""
+        """Answer independent requests with an HxW uint8 map each; those looked at alike share a pass."""
         looks = [self._look(request) for request in requests]
         self._run(looks)
         if self.refine:
