@@ -21,6 +21,7 @@ def hook(event, args):
 sys.addaudithook(hook)
 """
 CONTINUOUS_INTEGRATION = ("CI", "TF_BUILD", "JENKINS_URL")  # with one of them telemetry keeps quiet by itself
+LOCAL = "/sbin/ldconfig"  # says where libraries are: PyTorch for GPUs looks for theirs
 
 
 def outgoing_calls(code: str, home: Path, **environment: str) -> list[str]:
@@ -28,7 +29,7 @@ def outgoing_calls(code: str, home: Path, **environment: str) -> list[str]:
 
     Returns:
         The audit events that reach out of the process (connections, look-ups of names, programs started), each with
-        its arguments.
+        its arguments; without the search for libraries on this machine.
 
     Raises:
         AssertionError: the code failed.
@@ -44,4 +45,4 @@ def outgoing_calls(code: str, home: Path, **environment: str) -> list[str]:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    return audit.read_text().splitlines()
+    return [line for line in audit.read_text().splitlines() if LOCAL not in line]
