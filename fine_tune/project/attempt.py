@@ -31,7 +31,7 @@ from model.proposals.trained import CARD_KEY, make_looker
 from model.scene import Sample
 from model.versions.registry import Version
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Of weight interpolation (WiSE-FT), tried in turn until the retention set is answered.
 ALPHAS = (0.75, 0.5, 0.25)

@@ -25,7 +25,7 @@ from torch import nn
 
 from fine_tune.project.outcome import Outcome
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 LIFE_S = 86400.0  # what is older is not gone on with
@@ -83,7 +83,7 @@ class JobState:
             save_file(tensors, f"{path}.part", {"facts": json.dumps(facts)})
             os.replace(f"{path}.part", path)
         except (OSError, SafetensorError) as error:
-            log.warning("%s: a job that is killed now would train again: %s", path, error)
+            logger.warning("%s: a job that is killed now would train again: %s", path, error)
             return
         shutil.rmtree(self._folder / TRAINING, ignore_errors=True)
 
@@ -97,7 +97,7 @@ class JobState:
             with safe_open(path, "pt") as file:
                 return json.loads(file.metadata()["facts"])
         except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
-            log.warning("%s is not used, the job trains again: %s", path, error)
+            logger.warning("%s is not used, the job trains again: %s", path, error)
             return None
 
     def save_outcome(self, outcome: Outcome) -> None:
@@ -148,4 +148,4 @@ class JobState:
             part.write_text(json.dumps(values))
             os.replace(part, self._folder / name)
         except OSError as error:
-            log.warning("%s: a job that is killed now would begin anew: %s", part, error)
+            logger.warning("%s: a job that is killed now would begin anew: %s", part, error)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 COMPARE, FETCH, TRAIN, CHOOSE, JUDGE, PROPOSE, PUBLISH = PHASES = (
     "comparing with Label Studio",
@@ -142,7 +142,7 @@ class Timeline:
             part.write_text(json.dumps({**self._pace, **pace}))
             os.replace(part, self._pace_file)
         except OSError as error:
-            log.warning("the pace of this job is not remembered: %s", error)
+            logger.warning("the pace of this job is not remembered: %s", error)
 
     def _end(self) -> None:
         if self._current is not None:

@@ -18,7 +18,7 @@ from model.evaluation.report import Record
 from model.inference.predictor import Request
 from model.scene import Sample, Scene
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SHOWN = 5  # objects
 MARGIN = 0.4  # of an object's size, shown around it
@@ -41,7 +41,7 @@ def draw(
         reports = [side[1].reports[CLICKERS[0]] for side in (before, after)]
         save(path, title, verdict, [report.curve() for report in reports], rows)
     except Exception:  # whatever a drawing library does not like today
-        log.exception("%s cannot be drawn", path)
+        logger.exception("%s cannot be drawn", path)
 
 
 def typical(before: Measured, after: Measured, count: int = SHOWN) -> list[str]:
