@@ -65,7 +65,7 @@ def measure(
         while before := phase_of(place, job):
             for took in click_object(place, size, think_s):
                 after = phase_of(place, job)
-                if before and before == after:
+                if before in found and before == after:
                     found[before].append(took)
                 before = after
         place.wait("the job's end", lambda job=job: place.scheduler.job(job.id).get_status() == "finished")
