@@ -30,7 +30,9 @@ MEANINGS = {
     "CLICKMASK_LOG_LEVEL": "debug, info, warning, error",
     "CLICKMASK_WORKERS": "Web processes; each holds its own model",
     "CLICKMASK_WEB_THREADS": "Threads per web process",
-    "CLICKMASK_DEVICE": "auto, cpu, cuda, openvino; auto takes CUDA, else OpenVINO, else plain PyTorch",
+    "CLICKMASK_DEVICE": (
+        "auto, cpu (plain PyTorch, slower than OpenVINO), cuda, openvino; auto takes CUDA, else OpenVINO, else cpu"
+    ),
     "CLICKMASK_PRECISION": (
         "auto, float32; auto takes bfloat16 where the hardware computes in it (GPUs, CPUs "
         "with AMX): half the time, and masks that differ in a few pixels from those of "
