@@ -51,6 +51,19 @@ class Dated(Protocol):
 Record = TypeVar("Record", bound=Dated)
 
 
+def _half_full(client: Any) -> bool:
+    """Tell whether Redis has used half of what it may, or of the machine's memory where nothing is said.
+
+    The other half is for what must not be lost. Who may not ask (ACL) is told that there is room.
+    """
+    try:
+        memory = client.info("memory")
+    except redis.ResponseError:
+        return False
+    limit = int(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
+    return 0 < limit < 2 * int(memory["used_memory"])
+
+
 class OptionalRedis:
     """Talks to a Redis that may be missing.
 
@@ -101,6 +114,10 @@ class OptionalRedis:
             self._backlog.put_nowait(command)
         except queue.Full:
             logger.debug("Redis is slower than the clicks; a cache entry is left out")
+
+    def cache_behind(self, command: Callable[[Any], Any]) -> None:
+        """As `write_behind`, for what can be computed again: left out where Redis has used half of its memory."""
+        self.write_behind(lambda client: None if _half_full(client) else command(client))
 
     def flush(self) -> None:
         """Wait until everything given to `write_behind` was tried."""

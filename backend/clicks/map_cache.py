@@ -152,7 +152,7 @@ class MapCache:
         values.flags.writeable = False
         self._remember(key, values)
         # Packing a large map takes longer than a click may: it happens behind the annotator's back.
-        self._store.write_behind(lambda client: self._share(client, key, values))
+        self._store.cache_behind(lambda client: self._share(client, key, values))
 
     def _share(self, client: Any, key: str, values: np.ndarray) -> None:
         packed = pack(values)

@@ -151,7 +151,7 @@ class Prelabelling:
         else:
             found = self._proposer.prediction(config, task, model)
             stored = json.dumps(found)
-            self._store.write_behind(lambda client: client.set(PROPOSALS + key, stored, ex=self._ttl_s))
+            self._store.cache_behind(lambda client: client.set(PROPOSALS + key, stored, ex=self._ttl_s))
         with self._lock:
             self._known[key] = found
             while len(self._known) > KEPT:

@@ -26,6 +26,25 @@ def test_commands_reach_redis_now_and_later(redis_server: RedisServer) -> None:
     assert store.attempt(lambda client: client.get("a"), None) == b"b"
 
 
+def test_caches_leave_half_of_redis_to_what_must_not_be_lost(redis_server: RedisServer) -> None:
+    store, client = OptionalRedis(redis_server.url), redis_server.client()
+    used = client.info("memory")["used_memory"]
+    for factor, fits in ((4, True), (1.5, False)):
+        client.config_set("maxmemory", int(factor * used))
+        store.cache_behind(lambda client, factor=factor: client.set(f"cached {factor}", "b"))
+        store.write_behind(lambda client, factor=factor: client.set(f"kept {factor}", "b"))
+        store.flush()
+        assert bool(client.get(f"cached {factor}")) is fits and client.get(f"kept {factor}") == b"b"
+
+
+def test_caches_are_written_where_the_memory_may_not_be_asked_for(redis_server: RedisServer) -> None:
+    store, client = OptionalRedis(redis_server.url), redis_server.client()
+    client.execute_command("ACL", "SETUSER", "default", "-info")
+    store.cache_behind(lambda client: client.set("a", "b"))
+    store.flush()
+    assert client.get("a") == b"b"
+
+
 def test_a_failing_entry_does_not_end_the_writer(redis_server: RedisServer) -> None:
     store = OptionalRedis(redis_server.url)
     store.write_behind(lambda client: 1 / 0)
