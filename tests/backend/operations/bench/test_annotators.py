@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -64,7 +65,12 @@ def test_answers_that_are_none_are_counted(place: tuple[str, Settings, ImageServ
 
 
 def test_memory_is_that_of_all_processes(place: tuple[str, Settings, ImageServer]) -> None:
-    (serve,) = (process for process in psutil.Process().children() if "serve" in process.cmdline())
+    port = urlsplit(place[0]).port
+    (serve,) = (
+        process
+        for process in psutil.Process().children()
+        if "serve" in process.cmdline() and port in (at.laddr.port for at in process.net_connections())
+    )
 
     def both_are_counted() -> bool:  # the second one may still be starting
         used, workers = memory_mb(place[0]), serve.children()
