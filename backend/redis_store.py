@@ -34,6 +34,7 @@ QUALITY = "clickmask:quality:"  # "<project>" -> hash "<annotation>/<region>" ->
 TIMEOUT_S = 0.25
 PAUSE_S = 5.0
 BACKLOG = 64
+ROOM_S = 1.0  # for which it is believed that Redis has room
 
 KEPT = 1000  # records of a kind in memory
 
@@ -83,7 +84,8 @@ class OptionalRedis:
                 retry=Retry(NoBackoff(), 0),  # newer clients would try again for seconds
             )
         self._pause_s = pause_s
-        self._silent_until = self._complained_until = 0.0
+        self._silent_until = self._complained_until = self._room_until = 0.0
+        self._room = True
         self._lock = threading.Lock()
         self._backlog: queue.Queue[Callable[[Any], Any] | None] = queue.Queue(BACKLOG)
         self._writer: threading.Thread | None = None
@@ -117,7 +119,14 @@ class OptionalRedis:
 
     def cache_behind(self, command: Callable[[Any], Any]) -> None:
         """As `write_behind`, for what can be computed again: left out where Redis has used half of its memory."""
-        self.write_behind(lambda client: None if _half_full(client) else command(client))
+        self.write_behind(lambda client: command(client) if self._has_room(client) else None)
+
+    def _has_room(self, client: Any) -> bool:
+        """Ask now and then whether caches may grow; called by the writer alone."""
+        now = time.monotonic()
+        if now >= self._room_until:
+            self._room, self._room_until = not _half_full(client), now + ROOM_S
+        return self._room
 
     def flush(self) -> None:
         """Wait until everything given to `write_behind` was tried."""

@@ -27,9 +27,10 @@ def test_commands_reach_redis_now_and_later(redis_server: RedisServer) -> None:
 
 
 def test_caches_leave_half_of_redis_to_what_must_not_be_lost(redis_server: RedisServer) -> None:
-    store, client = OptionalRedis(redis_server.url), redis_server.client()
+    client = redis_server.client()
     used = client.info("memory")["used_memory"]
     for factor, fits in ((4, True), (1.5, False)):
+        store = OptionalRedis(redis_server.url)  # which has not asked yet
         client.config_set("maxmemory", int(factor * used))
         store.cache_behind(lambda client, factor=factor: client.set(f"cached {factor}", "b"))
         store.write_behind(lambda client, factor=factor: client.set(f"kept {factor}", "b"))

@@ -48,5 +48,5 @@ def test_a_click_costs_the_same_whatever_redis_holds(
             backend_of(app).redis.flush()
             calls.append({name: stats["calls"] for name, stats in client.info("commandstats").items()})
     for seen in calls:
-        assert sum(seen.values()) < 20
+        assert sum(seen.values()) <= 20
         assert not [name for name in seen if name in ("cmdstat_scan", "cmdstat_keys", "cmdstat_hgetall")]
