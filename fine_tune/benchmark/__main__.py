@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,18 @@ def show(values: dict[str, Any]) -> None:
     """Print a row of a table."""
     cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values.values()]
     print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def table(columns: Sequence[str]) -> tuple[list[dict[str, Any]], Callable[[dict[str, Any]], None]]:
+    """Print the head of a table; return its rows, which grow, and what adds one and prints it."""
+    rows: list[dict[str, Any]] = []
+
+    def note(values: dict[str, Any]) -> None:
+        rows.append(values)
+        show(values)
+
+    head(columns)
+    return rows, note
 
 
 def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
@@ -62,13 +74,8 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
         options.checkpoint, effort, options.objects, options.alphas, options.everywhere, options.device
     )
     others = {folder.name: public_objects(folder, options.objects) for folder in options.general}
-    rows, jobs = [], []
-
-    def note(values: dict[str, Any]) -> None:
-        rows.append(values)
-        show(values)
-
-    head(gain.COLUMNS)
+    jobs = []
+    rows, note = table(gain.COLUMNS)
     base = checkpoint.load(options.checkpoint)
     for name, samples in others.items():
         note(gain.row(name, "before", 0.0, gain.figures(base, None, samples, options.device), 0.0))
@@ -83,13 +90,7 @@ def run(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
 def _proposals(options: argparse.Namespace, effort: Effort) -> list[dict[str, Any]]:
     """Count actions with proposals, for every set and number of images."""
-    rows: list[dict[str, Any]] = []
-
-    def note(values: dict[str, Any]) -> None:
-        rows.append(values)
-        show(values)
-
-    head(actions.COLUMNS)
+    rows, note = table(actions.COLUMNS)
     for folder in options.sets:
         for count in options.images:
             actions.measure_set(
@@ -100,13 +101,7 @@ def _proposals(options: argparse.Namespace, effort: Effort) -> list[dict[str, An
 
 def _orders(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Compare the order of `clickmask next` with a random one, for every set and seed."""
-    rows: list[dict[str, Any]] = []
-
-    def note(values: dict[str, Any]) -> None:
-        rows.append(values)
-        show(values)
-
-    head(orders.COLUMNS)
+    rows, note = table(orders.COLUMNS)
     for folder in options.sets:
         orders.measure_orders(folder, options.checkpoint, options.next, options.device, note)
     return rows

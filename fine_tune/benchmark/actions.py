@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from fine_tune.benchmark.sets import read_images, read_labelled, read_shuffled
+from fine_tune.benchmark.sets import read_complete, read_images, read_shuffled
 from fine_tune.benchmark.whole_job import run_job
 from fine_tune.project.phases import PROPOSE
 from fine_tune.proposals.gate import measure_image
-from fine_tune.proposals.training import CompleteImage
 from fine_tune.training.fine_tuner import Effort
 from model.engines.base import Engine
 from model.engines.factory import create_engine
@@ -65,8 +64,7 @@ def measure_version(version: Path, folder: Path, device: str) -> tuple[float, fl
     proposer, predictor = load_proposer(version, loaded, engine), assemble(loaded, None, engine)
     assert proposer is not None, "its card says so"
     hand, actions, seconds = list[float](), list[float](), list[float]()
-    for labelled in read_labelled(folder, "public", JUDGED):
-        truth = CompleteImage(labelled.image, labelled.masks, [0] * len(labelled.masks))
+    for truth in read_complete(folder, "public", JUDGED):
         began = time.monotonic()
         proposals = proposer.propose(truth.image)
         seconds.append(time.monotonic() - began)

@@ -8,21 +8,20 @@ out (`fine_tune.benchmark.sets` draws them first).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from fine_tune.benchmark.sets import read_labelled
-from fine_tune.proposals.gate import ImageActions, judge, measure_image
+from fine_tune.benchmark.sets import read_complete
+from fine_tune.proposals.gate import Verdict, judge, measure_image
+from fine_tune.proposals.learning import Models
 from fine_tune.proposals.teaching import teaching_order
 from fine_tune.proposals.training import CompleteImage, train_head
 from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.inference.domain import describe
-from model.inference.predictor import Predictor
 from model.proposals.propose import propose
 from model.proposals.trained import Proposer, TrainedHead, make_looker
 from model.versions import checkpoint
@@ -38,33 +37,6 @@ COLUMNS = ("set", "images", "seed", "by hand", "random", "next", "next / random"
 Note = Callable[[dict[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class Annotators:
-    """A click model that looks at the peaks of a head, and answers an annotator's clicks."""
-
-    network: nn.Module
-    looker: Predictor
-    predictor: Predictor
-
-    @classmethod
-    def load(cls, version: Path, device: str) -> Annotators:
-        """Load a version's click model."""
-        loaded = checkpoint.load(version)
-
-        def engine(network: nn.Module, size: int) -> Engine:
-            return create_engine(network, size, device, graphs=False)
-
-        return cls(loaded[0], make_looker(loaded, engine), assemble(loaded, None, engine))
-
-    def learn(self, images: Sequence[CompleteImage]) -> TrainedHead:
-        """Train a head on some images."""
-        return TrainedHead(train_head(self.network, images, 1), ("",), (0.0,))
-
-    def count(self, head: TrainedHead, image: CompleteImage) -> ImageActions:
-        """Count clicks by hand on an image, and what proposals save there."""
-        return measure_image(propose(head.maps, self.looker, image.image), self.predictor, image, OBJECTS)
-
-
 class Pool:
     """Images to choose from, with their descriptions."""
 
@@ -72,21 +44,21 @@ class Pool:
         self.images = images
         self._descriptions = np.stack([describe(image.image) for image in images])
 
-    def chosen_next(self, annotators: Annotators, known: Sequence[int], head: TrainedHead) -> list[int]:
+    def chosen_next(self, models: Models, known: Sequence[int], head: TrainedHead) -> list[int]:
         """Order the images that are not `known` (places) by what `clickmask next` expects them to teach."""
         rest = [place for place in range(len(self.images)) if place not in known]
-        proposer = Proposer(head, annotators.looker, None)
+        proposer = Proposer(head, models.looker, None)
         doubts = np.array([proposer.doubt(self.images[place].image) for place in rest])
         order = teaching_order(self._descriptions[rest], self._descriptions[list(known)], doubts)
         return [rest[place] for place, _ in order]
 
 
-def grown(annotators: Annotators, pool: Pool, start: Sequence[int]) -> Iterator[tuple[int, TrainedHead]]:
+def grown(models: Models, pool: Pool, start: Sequence[int]) -> Iterator[tuple[int, TrainedHead]]:
     """Annotate as `clickmask next` says, beginning with `start` (places); yield every size with what it teaches."""
-    known, head = list(start), annotators.learn([pool.images[place] for place in start])
+    known, head = list(start), _learned(models, [pool.images[place] for place in start])
     for size in SIZES:
-        known += pool.chosen_next(annotators, known, head)[: size - len(known)]
-        head = annotators.learn([pool.images[place] for place in known])
+        known += pool.chosen_next(models, known, head)[: size - len(known)]
+        head = _learned(models, [pool.images[place] for place in known])
         yield size, head
 
 
@@ -96,21 +68,37 @@ def measure_orders(folder: Path, version: Path, seeds: int, device: str, note: N
     Args:
         version: folder of the click model.
     """
-    annotators = Annotators.load(version, device)
-    pool = Pool(_complete(folder, "train", TUNED_ON + POOL)[TUNED_ON:])
-    judged = _complete(folder, "public", JUDGED)
+    models = _load(version, device)
+    pool = Pool(read_complete(folder, "train", TUNED_ON + POOL)[TUNED_ON:])
+    judged = read_complete(folder, "public", JUDGED)
     for seed in range(seeds):
         drawn = [int(place) for place in np.random.default_rng(seed).permutation(len(pool.images))]
-        for size, head in grown(annotators, pool, drawn[:FIRST]):
-            heads = annotators.learn([pool.images[place] for place in drawn[:size]]), head
-            found = [judge([annotators.count(each, image) for image in judged], 1) for each in heads]
+        for size, head in grown(models, pool, drawn[:FIRST]):
+            heads = _learned(models, [pool.images[place] for place in drawn[:size]]), head
+            found = [_judged(models, each, judged) for each in heads]
             actions = [verdict.actions for verdict in found]
             values = [folder.name, size, seed, found[0].by_hand, *actions, actions[1] / actions[0]]
             note(dict(zip(COLUMNS, values, strict=True)))
 
 
-def _complete(folder: Path, part: str, count: int) -> list[CompleteImage]:
-    return [
-        CompleteImage(image.image, image.masks, [0] * len(image.masks))
-        for image in read_labelled(folder, part, count)
+def _load(version: Path, device: str) -> Models:
+    """Load the click model of a version, which looks at peaks and answers clicks."""
+    loaded = checkpoint.load(version)
+
+    def engine(network: nn.Module, size: int) -> Engine:
+        return create_engine(network, size, device, graphs=False)
+
+    return Models(loaded, make_looker(loaded, engine), assemble(loaded, None, engine))
+
+
+def _learned(models: Models, images: Sequence[CompleteImage]) -> TrainedHead:
+    return TrainedHead(train_head(models.loaded[0], images, 1), ("",), (0.0,))
+
+
+def _judged(models: Models, head: TrainedHead, images: Sequence[CompleteImage]) -> Verdict:
+    proposals = (propose(head.maps, models.looker, image.image) for image in images)
+    counted = [
+        measure_image(found, models.predictor, image, OBJECTS)
+        for found, image in zip(proposals, images, strict=True)
     ]
+    return judge(counted, 1)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fine_tune.data.project_samples import LabelledImage, Samples, held_out_share, is_held_out
+from fine_tune.proposals.training import CompleteImage
 from model.evaluation.datasets import read_folder, spread
 from model.image_file import read_image
 from model.scene import Sample
@@ -29,6 +30,12 @@ def read_labelled(folder: Path, part: str, count: int) -> list[LabelledImage]:
         masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
         found.append(LabelledImage(str(entry["id"]), read_image(folder / entry["image"]), masks))
     return found
+
+
+def read_complete(folder: Path, part: str, count: int) -> list[CompleteImage]:
+    """Read images as `read_labelled` does, with one label for all objects."""
+    found = read_labelled(folder, part, count)
+    return [CompleteImage(image.image, image.masks, [0] * len(image.masks)) for image in found]
 
 
 def read_images(folder: Path, count: int, all_train: bool = False) -> Samples:
