@@ -121,7 +121,7 @@ class JobState:
         if not (outcome and self._alive(began)) or began["force"] != force:
             return None
         accepted = {int(number): updated for number, updated in began["accepted"].items()}
-        return Outcome(**outcome), accepted, began["start"].get("served")
+        return Outcome.from_json(outcome), accepted, began["start"].get("served")
 
     def clear(self) -> None:
         """Throw everything away."""

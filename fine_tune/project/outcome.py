@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fine_tune.project import keys
+
+logger = logging.getLogger(__name__)
 
 KEPT = 10
 
@@ -42,6 +45,16 @@ class Outcome:
         """Return plain values."""
         return asdict(self)
 
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> Outcome:
+        """Make an outcome of what `as_json` returned, in this version or a newer one, whose other fields are passed over.
+
+        Raises:
+            TypeError: a field that is needed is missing.
+        """
+        known = {field.name for field in fields(Outcome)}
+        return Outcome(**{name: value for name, value in values.items() if name in known})
+
 
 def remember(redis: Any, project: int, outcome: Outcome) -> None:
     """Put an outcome in front of the project's others; the oldest ones go. Errors of Redis pass through."""
@@ -52,8 +65,14 @@ def remember(redis: Any, project: int, outcome: Outcome) -> None:
 
 
 def outcomes(redis: Any, project: int) -> list[Outcome]:
-    """Read the last outcomes of a project, the newest first."""
-    return [Outcome(**json.loads(text)) for text in redis.lrange(keys.outcomes(project), 0, KEPT - 1)]
+    """Read the last outcomes of a project, the newest first; what is no outcome is left out with a line in the log."""
+    found = []
+    for text in redis.lrange(keys.outcomes(project), 0, KEPT - 1):
+        try:
+            found.append(Outcome.from_json(json.loads(text)))
+        except (ValueError, TypeError, AttributeError) as error:
+            logger.warning("an outcome of project %d is left out, it cannot be read: %s", project, error)
+    return found
 
 
 OVERTAKEN = "another version was chosen while this one was trained, and not compared with it"

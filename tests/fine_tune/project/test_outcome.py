@@ -23,3 +23,11 @@ def test_outcomes_of_older_versions_are_read(redis_server: RedisServer):
     client.lpush(keys.outcomes(3), json.dumps({**old, "at": 5.0}))
     (outcome,) = outcomes(client, 3)
     assert (outcome.status, outcome.at, outcome.seconds) == ("refused", 5.0, 0.0)
+
+
+def test_outcomes_of_newer_versions_are_read_and_damage_is_left_out(redis_server: RedisServer):
+    client = redis_server.client()
+    remember(client, 3, Outcome("promoted", "better", "project-3-1-00000000"))
+    client.lpush(keys.outcomes(3), "{", "[]", '{"status": "refused"}')
+    client.lpush(keys.outcomes(3), json.dumps({**Outcome("refused", "why").as_json(), "mood": "new"}))
+    assert [outcome.status for outcome in outcomes(client, 3)] == ["refused", "promoted"]
