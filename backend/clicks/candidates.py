@@ -25,10 +25,11 @@ def shown(task: Task) -> list[MaskRegion]:
 def candidates(prompt: Prompt, task: Task) -> list[AcceptedObject]:
     """Return the accepted objects of a prompt's label and image that it could go on from, the most recent first.
 
-    Empty ones and those that cannot be read are left out, the latter with a warning in the log.
+    Locked and empty ones and those that cannot be read are left out, the latter with a warning in the log.
     """
     wanted = (prompt.labels, prompt.to_name, prompt.item_index, prompt.height, prompt.width)
-    fitting = [r for r in shown(task) if (r.labels, r.to_name, r.item_index, r.height, r.width) == wanted]
+    free = [region for region in shown(task) if not region.locked]
+    fitting = [r for r in free if (r.labels, r.to_name, r.item_index, r.height, r.width) == wanted]
     readable = []
     for candidate in reversed(objects(fitting)):
         try:

@@ -22,10 +22,10 @@ from typing import Any
 from backend.clicks.proposer import TaskProposer
 from backend.images.store import ImageError
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import PredictRequest, Task
 from backend.metrics import Metrics
-from backend.redis_store import PROPOSALS, OptionalRedis
+from backend.redis_store import PROPOSALS, OptionalRedis, readable
 from backend.serving.loader import LoadedModel
 from backend.serving.model_pool import ModelPool
 
@@ -81,7 +81,7 @@ class Prelabelling:
             try:
                 if several and not left:
                     raise _Late  # what nobody waits for is not begun
-                found = self._of(request.config, task, model, left)
+                found = self._of(request, task, model, left)
             except _Late:
                 late += 1  # it is kept for the next time that it is asked for
             answers.append([found] if found else [])
@@ -100,7 +100,9 @@ class Prelabelling:
         """End the thread that computes."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _of(self, config: LabelConfig, task: Task, model: LoadedModel, timeout_s: float) -> Prediction | None:
+    def _of(
+        self, request: PredictRequest, task: Task, model: LoadedModel, timeout_s: float
+    ) -> Prediction | None:
         """Return the prediction of a task; None where there is none.
 
         Raises:
@@ -108,14 +110,18 @@ class Prelabelling:
         """
         if task.saved.annotations or task.saved.drafts:
             return None  # somebody works on it, or has
-        future = self._begin(config, task, model)
-        if future is None or not wait([future], timeout_s).done:
-            raise _Late
         try:
+            future = self._begin(request.config_of(task), task, model)
+            if future is None or not wait([future], timeout_s).done:
+                raise _Late
             return future.result()
-        except ImageError as error:
+        except _Late:
+            raise
+        except (ImageError, LabelConfigError) as error:
             logger.warning("task %s: no proposals: %s", task.id, error)
-            self._metrics.refuse("image", task.id, str(error))
+            self._metrics.refuse(
+                "image" if isinstance(error, ImageError) else "label_config", task.id, str(error)
+            )
             return None
         except Exception:  # a task is opened without proposals rather than not at all
             logger.exception("task %s: no proposals", task.id)
@@ -146,8 +152,9 @@ class Prelabelling:
 
     def _compute(self, key: str, config: LabelConfig, task: Task, model: LoadedModel) -> Prediction | None:
         text = self._store.attempt(lambda client: client.get(PROPOSALS + key), None)
-        if text is not None:
-            found: Prediction | None = json.loads(text)
+        kept = [] if text is None else readable([text], _stored)
+        if kept:
+            found = kept[0]
         else:
             found = self._proposer.prediction(config, task, model)
             stored = json.dumps(found)
@@ -170,12 +177,20 @@ class Prelabelling:
             except LabelStudioError as error:
                 logger.info("project %d: no proposals ahead: %s", project, error)
                 return
-            for record in found:
-                self._begin(request.config, Task(record["id"], record["data"]), model)
+            for task in (Task(record["id"], record["data"]) for record in found):
+                self._begin(request.config_of(task), task, model)
 
         with self._lock:
             if len(self._under_way) < UNDER_WAY:
                 self._pool.submit(begin)
+
+
+def _stored(text: bytes) -> Prediction | None:
+    """Read what Redis holds of a task; ValueError, KeyError or TypeError for anything else."""
+    found = json.loads(text)
+    if found is not None and not isinstance(found["result"], list):
+        raise ValueError("its result is no list")
+    return found  # type: ignore[no-any-return]
 
 
 def _key(config: LabelConfig, task: Task, model: LoadedModel) -> str:

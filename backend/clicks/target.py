@@ -236,7 +236,9 @@ def _single_clicks(candidate: AcceptedObject) -> bool:
 
 def _correct(accepted: AcceptedObject) -> Target:
     """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it."""
-    region = accepted.regions[0]
+    region, mask = accepted.regions[0], _mask(accepted)
+    if mask is None:
+        return NEW
     clicks = region.meta.points if region.origin == "prediction" else ()
-    start = accepted.mask().astype(np.uint8) * 255
+    start = mask.astype(np.uint8) * 255
     return Target(accepted.id, start, clicks, accepted.prompts, region.meta.proposed)

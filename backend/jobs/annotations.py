@@ -38,7 +38,7 @@ def read_export(path: Path, config: str | None, fetch: Fetch, min_area: int = 1)
         DatasetError: no such export, no object in it, or an object that cannot be read.
     """
     try:
-        tasks = json.loads(path.read_text())
+        tasks = json.loads(path.read_bytes())  # whatever the locale is, and with a byte order mark, too
     except ValueError as error:
         raise DatasetError(f"{path}: not JSON ({error})") from error
     if not isinstance(tasks, list) or not all(isinstance(t, dict) and "data" in t for t in tasks):
@@ -167,19 +167,28 @@ class ProjectAnnotations:
             for (name, index), items in by_image.items():
                 try:
                     tag = LabelConfig.parse(config, task["data"]).image(name)
-                    yield self._image(tag.url(task["data"], index), task["id"], items)
+                    yield self._image(tag.url(task["data"], index), task["id"], items, on_problem)
                 except (ImageError, LabelConfigError, ValueError) as error:
                     if isinstance(error, ImageError):
                         self._record()  # one image may be missing; a Label Studio that is gone has them all
                     on_problem(f"task {task['id']}: {error}")
 
-    def _image(self, url: str, task: int, items: Sequence[AcceptedObject]) -> LabelledImage:
+    def _image(
+        self, url: str, task: int, items: Sequence[AcceptedObject], on_problem: Callable[[str], None]
+    ) -> LabelledImage:
         picture = self._images.get(url, task)
         self._images.forget(url, task)  # it is used once
-        masks = [item.mask() for item in items]
+        masks, labels = [], []
+        for item in items:
+            try:
+                masks.append(item.mask())
+                labels.append(next(iter(item.regions[0].labels), ""))
+            except ValueError as error:  # the other objects of the image are sound
+                on_problem(f"task {task}, region {item.id}: {error}")
         if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
             raise ValueError("the masks have another size than the image has now")
-        labels = [next(iter(item.regions[0].labels), "") for item in items]
+        if not masks:
+            raise ValueError("none of its masks can be read")
         return LabelledImage(picture.digest, picture.pixels, masks, labels)
 
     def _exported(self, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -109,8 +109,8 @@ def _pages(repeater: Element, data: Mapping[str, Any], most: int) -> Iterator[El
     for number in range(pages):
         page = Element("View")
         page.extend(copy.deepcopy(list(repeater)))
-        for element in page.iter():
-            # Once in each attribute, as the editor does.
+        for element in (*page.iter(), *page):
+            # Once in each attribute, and twice in those of the outermost tags, as the editor does.
             element.attrib = {
                 key: value.replace(flag, str(number), 1) for key, value in element.attrib.items()
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -251,6 +251,8 @@ def _read(root: Element) -> LabelConfig:
             images.append(ImageTag(name, given.get("valuelist") or given.get("value", "")))
         elif kind == LABELS or shape_of(kind) in MASKS + PROMPTS:
             controls.append(_control(kind, name, given, element))
+    if len(images) == 1:  # the editor connects what does not say to what
+        controls = [c if any(c.to_names) else replace(c, to_names=(images[0].name,)) for c in controls]
     return LabelConfig(tuple(images), tuple(controls))
 
 

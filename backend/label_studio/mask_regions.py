@@ -30,7 +30,7 @@ class MaskRegion:
     """One region that holds a mask.
 
     Attributes:
-        id: Label Studio's region id.
+        id: Label Studio's region id; its place among the results where other tools gave it none.
         shape: ``brush``, ``bitmask`` or ``polygon``.
         labels: label names, as the annotator wanted them last; empty for an unlabelled region.
         to_name: name of the image tag.
@@ -39,6 +39,7 @@ class MaskRegion:
         value: the ``value`` of the result that holds the mask.
         meta: how this backend made it, where it did.
         origin: ``manual``, ``prediction`` (accepted untouched) or ``prediction-changed``.
+        locked: whether nobody may change it.
     """
 
     id: str
@@ -51,6 +52,7 @@ class MaskRegion:
     value: Mapping[str, Any] = field(repr=False)
     meta: RegionMeta = field(default=RegionMeta(), repr=False)
     origin: str = "manual"
+    locked: bool = False
 
     @property
     def object_id(self) -> str:
@@ -148,23 +150,22 @@ def accepted(results: Iterable[Any]) -> list[MaskRegion]:
     """Return the regions with a mask among the results of an annotation or draft, in order.
 
     A region may have several results of one id: the mask, and names that the editor adds to it. Left out are
-    keypoints and rectangles, regions whose mask has no content or no size, relations and other entries; and, with
-    a line in the log, regions whose mask is malformed.
+    keypoints and rectangles, regions whose mask has no content, relations and other entries; and, with a line in
+    the log, regions whose mask is malformed or has no size.
     """
     groups: dict[Any, list[dict[str, Any]]] = {}
     for number, entry in enumerate(results):
         if isinstance(entry, dict):
             groups.setdefault(str(entry["id"]) if entry.get("id") else number, []).append(entry)
     regions = []
-    for group in groups.values():
-        region = _region(group)
-        if region is None:
-            continue
+    for number, group in groups.items():
         try:
-            region.check()
-            regions.append(region)
+            region = _region(str(number), group)
+            if region is not None:
+                region.check()
+                regions.append(region)
         except ValueError as error:
-            logger.warning("region %s is left out, it holds no mask: %s", region.id, error)
+            logger.warning("region %s is left out, it holds no mask: %s", number, error)
     return regions
 
 
@@ -192,18 +193,16 @@ def _goes_on(later: AcceptedObject, earlier: AcceptedObject) -> bool:
     return images[0] == images[1] and bool(earlier.prompts) and set(earlier.prompts) < set(later.prompts)
 
 
-def _region(group: list[dict[str, Any]]) -> MaskRegion | None:
-    """Read the results of one region; None where none of them holds a mask."""
+def _region(number: str, group: list[dict[str, Any]]) -> MaskRegion | None:
+    """Read the results of one region; None where none of them holds a mask, ValueError for one without a size."""
     # What a control that only names has copied counts where no other result holds the mask.
     entry = next(filter(_shape, sorted(group, key=lambda entry: entry.get("type") == LABELS)), None)
     if entry is None:
         return None
-    height, width = _side(entry.get("original_height")), _side(entry.get("original_width"))
-    if not height or not width:
-        return None
+    height, width = _side(entry, "original_height"), _side(entry, "original_width")
     meta, index = RegionMeta.read(entry.get("meta")), entry.get("item_index")
     return MaskRegion(
-        id=str(entry.get("id", "")),
+        id=number,
         shape=_shape(entry),
         labels=_wanted(names_of(entry), [names_of(e) for e in group if e.get("type") == LABELS], meta),
         to_name=str(entry.get("to_name", "")),
@@ -213,6 +212,7 @@ def _region(group: list[dict[str, Any]]) -> MaskRegion | None:
         value=entry["value"],
         meta=meta,
         origin=str(entry.get("origin") or "manual"),
+        locked=entry.get("readonly") is True,
     )
 
 
@@ -248,8 +248,13 @@ def _wanted(own: tuple[str, ...], names: list[tuple[str, ...]], meta: RegionMeta
     return row
 
 
-def _side(value: Any) -> int:
-    """Return a side of an image in pixels; 320.0 is 320, and 0 stands for what cannot be one."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return 0
-    return int(value) if value == value // 1 and 0 < value <= MAX_SIDE else 0
+def _side(entry: dict[str, Any], name: str) -> int:
+    """Return a side of an image in pixels; 320.0 and "320", which other tools write, are 320."""
+    value = entry.get(name)
+    try:
+        size = 0.0 if isinstance(value, bool) else float(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        size = 0.0
+    if not (size.is_integer() and 0 < size <= MAX_SIDE):
+        raise ValueError(f"{name} is {value!r}, no size in pixels")
+    return int(size)

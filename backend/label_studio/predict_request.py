@@ -98,11 +98,12 @@ class PredictRequest:
     Attributes:
         tasks: any number in a batch call, exactly one in an interactive call.
         project_id: number of the Label Studio project, or None where the caller gave none.
-        config: the labeling config.
+        config: the labeling config, as the first task has it.
         context: None for a batch call (nothing was clicked), else the prompts, one per object; empty when Label
             Studio asked with nothing to answer.
         event: what happened instead of a click, such as "prewarm"; "" normally.
         other_kinds: types of results in the context that are no prompts.
+        xml: the labeling config as text.
     """
 
     tasks: tuple[Task, ...]
@@ -111,6 +112,7 @@ class PredictRequest:
     context: tuple[Prompt, ...] | None
     event: str = ""
     other_kinds: tuple[str, ...] = ()
+    xml: str = field(default="", repr=False)
 
     @staticmethod
     def parse(body: Any) -> PredictRequest:
@@ -125,13 +127,18 @@ class PredictRequest:
         project, params = _project(root["project"]), root["params"]
         context = Field(None) if params.absent else params["context"]
         if context.absent:
-            return PredictRequest(tasks, project, config, None)
+            xml = "" if root["label_config"].absent else root["label_config"].text()
+            return PredictRequest(tasks, project, config, None, xml=xml)
         if len(tasks) != 1:
             raise RequestError("tasks", f"got {len(tasks)} tasks with a context; send exactly one")
         if context["result"].absent and not context["event"].absent:
             return PredictRequest(tasks, project, config, (), context["event"].text())
         prompts = tuple(_prompts(context["result"], tasks[0], config))
         return PredictRequest(tasks, project, config, prompts, "", _other_kinds(context["result"]))
+
+    def config_of(self, task: Task) -> LabelConfig:
+        """Return the config as one of several tasks has it, which differs by its Repeaters; LabelConfigError."""
+        return LabelConfig.parse(self.xml, task.data) if self.xml else self.config
 
     def image_url(self, prompt: Prompt) -> str:
         """Return the address of the image that was clicked; LabelConfigError when the task has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _clicks(value: Any) -> tuple[Click, ...]:
     try:
-        return tuple(Click(float(x), float(y), bool(flag)) for x, y, flag in elements(value))
-    except (TypeError, ValueError):
+        clicks = tuple(Click(float(x), float(y), bool(flag)) for x, y, flag in elements(value))
+    except (TypeError, ValueError, OverflowError):
         return ()
+    return clicks if all(math.isfinite(click.x + click.y) for click in clicks) else ()

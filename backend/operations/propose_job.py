@@ -22,7 +22,7 @@ from backend.images.store import ImageError, ImageStore
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.jobs.policy import policy
 from backend.label_studio.client import PAGE, LabelStudio, Record
-from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import Task
 from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
@@ -128,7 +128,7 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
         try:
             config = LabelConfig.parse(xml, task["data"])
             found = proposer.prediction(config, Task(task["id"], task["data"]), model)
-        except ImageError as error:
+        except (ImageError, LabelConfigError) as error:
             logger.warning("task %d: no proposals: %s", task["id"], error)
             done.failed += 1
             continue

@@ -22,6 +22,8 @@ _SLACK = 0.04
 _MOST_POINTS = 1000
 # Edges times rows that a polygon may have beyond the number of pixels: bounds the memory for a hostile one.
 _MOST_CROSSINGS = 1_000_000
+# Percent; what lies further out is no place on an image.
+_FARTHEST = 1e6
 
 
 def from_mask(mask: np.ndarray, tolerance: float = 1.0) -> list[list[float]]:
@@ -94,9 +96,10 @@ def covers(points: Sequence[Sequence[float]], shape: tuple[int, int], pixel: tup
 def _pixels(points: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
     try:
         ring = np.array(points, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         ring = np.empty(0)
-    if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
+    # NaN fails every comparison.
+    if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not (np.abs(ring) <= _FARTHEST).all():
         raise ValueError("a polygon is a list of at least three [x, y] pairs of numbers")
     return ring * [width / 100, height / 100]
 

@@ -110,3 +110,17 @@ def test_bitmasks_and_the_masks_of_other_tools_are_corrected_too() -> None:
     entry = brush("a", mask, original_width=200.0, original_height=100.0)
     entry["value"]["rle"] = faint(entry["value"]["rle"])
     assert corrected(20, 40, drafts=[draft(entry)]) == "a"
+
+
+def test_a_locked_mask_is_not_corrected() -> None:
+    lower, upper = brush("a", box(0, 0, 99, 99)), brush("b", box(20, 20, 60, 60), readonly=True)
+    assert corrected(20, 40, drafts=[draft(lower, upper)]) == "a"
+    assert corrected(20, 40, drafts=[draft(upper)]) is None
+
+
+def test_masks_that_other_tools_gave_no_id_stay_apart() -> None:
+    left, right = brush("", box(0, 0, 99, 99)), brush("", box(100, 0, 200, 100))
+    del left["id"], right["id"]
+    task = {"annotations": [draft(left, right)]}
+    found = {corrected(20, 40, **task), corrected(70, 40, **task)}
+    assert len(found) == 2 and None not in found

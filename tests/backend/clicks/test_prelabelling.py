@@ -101,3 +101,36 @@ def test_an_image_that_is_gone_is_said(app: Flask, studio: DiscStudio) -> None:
     assert ask(app, studio, 100, 101)[0] == []
     (told,) = backend_of(app).metrics.recent_refusals()
     assert told["reason"] == "image"
+
+
+def test_what_is_damaged_in_redis_is_computed_again(
+    app: Flask, studio: DiscStudio, settings: Settings, redis_server: RedisServer
+) -> None:
+    found = ask(app, studio, 102, 103, 104)
+    backend_of(app).redis.flush()
+    client = redis_server.client()
+    for key, text in zip(client.keys(f"{PROPOSALS}*"), ('{"result": [', "[]", '{"result": 3}'), strict=True):
+        client.set(key, text)
+    with running(settings) as other:
+        assert backend_of(other).models.own(3, 60)
+        assert ask(other, studio, 102, 103, 104) == found
+
+
+PAGES = """<View><Repeater on="$pages" indexFlag="{{idx}}">
+  <Image name="page_{{idx}}" value="$pages[{{idx}}]"/>
+  <BrushLabels name="brush_{{idx}}" toName="page_{{idx}}"><Label value="Disc"/></BrushLabels>
+</Repeater></View>"""
+
+
+def test_every_task_of_a_batch_has_pages_of_its_own(app: Flask, studio: DiscStudio) -> None:
+    paths = [studio.tasks[number]["data"]["image"] for number in (100, 101, 102)]
+    pages = [paths[:1], paths[1:], [*paths * 10_000]]
+    tasks = [{"id": 100 + number, "data": {"pages": own}} for number, own in enumerate(pages)]
+    body = {"tasks": tasks, "project": "3.1795333633", "label_config": PAGES, "params": {"context": None}}
+    answer = app.test_client().post("/predict", json=body)
+    assert answer.json is not None, answer.text
+    *found, too_many = answer.json["results"]
+    seen = [{region.to_name for region in accepted(prediction["result"])} for (prediction,) in found]
+    assert seen == [{"page_0"}, {"page_0", "page_1"}]
+    assert too_many == []
+    assert [told["reason"] for told in backend_of(app).metrics.recent_refusals()] == ["label_config"]

@@ -293,3 +293,11 @@ def test_reach_grows_with_the_mask_and_stays_inside_a_neighbour() -> None:
     assert reach(ONE) == pytest.approx(6.0)
     assert reach(np.zeros((5, 5), bool)) == 3.0
     assert reach(ONE) < 40 / 2
+
+
+def test_an_object_whose_other_region_is_damaged_is_not_gone_on_from() -> None:
+    sound, broken = region(X, ONE), region(f"{X}-2", ONE, box=[20, 20, 60, 60])
+    broken["value"]["rle"] = broken["value"]["rle"][:-3]
+    request = PredictRequest.parse(predict(INSIDE, **draft(sound, broken)))
+    assert request.context is not None
+    assert choose_target(request.context[0], request.tasks[0], known(None), NOW) == Target()

@@ -14,6 +14,8 @@ from backend.settings import Settings
 from fine_tune.data.project_samples import SourceError
 from model.evaluation.datasets import DatasetError
 from tests.backend.annotated_project import PROJECT, annotated
+from tests.backend.annotated_project import export as serve_tasks
+from tests.backend.annotated_project import task as annotated_task
 from tests.backend.http_server import Web, answers
 from tests.fine_tune.shape_scenes import shape_scene
 
@@ -138,6 +140,10 @@ def test_what_cannot_be_read_is_named(export, tmp_path):
     (tmp_path / "min.json").write_text('[{"image": "/p/1.png"}]')
     with pytest.raises(DatasetError, match="choose the format JSON"):
         read_export(tmp_path / "min.json", None, Pictures())
+    (tmp_path / "umlaut.json").write_bytes(
+        json.dumps([task(1, annotation(region("ä", 3)))], ensure_ascii=False).encode("utf-8-sig")
+    )
+    assert [sample.id for sample in read_export(tmp_path / "umlaut.json", None, Pictures())] == ["1#ä"]
     (tmp_path / "no.json").write_text("<xml/>")
     with pytest.raises(DatasetError, match="not JSON"):
         read_export(tmp_path / "no.json", None, Pictures())
@@ -184,6 +190,20 @@ def test_annotations_are_read_as_label_studio_exports_them(project: Web, tmp_pat
     assert np.array_equal(images[0].image, scene.image)
     (mask,) = images[0].masks
     assert np.array_equal(mask, scene.truth)
+
+
+def test_one_damaged_mask_does_not_lose_the_others_of_its_image(project: Web, tmp_path: Path):
+    whole = annotated_task(1, shape_scene(np.random.default_rng(1)).truth)
+    broken = {**whole["annotations"][0]["result"][1], "id": "broken"}
+    broken["value"] = {**broken["value"], "rle": broken["value"]["rle"][:-3]}
+    whole["annotations"][0]["result"].append(broken)
+    serve_tasks(project, [whole])
+    source = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=project.url))
+    listed = source.annotations()
+    problems: list[str] = []
+    (image,) = listed.images({1}, problems.append)
+    assert len(image.masks) == len(image.labels) == 1
+    assert len(problems) == 1 and "task 1, region broken: the RLE tells only" in problems[0]
 
 
 def test_a_label_studio_that_is_away_is_named(tmp_path: Path):

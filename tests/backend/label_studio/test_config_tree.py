@@ -54,6 +54,13 @@ def test_a_repeater_in_another_one_is_written_out_too() -> None:
     ]
 
 
+def test_the_number_of_a_page_is_written_as_often_as_the_editor_does() -> None:
+    xml = """<View><Repeater on="$doc.pages"><Image name="{{idx}}_{{idx}}_{{idx}}"/>
+      <View><Image name="{{idx}}_{{idx}}"/></View></Repeater></View>"""
+    found = [tag.attrib["name"] for tag in write_out(parse(xml), DATA).iter("Image")]
+    assert found == ["0_0_{{idx}}", "0_{{idx}}", "1_1_{{idx}}", "1_{{idx}}"]
+
+
 def test_a_list_that_is_none_makes_no_pages() -> None:
     assert list(write_out(parse(REPEATED), {"doc": 5}).iter("Image")) == []
 

@@ -44,6 +44,16 @@ def test_control_of_another_image_does_not_count() -> None:
     assert [output.mask.name for output in config.outputs("right", ("Cat",))] == ["r"]
 
 
+def test_controls_that_do_not_name_their_image_belong_to_the_only_one() -> None:
+    xml = CONFIG.replace(' toName="image"', "")
+    config = LabelConfig.parse(xml)
+    assert config.problems() == []
+    assert [output.mask.name for output in config.outputs("image", ("Cat",))] == ["brush"]
+    several = LabelConfig.parse(xml.replace("<View>", '<View><Image name="other" value="$other"/>'))
+    with pytest.raises(LabelConfigError, match='no <BrushLabels> or <PolygonLabels> has toName="image"'):
+        several.outputs("image", ("Cat",))
+
+
 def test_label_without_a_control_says_where_to_add_it() -> None:
     config = LabelConfig.parse(CONFIG)
     with pytest.raises(LabelConfigError, match=r"label 'Cow' is not in <BrushLabels name=\"brush\">"):

@@ -57,7 +57,6 @@ def test_other_results_are_left_out() -> None:
         {"type": "brushlabels", "value": {"brushlabels": ["Cat"]}},
         {"type": "brushlabels", "value": None},
         {**brush("a", box(0, 0, 9, 9)), "original_width": 0},
-        {**brush("a", box(0, 0, 9, 9)), "original_width": "200"},
         "text",
         None,
     ]
@@ -152,6 +151,8 @@ def test_prompts_of_the_corrected_object_are_known() -> None:
         ("polygonlabels", {"points": [[1, None]] * 3}),
         ("polygonlabels", {"points": [[1, 1], [2, 2]]}),
         ("polygon", {"points": [[1, 1], [2, math.nan], [3, 3]]}),
+        ("polygon", {"points": [[1, 1], [2, 10**400], [3, 3]]}),
+        ("polygon", {"points": [[1e308, 1e308], [-1e308, 3], [4, 5]]}),
         ("bitmasklabels", {"imageDataURL": 5}),
         ("bitmasklabels", {"imageDataURL": "data:image/png;base64,AAAA"}),
         ("bitmask", {"imageDataURL": bitmask.encode(np.ones((5, 5), bool))}),
@@ -222,11 +223,26 @@ def test_a_bitmask_is_a_mask() -> None:
     assert (region.contains(30, 30), region.contains(70, 30)) == (True, False)
 
 
+@pytest.mark.parametrize("size", [None, 0, -200, 200.5, math.inf, math.nan, 10**400, True, "wide", [200]])
+def test_a_mask_without_a_size_is_left_out_and_told(size: Any, caplog: pytest.LogCaptureFixture) -> None:
+    entries = [brush("bad", box(0, 0, 9, 9), original_width=size), brush("good", box(0, 0, 9, 9))]
+    with caplog.at_level(logging.WARNING):
+        assert [region.id for region in mask_regions.accepted(entries)] == ["good"]
+    assert "region bad is left out, it holds no mask: original_width is" in caplog.text
+
+
+def test_masks_without_an_id_are_objects_of_their_own() -> None:
+    left, right = brush("", box(0, 0, 9, 9)), brush("", box(50, 0, 99, 99), meta=None)
+    del left["id"]
+    found = mask_regions.objects(mask_regions.accepted([left, right]))
+    assert [np.count_nonzero(entry.mask()) for entry in found] == [81, 49 * 99]
+
+
 def test_masks_of_other_tools_are_masks() -> None:
-    """A faint brush (alpha 100), and sizes as floating-point numbers."""
+    """A faint brush (alpha 100), and sizes as floating-point numbers or texts."""
     entry = brush("a", box(20, 20, 60, 60))
     entry["value"]["rle"] = faint(entry["value"]["rle"])
-    entry |= {"original_width": 200.0, "original_height": 100.0}
+    entry |= {"original_width": 200.0, "original_height": "100"}
     (region,) = mask_regions.accepted([entry])
     assert (region.height, region.width) == (100, 200)
     assert np.array_equal(region.mask(), box(20, 20, 60, 60))
