@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PIXELS = "convert it to JPEG or PNG"
+RARE_TIFF = "a TIFF of a rare kind (colour in floats, BigTIFF, a camera's raw file)"
 
 # What a file of a kind begins with, at which byte, and how it is called.
 MARKS = (
@@ -15,6 +16,11 @@ MARKS = (
     (128, b"DICM", "DICOM", "export it as PNG"),
     (0, b"\x1f\x8b", "compressed by gzip", "unpack it, and convert an SVG to PNG"),
     (0, b"PK\x03\x04", "a zip archive", "unpack it"),
+    (0, b"II*\0", RARE_TIFF, PIXELS),
+    (0, b"MM\0*", RARE_TIFF, PIXELS),
+    (0, b"II+\0", RARE_TIFF, PIXELS),
+    (0, b"MM\0+", RARE_TIFF, PIXELS),
+    (0, b"version https://git-lfs", "a pointer of Git LFS and no image", "run git lfs pull"),
 )
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -35,6 +41,6 @@ def foreign_kind(data: bytes) -> str | None:
     head = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in head:
         return "the file is SVG, a drawing without pixels: convert it to PNG at the size you annotate in"
-    if head.startswith((b"<!doctype html", b"<html")):
+    if head.startswith((b"<!doctype html", b"<html")) or (head.startswith(b"<?xml") and b"<html" in head):
         return "the file is a web page and no image: does its address need a login?"
     return None

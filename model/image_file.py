@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from model.errors import ClickmaskError
 from model.file_kinds import foreign_kind
@@ -25,6 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners use of sixteen
 STRIP = 512  # rows that are laid over white at a time
 INFLATION = 1032  # bytes that one byte of a deflated stream can stand for at most
+LONGEST_TEXT = 16 << 20  # bytes, unpacked
 SCAN_OF_JPEG, END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
 
 _partial = threading.Lock()
@@ -54,6 +55,9 @@ def decode(data: bytes, max_megapixels: float = 100.0) -> np.ndarray:
         DecodeError: another format, too large, or damaged.
     """
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit for all would come before ours
+    PngImagePlugin.MAX_TEXT_CHUNK = (
+        LONGEST_TEXT  # colour profiles and editors' notes of some megabytes are usual
+    )
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, max_megapixels)
@@ -84,7 +88,7 @@ def read_image(path: Path, max_megapixels: float = 100.0) -> np.ndarray:
 
 
 def _unknown() -> str:
-    return f"the file is no image in a known format ({', '.join(FORMATS)})"
+    return f"the file is no image in a known format ({', '.join(FORMATS)}): convert it to JPEG or PNG"
 
 
 def _check_size(image: Image.Image, max_megapixels: float) -> None:
@@ -151,7 +155,10 @@ def _rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(("I", "F")):
         return _from_deep(np.asarray(image))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return _over_white(image.convert("RGBA"))
+        layer = image.convert("RGBA")
+        # Browsers take a BMP for opaque where all of it would be transparent.
+        unmeant = image.format == "BMP" and layer.getextrema()[3] == (0, 0)
+        return np.asarray(layer.convert("RGB")) if unmeant else _over_white(layer)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 

@@ -20,6 +20,10 @@ KINDS = [
     (b"%PDF-1.7", "PDF.*PNG"),
     (bytes(128) + b"DICM", "DICOM.*PNG"),
     (b"PK\x03\x04", "zip"),
+    (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "TIFF.*raw.*JPEG or PNG"),
+    (b"II+\x00\x08\x00\x00\x00", "BigTIFF.*JPEG or PNG"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS.*git lfs pull"),
+    (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C"><html>', "web page and no image"),
     (b"\n<!DOCTYPE html><html><title>Log in</title>", "web page.*login"),
 ]
 

@@ -7,7 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from model.image_file import DecodeError, decode
 from tests.model.drawn_files import GREEN, RED, assert_picture, encoded, picture
@@ -225,10 +225,26 @@ def test_other_files_have_the_pixels_that_pillow_finds(form, mode, orientation):
     np.testing.assert_array_equal(decode(data), np.asarray(upright))
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense" * 200])
-def test_what_is_no_image_is_refused(data):
-    with pytest.raises(DecodeError, match="no image in a known format"):
+@pytest.mark.parametrize("data", [b"", b"nonsense" * 200, b"\x00\x00\x01\x00" * 20])
+def test_what_is_no_image_is_refused_with_what_to_do(data):
+    with pytest.raises(DecodeError, match="no image in a known format.*convert it to JPEG or PNG"):
         decode(data)
+
+
+def test_a_long_note_in_a_file_does_not_keep_its_picture_back():
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("history", "edited " * 500_000, zip=True)
+    profile = bytes(3 << 20)
+    data = encoded(picture(), "PNG", pnginfo=notes, icc_profile=profile)
+    np.testing.assert_array_equal(decode(data), np.asarray(picture()))
+
+
+@pytest.mark.parametrize(("alpha", "shown"), [(255, 50), (0, 50), ([0] + [128] * 15, 255)])
+def test_a_bmp_is_opaque_where_nothing_of_it_would_be_seen(alpha, shown):
+    pixels = np.full((4, 4, 4), 50, np.uint8)
+    pixels[..., 3] = np.resize(alpha, (4, 4))
+    data = cv2.imencode(".bmp", pixels)[1].tobytes()
+    assert decode(data)[0, 0].tolist() == [shown] * 3
 
 
 def test_a_file_of_a_foreign_kind_is_named():
