@@ -17,6 +17,8 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from backend.settings.masking import mask
+
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 RECENT_REFUSALS = 50
 
@@ -85,7 +87,7 @@ class Metrics:
         """Count a click that got no mask and remember why; ``reason`` is one of few words, ``text`` a sentence."""
         self.refused.labels(reason).inc()
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        self._recent.append({"time": when, "reason": reason, "task": str(task), "text": text})
+        self._recent.append({"time": when, "reason": reason, "task": str(task), "text": mask(text)})
 
     def recent_refusals(self) -> list[dict[str, str]]:
         """Return the last refused requests of this process, newest first: time, reason, task, text."""

@@ -28,7 +28,7 @@ def fetch(
     Args:
         url: http(s) address.
         guard: judges the first address and every redirect.
-        headers: credentials, sent to the guard's trusted origin and nowhere else; may raise.
+        headers: credentials, sent to what the guard opens of its trusted origin and nowhere else; may raise.
         max_bytes: more is refused, also where the answer does not announce its size.
 
     Raises:
@@ -41,7 +41,7 @@ def fetch(
             # Names that only the proxy knows need not be known here, where they are listed.
             addresses = [] if proxy and guard.names(target) else guard.addresses(target, from_trusted)
             from_trusted = target == guard.trusted
-            credentials = dict(headers()) if from_trusted else {}
+            credentials = dict(headers()) if from_trusted and guard.opens(urlsplit(url).path) else {}
             if proxy:
                 response = _open_through(proxy, url, credentials, deadline)
             else:

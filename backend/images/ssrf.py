@@ -78,11 +78,13 @@ class Guard:
         trusted: the Label Studio origin; may have a private address.
         hosts: names, or name:port, that may be asked, at any address; "*" admits every host with public
             addresses only.
+        opens: tells which paths of the Label Studio origin are asked for with its token.
     """
 
     trusted: Origin | None = None
     hosts: tuple[str, ...] = ()
     resolver: Resolver = resolve
+    opens: Callable[[str], bool] = lambda path: True
 
     def names(self, target: Origin) -> bool:
         """Tell whether a host may be asked at any address: Label Studio's, and those that are listed by name."""

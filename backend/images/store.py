@@ -10,11 +10,12 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from functools import partial
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 
-from backend.images.address import Addresses, ImageError, is_in_bucket, shown
+from backend.images.address import Addresses, ImageError, is_file, is_in_bucket, is_inline, shown
 from backend.images.fetch import fetch
 from backend.images.ssrf import FetchError, Guard, origin
 from backend.label_studio.client import LabelStudio, LabelStudioError
@@ -52,7 +53,8 @@ class ImageStore:
             trusted = origin(client.url) if client.url else None
         except FetchError as error:
             raise ImageError(f"LABEL_STUDIO_URL cannot be used: {error}") from None
-        self._guard = Guard(trusted, settings.image_hosts)
+        own = partial(is_file, prefix=urlsplit(client.url).path)
+        self._guard = Guard(trusted, settings.image_hosts, opens=own)
         self._addresses = Addresses(client.url, self._guard)
         self._limit = settings.image_cache_mb << 20
         self._lock = threading.Lock()
@@ -156,7 +158,7 @@ class ImageStore:
         return Picture(pixels, hashlib.sha256(data).hexdigest()[:32])
 
     def _read(self, url: str, task_id: int | None) -> bytes:
-        if url.startswith("data:"):
+        if is_inline(url):
             return self._inline(url)
         address = self._addresses.resolve(url, task_id)
         limit = self._settings.max_image_mb << 20
@@ -165,16 +167,16 @@ class ImageStore:
                 return fetch(address, self._guard, self._client.headers, limit)
             except FetchError as error:
                 # The short-lived token may have been revoked: once more with a new one.
-                if error.status != 401 or error.origin != self._guard.trusted or not self._client.expire():
+                if error.status != 401 or not self._by_studio(error, address) or not self._client.expire():
                     raise
                 return fetch(address, self._guard, self._client.headers, limit)
         except FetchError as error:
-            raise ImageError(f"{shown(url)}: {self._explain(error, url)}") from error
+            raise ImageError(f"{shown(url)}: {self._explain(error, url, address)}") from error
         except LabelStudioError as error:
             raise ImageError(f"{shown(url)}: {error}") from error
 
     def _inline(self, url: str) -> bytes:
-        """Return the bytes of a data: URI (RFC 2397)."""
+        """Return the bytes of a data: URI (RFC 2397), with the liberties that browsers allow."""
         head, comma, body = url.partition(",")
         if not comma:
             raise ImageError("a data: URI without a comma holds no image")
@@ -183,19 +185,24 @@ class ImageStore:
                 f"the data: URI is larger than {self._settings.max_image_mb} MB (CLICKMASK_MAX_IMAGE_MB)"
             )
         raw = unquote_to_bytes(body)
-        if not head.endswith(";base64"):
+        if not head.rstrip().lower().endswith(";base64"):
             return raw
+        raw = b"".join(raw.split())
         try:
-            return base64.b64decode(raw, validate=True)
+            return base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
         except binascii.Error as error:
             raise ImageError(f"the data: URI is no valid base64: {error}") from error
 
-    def _explain(self, error: FetchError, url: str) -> str:
+    def _by_studio(self, error: FetchError, address: str) -> bool:
+        """Tell whether Label Studio said so of a file of its own."""
+        return error.origin == self._guard.trusted and self._guard.opens(urlsplit(address).path)
+
+    def _explain(self, error: FetchError, url: str, address: str) -> str:
         """Say what an HTTP status means here, and what to change."""
         status = error.status
         if status is None:
             return str(error)
-        if error.origin != self._guard.trusted:
+        if not self._by_studio(error, address):
             hints = {
                 401: ", no access",
                 403: ", no access: was a signed address too old?",

@@ -53,13 +53,14 @@ class ImageTag:
         if isinstance(value, list):
             index = item_index or 0
             value = value[index] if 0 <= index < len(value) else None
-        if not isinstance(value, str) or not value:
+        address = value.strip() if isinstance(value, str) else ""  # as browsers read it
+        if not address:
             at = "" if item_index is None else f" (item {item_index})"
             raise LabelConfigError(
                 f'the task has no image address for <Image name="{self.name}" value="{self.source}">{at}; '
                 f"its data has the keys {_keys(data)}"
             )
-        return value
+        return address
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,12 @@ def test_the_newest_refusals_are_remembered() -> None:
     assert set(recent[0]) == {"time", "reason", "task", "text"}
 
 
+def test_a_refusal_shows_no_account() -> None:
+    metrics = Metrics()
+    metrics.refuse("image", 7, "http://user:secret@images.example/a.png: gone")
+    assert metrics.recent_refusals()[0]["text"] == "http://***@images.example/a.png: gone"
+
+
 def test_workers_are_added_up(tmp_path: Path) -> None:
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     root = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from backend.images.address import Addresses, ImageError, is_in_bucket, shown
+from backend.images.address import Addresses, ImageError, is_file, is_in_bucket, shown
 from backend.images.ssrf import Guard, origin
 
 STUDIO = "http://studio:8080"
@@ -38,6 +38,8 @@ def test_files_of_label_studio_lead_to_its_address_by_whatever_name(url: str, pa
         "/user/login",
         "/data/upload/../../api/users",
         "/data/upload/%2e%2e/%2E%2E/api/users",
+        "/data/upload/..%2f..%2Fapi/users",
+        "/data/upload/\\..\\..\\api",
         "/",
     ],
 )
@@ -58,6 +60,26 @@ def test_where_any_host_may_be_asked_a_path_is_label_studios_from_its_beginning(
     url: str, resolved: str
 ) -> None:
     assert resolve(url, hosts=("*",)) == resolved
+
+
+@pytest.mark.parametrize(("studio", "scheme"), [("https://studio", "https"), (STUDIO, "http"), ("", "https")])
+def test_an_address_without_a_scheme_has_that_of_label_studio(studio: str, scheme: str) -> None:
+    assert resolve("//photos.example/a.png", studio=studio) == f"{scheme}://photos.example/a.png"
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "file"),
+    [
+        ("/data/upload/1/a.png", "", True),
+        ("/studio/tasks/1/resolve/", "/studio", True),
+        ("/api/projects/1/export", "", False),
+        ("/api/data/upload/1/a.png", "", False),
+        ("/data/upload/1/a.png", "/studio", True),
+        ("/data/upload/..%2f..%2fapi", "", False),
+    ],
+)
+def test_files_of_label_studio_are_told_by_their_path(path: str, prefix: str, file: bool) -> None:
+    assert is_file(path, prefix) is file
 
 
 def test_a_listed_host_keeps_its_address() -> None:
@@ -96,6 +118,9 @@ def test_buckets_are_told_from_other_addresses() -> None:
     ("url", "text"),
     [
         ("data:image/png;base64,AAAA", "data: URI"),
+        ("DATA:image/png;base64,AAAA", "data: URI"),
+        ("http://user:secret@images.example/a.png#token", "http://***@images.example/a.png"),
+        ("/data/local-files/?d=set1/a.png&token=abc", "/data/local-files/?d=set1/a.png"),
         ("http://images.example/a.png?signature=abc", "http://images.example/a.png"),
         ("/data/local-files/?d=set1/a.png", "/data/local-files/?d=set1/a.png"),
         ("/x/\u2028y", "/x/\\u2028y"),

@@ -99,7 +99,9 @@ def test_a_password_in_the_address_of_label_studio_is_refused():
 
 def test_a_data_uri_needs_no_network(web):
     uri = "data:image/png;base64," + base64.b64encode(png(9)).decode()
-    assert (store(web).get(uri).pixels == 9).all()
+    lines = uri.replace("A", "A\n").rstrip("=").replace("data:image/png;base64", "DATA:image/png;BASE64")
+    for text in (uri, lines):
+        assert (store(web).get(text).pixels == 9).all()
     assert web.requests == []
 
 
@@ -133,6 +135,28 @@ def test_refusals_of_others_are_not_blamed_on_label_studio(web, elsewhere, statu
     with pytest.raises(ImageError, match=f"127.0.0.1 answered {status}.*{message}") as caught:
         images.get(f"{elsewhere.url}/a.png")
     assert "LABEL_STUDIO" not in str(caught.value)
+
+
+def test_only_files_of_label_studio_are_asked_for_with_the_token(web):
+    """What else is at its address is another service behind the same proxy, or nothing that a task may ask for."""
+    for path in ("/images/a.png", "/data/upload/1/a.png"):
+        web.routes[path] = answers(200, png(9))
+    web.routes["/data/upload/1/b.png"] = answers(302, b"", Location="/api/projects/1/export")
+    settings = Settings(label_studio_url=web.url, label_studio_api_key="ab" * 20)
+    images = ImageStore(settings, LabelStudio(settings))
+    for path in ("/images/a.png", "/data/upload/1/a.png"):
+        assert (images.get(web.url + path).pixels == 9).all()
+    for address in (f"{web.url}/api/projects/1/export", "/data/upload/1/b.png"):
+        with pytest.raises(ImageError, match="404"):
+            images.get(address)
+    sent = [(path, "Authorization" in headers) for _, path, headers in web.requests]
+    assert sent == [
+        ("/images/a.png", False),
+        ("/data/upload/1/a.png", True),
+        ("/api/projects/1/export", False),
+        ("/data/upload/1/b.png", True),
+        ("/api/projects/1/export", False),
+    ]
 
 
 def test_a_bucket_that_label_studio_does_not_know_is_named(web):

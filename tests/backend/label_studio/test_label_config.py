@@ -54,6 +54,14 @@ def test_controls_that_do_not_name_their_image_belong_to_the_only_one() -> None:
         several.outputs("image", ("Cat",))
 
 
+def test_space_around_an_address_is_none_of_it() -> None:
+    """As tables leave it behind; browsers do not see it."""
+    tag = LabelConfig.parse(CONFIG).image("image")
+    assert tag.url({"image": " /data/upload/1/a b.png\r\n"}) == "/data/upload/1/a b.png"
+    with pytest.raises(LabelConfigError, match="no image address"):
+        tag.url({"image": " \n"})
+
+
 def test_label_without_a_control_says_where_to_add_it() -> None:
     config = LabelConfig.parse(CONFIG)
     with pytest.raises(LabelConfigError, match=r"label 'Cow' is not in <BrushLabels name=\"brush\">"):
