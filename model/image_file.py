@@ -157,7 +157,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         # Browsers take a BMP for opaque where all of it would be transparent.
-        unmeant = image.format == "BMP" and layer.getextrema()[3] == (0, 0)
+        unmeant = image.format == "BMP" and layer.getchannel("A").getextrema() == (0, 0)
         return np.asarray(layer.convert("RGB")) if unmeant else _over_white(layer)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
