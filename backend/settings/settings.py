@@ -91,7 +91,7 @@ class Settings:
     # How many model versions (base and projects' own) stay loaded at once.
     loaded_models: int = _variable("CLICKMASK_LOADED_MODELS", values.number(int, 1, 64), 3)
 
-    image_hosts: tuple[str, ...] = _variable("CLICKMASK_IMAGE_HOSTS", values.names, ())
+    image_hosts: tuple[str, ...] = _variable("CLICKMASK_IMAGE_HOSTS", values.hosts, ())
     image_cache_mb: int = _variable("CLICKMASK_IMAGE_CACHE_MB", values.number(int, 1, 1 << 20), 512)
     max_image_mb: int = _variable("CLICKMASK_MAX_IMAGE_MB", values.number(int, 1, 4096), 50)
     max_image_megapixels: int = _variable("CLICKMASK_MAX_IMAGE_MEGAPIXELS", values.number(int, 1, 2000), 100)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ _ENCODE = (
     "a user name or password in an address is percent-encoded: write # as %23, / as %2F, ? as %3F, : as %3A, "
     "[ as %5B, ] as %5D"
 )
+
+_IPV6 = r"[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(?:%\w+)?"
+_HOST = re.compile(rf"\*|(?:(?P<name>[\w.-]+)|\[(?P<ipv6>{_IPV6})\])(?P<port>:\d+)?|{_IPV6}")
 
 
 def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
@@ -27,8 +32,10 @@ def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
             parts = urlsplit(text)
             _ = parts.port  # a password that is not encoded is often taken for a port
         except ValueError:
-            raise ValueError(_ENCODE) from None
-        if parts.scheme not in schemes or not (parts.netloc or parts.path):
+            raise ValueError(f"a port is a number up to 65535; {_ENCODE}") from None
+        if any(map(str.isspace, text)):
+            raise ValueError("there is no space in an address: write it as %20")
+        if parts.scheme not in schemes or not (parts.hostname or (parts.scheme == "unix" and parts.path)):
             raise ValueError(f"write a full address starting with {' or '.join(s + '://' for s in schemes)}")
         if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
             raise ValueError(_ENCODE)
@@ -38,6 +45,8 @@ def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
             )
         if parts.fragment:
             raise ValueError("write # as %23, or leave out what comes after it")
+        if parts.query and parts.scheme in ("http", "https"):
+            raise ValueError("leave out ? and what comes after it")
         return text.rstrip("/")
 
     return parse
@@ -91,9 +100,23 @@ def flag(text: str) -> bool:
     raise ValueError("write 1 or 0")
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Read words with commas or spaces between them, in lower case."""
-    return tuple(name.lower() for name in text.replace(",", " ").split())
+def hosts(text: str) -> tuple[str, ...]:
+    """Read hosts with commas or spaces between them, each with or without a port, or ``*``; in lower case, ASCII."""
+    return tuple(map(_host_and_port, text.lower().replace(",", " ").split()))
+
+
+def _host_and_port(text: str) -> str:
+    found = _HOST.fullmatch(text)
+    if found is None:
+        raise ValueError("write host or host:port, without http:// and paths; * stands for every public host")
+    name, port = found["name"] or found["ipv6"] or text, found["port"]
+    try:
+        name = name.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError(f"{name} is no host name") from None
+    if port is None:
+        return name
+    return f"[{name}]{port}" if ":" in name else f"{name}{port}"
 
 
 def account(text: str) -> str:
@@ -112,7 +135,13 @@ def host(text: str) -> str:
     """Read a host name, an address (an IPv6 one with or without brackets) or unix:PATH."""
     if text.startswith("unix:"):
         return text
-    return text.removeprefix("[").removesuffix("]")
+    name = text.removeprefix("[").removesuffix("]")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError("write a host name or an address, without http:// and without a port") from None
+    return name
 
 
 def path(text: str) -> Path:

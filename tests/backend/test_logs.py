@@ -19,6 +19,21 @@ except ValueError:
 """
 
 
+DEBUG = """
+import logging
+from backend.logs import configure
+configure("debug")
+logging.getLogger("backend.images").debug("ours")
+logging.getLogger("botocore.auth").debug("CanonicalRequest: x-amz-security-token:word")
+"""
+
+
+def test_details_of_what_is_signed_are_never_shown() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", DEBUG], cwd=root, capture_output=True, text=True, check=True)
+    assert "ours" in done.stderr and "word" not in done.stderr
+
+
 def test_lines_carry_the_request_and_no_secret() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

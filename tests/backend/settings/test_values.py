@@ -12,9 +12,57 @@ def test_numbers_have_bounds() -> None:
         values.number(float, 0, 1)("nan")
 
 
-def test_flags_and_names() -> None:
+def test_flags() -> None:
     assert [values.flag(text) for text in ("1", "yes", "Off", "0")] == [True, True, False, False]
-    assert values.names("A.example.com, b") == ("a.example.com", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("A.example.com, b:8080", ("a.example.com", "b:8080")),
+        ("*", ("*",)),
+        ("::1 [::1] [FE80::1%eth0]:80", ("::1", "::1", "[fe80::1%eth0]:80")),
+        ("Bücher.example:81", ("xn--bcher-kva.example:81",)),
+    ],
+)
+def test_hosts_are_read_as_addresses_name_them(text: str, read: tuple[str, ...]) -> None:
+    assert values.hosts(text) == read
+
+
+@pytest.mark.parametrize("text", ["http://a", "a/b", "me:word@a", "*.example.com", "a:b", "[::1", "a..b"])
+def test_what_could_never_be_a_host_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="without http://|no host name"):
+        values.hosts(f"good {text}")
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "::1", "localhost", "my_host", "unix:/run/clickmask.sock"])
+def test_a_place_to_listen(text: str) -> None:
+    assert values.host(text) == text
+    assert values.host("[::1]") == "::1"
+
+
+@pytest.mark.parametrize("text", ["http://0.0.0.0", "0.0.0.0:9090", "[::1]:9090", "*", "a b"])
+def test_what_nobody_can_listen_on_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="without http:// and without a port"):
+        values.host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("http:///studio", "write a full address"),
+        ("http://:8080", "write a full address"),
+        ("redis:/:hidden@host", "write a full address"),
+        ("redis://:hidden@", "write a full address"),
+        ("http://host:99999", "a port is a number"),
+        ("http://my host", "no space"),
+        ("http://host/?token=hidden", "leave out \\? and what comes after"),
+    ],
+)
+def test_half_an_address_is_refused(text: str, fix: str) -> None:
+    with pytest.raises(ValueError, match=fix) as caught:
+        values.url("http", "redis", account=True)(text)
+    assert "hidden" not in str(caught.value)
 
 
 def test_an_account_is_what_label_studio_can_send() -> None:
