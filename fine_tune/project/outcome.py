@@ -47,7 +47,7 @@ class Outcome:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Outcome:
-        """Make an outcome of what `as_json` returned, in this version or a newer one, whose other fields are passed over.
+        """Make an outcome of what `as_json` returned; fields of a newer version are passed over.
 
         Raises:
             TypeError: a field that is needed is missing.
@@ -65,7 +65,7 @@ def remember(redis: Any, project: int, outcome: Outcome) -> None:
 
 
 def outcomes(redis: Any, project: int) -> list[Outcome]:
-    """Read the last outcomes of a project, the newest first; what is no outcome is left out with a line in the log."""
+    """Read the last outcomes of a project, the newest first; what is none is left out, as the log says."""
     found = []
     for text in redis.lrange(keys.outcomes(project), 0, KEPT - 1):
         try:
