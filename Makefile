@@ -72,8 +72,9 @@ test-gpu: $(STAMP) ## what only a GPU can prove, with figures
 drill: $(STAMP) ## kills, faults of Redis, Label Studio, disk and clock, damaged files and input, with a table of results
 	CLICKMASK_FUZZ=10000 $(BIN)/python -m pytest -o python_files='drill_*.py test_*.py' tests/drills
 
-pictures: setup ## the pictures of the README, from the real Label Studio and the status page
+pictures: setup ## the pictures of README and docs, from the real Label Studio, the status page and a job on drawn cells
 	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tests.proposal_pictures
 
 test-pythons: $(STAMP) ## the fast tests on every other Python from 3.11 to 3.14 that is here
 	.ci/pythons

@@ -22,8 +22,16 @@ SIDE, CELLS = 256, 4
 GOOD, MOST = 0.9, 12  # IoU that the annotator wants, and clicks until he gives up
 
 
-def cells(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Draw cells whose dark heart is easily taken for the whole; HxWx3 uint8, and HxW bool for each."""
+def cells(
+    seed: int, count: int = CELLS, radii: tuple[int, int] = (12, 26), contrast: float = 45, apart: int = 15
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Draw cells whose dark heart is easily taken for the whole; HxWx3 uint8, and HxW bool for each.
+
+    Args:
+        radii: smallest and largest, in pixels.
+        contrast: of the hearts, in grey levels.
+        apart: pixels between two cells.
+    """
     rng = np.random.default_rng(seed)
 
     def grain(size: float, strength: float) -> np.ndarray:
@@ -32,16 +40,17 @@ def cells(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
 
     image = 110 + grain(20, 14) + grain(3, 9)
     masks: list[np.ndarray] = []
-    while len(masks) < CELLS:
+    around, within = np.ones((2 * apart + 1,) * 2, np.uint8), 2 * (radii[0] // 2) + 1
+    while len(masks) < count:
         mask = np.zeros((SIDE, SIDE), np.uint8)
-        centre, axes = rng.integers(28, SIDE - 28, 2).tolist(), rng.integers(12, 26, 2).tolist()
+        centre, axes = rng.integers(28, SIDE - 28, 2).tolist(), rng.integers(*radii, 2).tolist()
         cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1, -1)
-        if any((cv2.dilate(mask, np.ones((31, 31), np.uint8)) > 0)[other].any() for other in masks):
+        if any((cv2.dilate(mask, around) > 0)[other].any() for other in masks):
             continue
-        heart = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))) > 0
+        heart = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (within, within))) > 0
         masks.append(mask > 0)
         image[masks[-1]] += (grain(1.2, 16) + 10)[masks[-1]]
-        image[heart] -= 45
+        image[heart] -= contrast
     soft = cv2.GaussianBlur(image + rng.normal(0, 5, image.shape), (0, 0), 0.7)
     return np.repeat(soft.clip(0, 255).astype(np.uint8)[..., None], 3, 2), masks
 

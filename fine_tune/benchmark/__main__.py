@@ -5,7 +5,8 @@ some judge, as in a project; and counts clicks on the set's public part before a
 row for every model and the phases of every job in minutes, in Markdown, and writes all figures to `--json FILE`.
 `--alphas 0.75 1.0` trains on all of the images instead and runs no gate, to compare weight interpolations.
 `--proposals` runs the jobs and counts an annotator's actions on whole images of the public part instead; `--shuffle`
-gives every image the masks of another one, as a control that must not be offered.
+gives every image the masks of another one, as a control that must not be offered, and `--pictures FOLDER` draws good
+and bad cases.
 `--next SEEDS` compares the order of `clickmask next` with a random one, for a tuned `--checkpoint`.
 `python -m fine_tune.benchmark --verdicts` simulates how often the gate errs, and how often it finds a gain.
 Sets have the layout of `model.evaluation.datasets` with the parts `train` and `public` (`val` where there is none).
@@ -93,9 +94,8 @@ def _proposals(options: argparse.Namespace, effort: Effort) -> list[dict[str, An
     rows, note = table(actions.COLUMNS)
     for folder in options.sets:
         for count in options.images:
-            actions.measure_set(
-                folder, count, options.checkpoint, effort, options.device, options.shuffle, note
-            )
+            base = options.checkpoint, effort, options.device
+            actions.measure_set(folder, count, *base, note, options.shuffle, options.pictures)
     return rows
 
 
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--proposals", action="store_true", help="count actions with proposals")
     parser.add_argument("--shuffle", action="store_true", help="with --proposals: the control")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="with --proposals: draw some")
     parser.add_argument("--next", type=int, metavar="SEEDS", help="compare orders of annotation")
     parser.add_argument("--verdicts", action="store_true", help="simulate the gate")
     parser.add_argument("--repetitions", type=int, default=2000, help="of every row of --verdicts")

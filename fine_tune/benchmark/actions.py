@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from fine_tune.benchmark.proposal_picture import Judged, draw
 from fine_tune.benchmark.sets import read_complete, read_images, read_shuffled
 from fine_tune.benchmark.whole_job import run_job
 from fine_tune.project.phases import PROPOSE
@@ -28,13 +29,21 @@ Note = Callable[[dict[str, Any]], None]
 
 
 def measure_set(
-    folder: Path, count: int, weights: Path, effort: Effort, device: str, shuffle: bool, note: Note
+    folder: Path,
+    count: int,
+    weights: Path,
+    effort: Effort,
+    device: str,
+    note: Note,
+    shuffle: bool = False,
+    pictures: Path | None = None,
 ) -> None:
     """Learn from `count` images and count actions on the public part; `note` gets one row by column.
 
     Args:
         weights: folder of the base model.
         shuffle: give every image the masks of another one, as a control that must not be offered.
+        pictures: folder for a picture of good and bad cases; None draws none.
     """
     samples = read_shuffled(folder, count) if shuffle else read_images(folder, count)
     with run_job(weights, samples, effort, device) as job:
@@ -45,16 +54,21 @@ def measure_set(
         if job.proposing is None:
             values += ["", "", 1.0, seconds, ""]
         else:
-            hand, actions, each = measure_version(job.proposing, folder, device)
+            judged, each = measure_version(job.proposing, folder, device)
+            hand = float(np.mean([image.counted.by_hand for image in judged]))
+            actions = float(np.mean([image.actions for image in judged]))
             values += [hand, actions, actions / hand, seconds, each]
+            if pictures is not None:
+                title = f"Proposals of a model that learned from {count} images of {name}"
+                draw(pictures / f"{folder.name}-{count}.png", title, judged)
         note(dict(zip(COLUMNS, [*values, facts["reason"]], strict=True)))
 
 
-def measure_version(version: Path, folder: Path, device: str) -> tuple[float, float, float]:
+def measure_version(version: Path, folder: Path, device: str) -> tuple[list[Judged], float]:
     """Measure a version whose proposals are offered on a set's public part.
 
     Returns:
-        Clicks by hand an image, actions with proposals an image, and the seconds that proposing took (median).
+        The images, and the seconds that proposing took (median).
     """
 
     def engine(network: nn.Module, size: int) -> Engine:
@@ -63,12 +77,10 @@ def measure_version(version: Path, folder: Path, device: str) -> tuple[float, fl
     loaded = checkpoint.load(version)
     proposer, predictor = load_proposer(version, loaded, engine), assemble(loaded, None, engine)
     assert proposer is not None, "its card says so"
-    hand, actions, seconds = list[float](), list[float](), list[float]()
+    judged, seconds = list[Judged](), list[float]()
     for truth in read_complete(folder, "public", JUDGED):
         began = time.monotonic()
         proposals = proposer.propose(truth.image)
         seconds.append(time.monotonic() - began)
-        image = measure_image(proposals, predictor, truth, OBJECTS)
-        hand.append(image.by_hand)
-        actions.append(image.by_hand - sum(entry.saving for entry in image.proposals))
-    return float(np.mean(hand)), float(np.mean(actions)), float(np.median(seconds))
+        judged.append(Judged(truth, proposals, measure_image(proposals, predictor, truth, OBJECTS)))
+    return judged, float(np.median(seconds))

@@ -23,8 +23,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_good_head_saves_actions(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(actions, "OBJECTS", 2)
-    hand, with_proposals, seconds = measure_version(add_proposing(Registry(tmp_path)).path, folder, "cpu")
-    assert with_proposals < 0.6 * hand and 5 <= hand <= 50
+    judged, seconds = measure_version(add_proposing(Registry(tmp_path)).path, folder, "cpu")
+    hand = sum(image.counted.by_hand for image in judged)
+    assert len(judged) == 2
+    assert sum(image.actions for image in judged) < 0.6 * hand and 10 <= hand <= 100
     assert seconds > 0
 
 
@@ -33,7 +35,7 @@ def test_a_job_without_enough_images_says_so(folder: Path, tmp_path: Path):
     rows: list[dict[str, Any]] = []
     effort = Effort(steps=1, batch=2, accelerator="cpu")
     for shuffle in (False, True):
-        measure_set(folder, 4, tmp_path / "weights", effort, "cpu", shuffle, rows.append)
+        measure_set(folder, 4, tmp_path / "weights", effort, "cpu", rows.append, shuffle)
     assert [tuple(row) for row in rows] == [COLUMNS] * 2
     assert [row["set"] for row in rows] == ["discs", "discs, shuffled"]
     assert {row["offered"] for row in rows} == {"no"} and {row["ratio"] for row in rows} == {1.0}
