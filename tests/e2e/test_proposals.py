@@ -21,6 +21,8 @@ from backend.operations.label_studio_server import LabelStudioServer
 from backend.redis_store import OptionalRedis
 from backend.review.click_log import ClickLog
 from fine_tune.data.project_samples import is_held_out
+from fine_tune.project.ledger import Ledger
+from fine_tune.project.outcome import outcomes
 from fine_tune.proposals.training import CompleteImage
 from model.versions.checkpoint import read_card
 from model.versions.registry import Registry
@@ -193,3 +195,23 @@ def test_next_tasks_are_written_with_a_tab(disks: Disks) -> None:
     numbers = [disks.client.task(task)["data"]["label_next"] for task in order]
     assert numbers == list(range(1, len(order) + 1))
     assert "To label next" in [view["data"]["title"] for view in disks.client.views(disks.project)]
+
+
+@pytest.mark.timeout(900)
+def test_the_next_job_learns_from_what_was_taken_over(disks: Disks) -> None:
+    scene = discs(700)
+    task = disks.add(scene)
+    disks.batch_predictions([task])
+    (prediction,) = disks.predictions(task)
+    taken = disks.client.create_annotation(task, prediction["result"], parent_prediction=prediction["id"])
+    synced = disks.run("fine-tune", str(disks.project), "--sync")
+    assert synced.returncode == 0, synced.stderr
+    client = OptionalRedis(disks.redis_url).client()
+    ledger, rule = Ledger(client), disks.backend.settings.accept
+    assert taken["id"] in ledger.fresh(disks.project, rule)
+    trained = disks.run("fine-tune", str(disks.project), "--now")
+    assert trained.returncode in (0, 3), trained.stderr
+    assert taken["id"] not in ledger.fresh(disks.project, rule)
+    outcome = outcomes(client, disks.project)[0]
+    images = outcome.counts["train_images"] + outcome.counts["held_out_images"]
+    assert (images, outcome.problems) == (len(ledger.accepted(disks.project, rule)), [])
