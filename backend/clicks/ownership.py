@@ -39,6 +39,11 @@ class ProjectFacts:
     accounts: int
     wanted: int
 
+    @property
+    def shared(self) -> bool:
+        """Whether several people annotate one task."""
+        return self.accounts > 1 and self.wanted > 1
+
 
 class Ownership:
     """Keeps what is known of projects.
@@ -66,19 +71,29 @@ class Ownership:
 
     def of(self, project: int | None, saved: SavedWork) -> Whose:
         """Tell whose the masks are that a request for a task of this project shows."""
+        if len({draft.user for draft in saved.drafts}) > 1:
+            return Whose.UNKNOWN  # no Label Studio that was seen sends the drafts of others
         if saved.drafts or not saved.annotations:
             return Whose.OWN
-        self.learn(project)
-        facts = None if project is None else self._known.get(project, (0.0, None))[1]
+        facts = self._facts(project)
         if facts is not None and facts.accounts == 1:
             return Whose.OWN
         authors = {annotation.author for annotation in saved.annotations if not annotation.cancelled}
         alone = len(authors) <= 1 and (facts is None or facts.wanted <= 1)
         return Whose.DISPLAYED if alone else Whose.UNKNOWN
 
+    def nameless(self, project: int | None, saved: SavedWork) -> bool:
+        """Tell whether what was answered a moment ago may be somebody else's, who works on the same task."""
+        facts = None if saved.drafts else self._facts(project)
+        return facts is not None and facts.shared
+
     def close(self) -> None:
         """End the background thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _facts(self, project: int | None) -> ProjectFacts | None:
+        self.learn(project)
+        return None if project is None else self._known.get(project, (0.0, None))[1]
 
     def _ask(self, project: int) -> None:
         try:

@@ -148,6 +148,7 @@ class ClickPipeline:
             whose=self.ownership.of(project, task.saved),
             several=lambda: self.habits.several(project, task, prompt),
             named=named,
+            nameless=self.ownership.nameless(project, task.saved),
         )
 
     def _replay(self, sequence: ClickSequence, predictor: Predictor, image: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ The rules, the first that fits:
    beside the mask; the latter only while there was no sign that Auto-Accept is off, as are several clicks in one
    request, or a draft that holds the click. A draft that was saved since and shows neither click nor mask tells
    that the answer was taken back, and so does a click without a label after one with a label: undoing or deleting
-   a point unselects it, Auto-Accept does not. (This comes before 2 where both speak of the same region.)
+   a point unselects it, Auto-Accept does not. Where several people annotate a task and nothing names who asks, a
+   positive click does not continue what may be another's. (This comes before 2 where both speak of the same region.)
 4. What may be somebody else's mask is not corrected (see `backend.clicks.ownership`), and neither is one whose own
    clicks come with the request: accepting it was undone.
 5. A first click that is negative takes something away from the nearest accepted mask of its label.
@@ -91,6 +92,7 @@ class Surroundings:
         whose: whose the masks of the task are.
         several: tells whether the annotator's clicks are known to come together, as without Auto-Accept.
         named: whether the prompt came with a label.
+        nameless: whether `last` may be somebody else's.
     """
 
     last: LastObject | None
@@ -98,6 +100,7 @@ class Surroundings:
     whose: Whose = Whose.OWN
     several: Callable[[], bool] = lambda: False
     named: bool = True
+    nameless: bool = False
 
 
 def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -> Target:
@@ -175,7 +178,7 @@ def _continues(click: Click, known: Surroundings, values: np.ndarray) -> bool:
     mask = remove_small_regions(values, last.key.base + last.clicks)
     if not click.positive:
         return bool(mask.any())
-    if last.together > 1 or (last.named and not known.named):
+    if last.together > 1 or known.nameless or (last.named and not known.named):
         return False
     return distance(mask, click) <= reach(mask) and not known.several()
 

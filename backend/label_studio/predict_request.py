@@ -131,10 +131,12 @@ class PredictRequest:
             return PredictRequest(tasks, project, config, None, xml=xml)
         if len(tasks) != 1:
             raise RequestError("tasks", f"got {len(tasks)} tasks with a context; send exactly one")
-        if context["result"].absent and not context["event"].absent:
-            return PredictRequest(tasks, project, config, (), context["event"].text())
-        prompts = tuple(_prompts(context["result"], tasks[0], config))
-        return PredictRequest(tasks, project, config, prompts, "", _other_kinds(context["result"]))
+        result, event = context["result"], context["event"]
+        entries = [] if result.absent and not event.absent else result.items()
+        if not entries:
+            return PredictRequest(tasks, project, config, (), "" if event.absent else event.text())
+        prompts = tuple(_prompts(entries, tasks[0], config))
+        return PredictRequest(tasks, project, config, prompts, "", _other_kinds(entries))
 
     def config_of(self, task: Task) -> LabelConfig:
         """Return the config as one of several tasks has it, which differs by its Repeaters; LabelConfigError."""
@@ -183,8 +185,7 @@ def _urls(tag: ImageTag, task: Task) -> Iterator[str]:
         return
 
 
-def _prompts(result: Field, task: Task, config: LabelConfig) -> Iterator[Prompt]:
-    entries = result.items()
+def _prompts(entries: list[Field], task: Task, config: LabelConfig) -> Iterator[Prompt]:
     named = _named(entries)
     groups: dict[tuple[Any, ...], list[PromptRegion]] = {}
     for entry in entries:
@@ -207,8 +208,8 @@ def _named(entries: list[Field]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _other_kinds(result: Field) -> tuple[str, ...]:
-    kinds = dict.fromkeys(str(entry["type"].value) for entry in result.items())
+def _other_kinds(entries: list[Field]) -> tuple[str, ...]:
+    kinds = dict.fromkeys(str(entry["type"].value) for entry in entries)
     return tuple(kind for kind in kinds if kind != LABELS and shape_of(kind) not in PROMPTS)
 
 

@@ -56,6 +56,24 @@ def test_label_studio_tells_how_many_annotate(
     assert ownership(web, accounts, wanted).of(3, work) is whose
 
 
+def test_drafts_of_several_people_are_nobodys(web: Web) -> None:
+    drafts = [{"id": n, "user": f"{name}@example.com", "result": []} for n, name in enumerate(("ann", "bob"))]
+    assert ownership(web).of(3, SavedWork.read([], drafts)) is Whose.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("accounts", "wanted", "nameless"), [(1, 1, False), (1, 3, False), (2, 1, False), (2, 2, True)]
+)
+def test_without_a_draft_another_annotator_may_be_at_work(
+    web: Web, accounts: int, wanted: int, nameless: bool
+) -> None:
+    known = ownership(web, accounts, wanted)
+    draft = {"id": 2, "user": "ann@example.com", "result": []}
+    assert known.nameless(3, SavedWork()) is nameless
+    assert known.nameless(3, SavedWork.read([], [draft])) is False
+    assert known.nameless(None, SavedWork()) is False
+
+
 def test_nobody_waits_for_label_studio(web: Web) -> None:
     def slow(handler: Any) -> None:
         time.sleep(2)

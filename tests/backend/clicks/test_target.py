@@ -301,3 +301,11 @@ def test_an_object_whose_other_region_is_damaged_is_not_gone_on_from() -> None:
     request = PredictRequest.parse(predict(INSIDE, **draft(sound, broken)))
     assert request.context is not None
     assert choose_target(request.context[0], request.tasks[0], known(None), NOW) == Target()
+
+
+@pytest.mark.parametrize(("click", "expected"), [(INSIDE, NEW), (BESIDE, NEW), (INSIDE_MINUS, X)])
+def test_what_may_be_somebody_elses_answer_is_not_added_to(click: dict, expected: str | None) -> None:
+    request = PredictRequest.parse(predict(click))
+    assert request.context is not None
+    around = known(answered(), nameless=True)
+    assert choose_target(request.context[0], request.tasks[0], around, NOW).region_id == expected

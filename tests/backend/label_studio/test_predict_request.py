@@ -200,9 +200,10 @@ def test_a_click_may_come_without_a_label() -> None:
 
 def test_an_event_without_clicks_is_told() -> None:
     body = predict()
-    body["params"]["context"] = {"event": "prewarm"}
-    request = PredictRequest.parse(body)
-    assert (request.event, request.context) == ("prewarm", ())
+    for more in ({}, {"result": None}, {"result": []}):
+        body["params"]["context"] = {"event": "prewarm", **more}
+        request = PredictRequest.parse(body)
+        assert (request.event, request.context) == ("prewarm", ())
 
 
 def test_sizes_may_be_floating_point_numbers() -> None:
