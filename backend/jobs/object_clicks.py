@@ -14,7 +14,7 @@ from typing import Any
 from backend.json_fields import elements
 from backend.label_studio.mask_regions import object_id
 from backend.label_studio.region_meta import RegionMeta
-from backend.redis_store import OBJECT_CLICKS
+from backend.redis_store import OBJECT_CLICKS, readable
 
 Tally = dict[str, tuple[int, int]]  # version -> objects, and the clicks and boxes that made them
 FIELD = "made"  # of an annotation in an event: its tally
@@ -71,11 +71,11 @@ def forget(client: Any, project: int, annotations: Iterable[Any]) -> None:
 
 
 def tallies(client: Any, project: int, annotations: Iterable[int]) -> list[Tally]:
-    """Return the tallies of some annotations, as far as they are known.
-
-    Errors of Redis pass through; ValueError, TypeError or AttributeError where a record cannot be read.
-    """
+    """Return the tallies of some annotations, those that can be read. Errors of Redis pass through."""
     stored = client.hgetall(f"{OBJECT_CLICKS}{project}")
     found = (stored.get(str(number).encode()) for number in annotations)
-    made = (json.loads(text) for text in found if text is not None)
-    return [{version: (int(n), int(c)) for version, (n, c) in tally.items()} for tally in made]
+    return readable((text for text in found if text is not None), _parse)
+
+
+def _parse(text: bytes) -> Tally:
+    return {version: (int(objects), int(clicks)) for version, (objects, clicks) in json.loads(text).items()}

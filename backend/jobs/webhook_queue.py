@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 1000
 RETRY_S = 2.0
+NEVER = ("WRONGTYPE", "user_script")  # what Redis says of a command that fails however often it is tried
 ACTIONS = (
     "ANNOTATION_CREATED",
     "ANNOTATIONS_CREATED",  # from predictions, many at once
@@ -124,6 +125,9 @@ class WebhookQueue:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return
             except redis.RedisError as error:
+                if str(error).startswith(NEVER):
+                    logger.error("%s is left out: %s", describe(action, body), error)
+                    return
                 if self._stopped.is_set():
                     logger.error("%s is lost at shutdown: %s", describe(action, body), error)
                     return

@@ -14,7 +14,7 @@ from typing import Any
 
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.task_states import TaskStates
-from backend.redis_store import QUALITY
+from backend.redis_store import QUALITY, readable
 from backend.review.click_log import ClickLog
 from backend.review.ranking import Ranking, rank, reviewed
 from backend.review.task_column import TaskColumn
@@ -138,15 +138,14 @@ def published(redis: Any, project: int) -> bool:
 
 def tasks_of(redis: Any, project: int, annotations: Iterable[int]) -> set[int]:
     """Return the tasks that published annotations belong to."""
-    wanted = {str(number) for number in annotations}
-    stored = redis.hgetall(f"{QUALITY}{project}").items()
-    return {int(json.loads(text)["task"]) for field, text in stored if field.decode().split("/")[0] in wanted}
+    wanted = {str(number).encode() for number in annotations}
+    kept = _kept(redis, project).items()
+    return {int(entry["task"]) for field, entry in kept if field.split(b"/")[0] in wanted}
 
 
 def forget_tasks(redis: Any, project: int, tasks: set[int]) -> None:
     """Forget what was published of tasks that are gone."""
-    stored = redis.hgetall(f"{QUALITY}{project}").items()
-    gone = [field for field, text in stored if json.loads(text)["task"] in tasks]
+    gone = [field for field, entry in _kept(redis, project).items() if entry["task"] in tasks]
     if gone:
         redis.hdel(f"{QUALITY}{project}", *gone)
 
@@ -154,17 +153,28 @@ def forget_tasks(redis: Any, project: int, tasks: set[int]) -> None:
 def distribution(redis: Any, project: int) -> dict[str, list[float]]:
     """Return the predicted IoUs (0..1) of a published project's objects by annotator; for the status page."""
     found: dict[str, list[float]] = {}
-    for text in redis.hvals(f"{QUALITY}{project}"):
-        entry = json.loads(text)
+    for entry in _kept(redis, project).values():
         if entry["iou"] is not None:
             found.setdefault(str(entry["annotator"]), []).append(float(entry["iou"]))
     return found
 
 
+def _kept(redis: Any, project: int) -> dict[bytes, dict[str, Any]]:
+    """Read what is published of a project, by field; what is damaged is left out, with a line in the log."""
+    stored = redis.hgetall(f"{QUALITY}{project}").items()
+    return {field: entry for field, text in stored for entry in readable([text], _parse)}
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads(text)
+    iou = None if entry["iou"] is None else float(entry["iou"])
+    return {"task": entry["task"], "annotator": entry["annotator"], "iou": iou}
+
+
 def _remember(redis: Any, project: int, ranking: Ranking, tasks: set[int]) -> None:
     """Replace what is kept of these tasks; a mark stays where nothing is rated, so that updates go on."""
     key = f"{QUALITY}{project}"
-    old = [field for field, text in redis.hgetall(key).items() if json.loads(text)["task"] in tasks]
+    old = [field for field, entry in _kept(redis, project).items() if entry["task"] in tasks]
     fresh = {
         f"{entry.annotation}/{entry.matched.accepted.id}": json.dumps(
             {"task": entry.task, "annotator": entry.annotator, "iou": round(entry.quality.iou, 3)}

@@ -53,11 +53,11 @@ class Settings:
 
     label_studio_url: str | None = _variable("LABEL_STUDIO_URL", values.url("http", "https"), None)
     # A personal access token (it starts with "ey") or a legacy token (40 hex digits).
-    label_studio_api_key: str | None = _variable("LABEL_STUDIO_API_KEY", str, None, secret=True)
+    label_studio_api_key: str | None = _variable("LABEL_STUDIO_API_KEY", values.token, None, secret=True)
     basic_auth_user: str | None = _variable("BASIC_AUTH_USER", values.account, None)
     basic_auth_pass: str | None = _variable("BASIC_AUTH_PASS", values.account, None, secret=True)
     # Label Studio sends no credentials with webhooks: this goes into the webhook's URL or header.
-    webhook_secret: str | None = _variable("CLICKMASK_WEBHOOK_SECRET", str, None, secret=True)
+    webhook_secret: str | None = _variable("CLICKMASK_WEBHOOK_SECRET", values.header, None, secret=True)
     allow_anonymous: bool = _variable("CLICKMASK_ALLOW_ANONYMOUS", values.flag, False)
 
     home: Path = _variable("CLICKMASK_HOME", values.path, _home)  # noqa: RUF009 - a field

@@ -131,6 +131,22 @@ def account(text: str) -> str:
     return text
 
 
+def token(text: str) -> str:
+    """Read a token that opens an API, which is sent in a header."""
+    if not re.fullmatch(r"[!#-&(-~]+", text):
+        raise ValueError(
+            "write the token alone, as Label Studio shows it: without quotes, spaces, or a word such as Token"
+        )
+    return text
+
+
+def header(text: str) -> str:
+    """Read what is sent as the value of a header."""
+    if not account(text).isprintable():
+        raise ValueError("write it in one line")
+    return text
+
+
 def host(text: str) -> str:
     """Read a host name, an address (an IPv6 one with or without brackets) or unix:PATH."""
     if text.startswith("unix:"):

@@ -8,17 +8,20 @@ is part of every webhook.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from fine_tune.project import keys
 from fine_tune.project.acceptance import RULES, accepts, facts
 
+logger = logging.getLogger(__name__)
+
 BATCH = 500  # records that one round trip carries
 
 # Writes an annotation's record unless one is there that is as recent, and brings the sets of fresh annotations up to
 # date, one for each rule: how many are fresh is asked with every event, and must not take longer the more there are.
-# One script, so that events which arrive together by several processes cannot overtake each other. Times of Label
+# What is there and cannot be read is written over. One script, so that events which arrive together by several processes cannot overtake each other. Times of Label
 # Studio are ISO 8601 in UTC, of one form, so that they compare as text.
 # KEYS: records, seen, and a set for each rule; ARGV: id, updated_at, record, "over" or "", and "1" for each rule that
 # accepts the record.
@@ -27,10 +30,12 @@ local old, written = redis.call('HGET', KEYS[1], ARGV[1]), 1
 if old == ARGV[3] then
   written = 0
 elseif old then
-  local known = cjson.decode(old)
-  if known.deleted then return 0 end
-  if known.updated_at > ARGV[2] then return 0 end
-  if known.updated_at == ARGV[2] and ARGV[4] == '' then return 0 end
+  local readable, known = pcall(cjson.decode, old)
+  if readable and type(known) == 'table' and type(known.updated_at) == 'string' then
+    if known.deleted then return 0 end
+    if known.updated_at > ARGV[2] then return 0 end
+    if known.updated_at == ARGV[2] and ARGV[4] == '' then return 0 end
+  end
 end
 if written == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 local seen = redis.call('HGET', KEYS[2], ARGV[1]) == ARGV[2]
@@ -49,7 +54,8 @@ _LEARN = """
 for place = 1, #ARGV, 2 do
   redis.call('HSET', KEYS[2], ARGV[place], ARGV[place + 1])
   local record = redis.call('HGET', KEYS[1], ARGV[place])
-  if record and cjson.decode(record).updated_at == ARGV[place + 1] then
+  local readable, known = pcall(cjson.decode, record or '')
+  if readable and type(known) == 'table' and known.updated_at == ARGV[place + 1] then
     for rule = 3, #KEYS do redis.call('SREM', KEYS[rule], ARGV[place]) end
   end
 end
@@ -104,7 +110,7 @@ class Ledger:
 
     def _records(self, project: int) -> dict[int, dict[str, Any]]:
         stored = self._redis.hgetall(keys.records(project))
-        return {int(number): json.loads(text) for number, text in stored.items()}
+        return _read((number, text) for number, text in stored.items())
 
     def accepted(self, project: int, rule: str) -> dict[int, str]:
         """Return id -> updated_at of the annotations that count under a rule of `acceptance.RULES`."""
@@ -136,7 +142,7 @@ class Ledger:
         """Forget that annotations were learned from; those that still count are fresh again."""
         self._redis.hdel(keys.seen(project), *numbers)
         stored = self._redis.hmget(keys.records(project), numbers)
-        records = {n: json.loads(text) for n, text in zip(numbers, stored, strict=True) if text is not None}
+        records = _read((n, text) for n, text in zip(numbers, stored, strict=True) if text is not None)
         self._store_all(project, records, over=True)
 
     def _ensure_index(self, project: int) -> None:
@@ -237,6 +243,20 @@ class Ledger:
                     self._write(keys=_keys(project), args=args, client=pipe)
                 written += sum(int(count) for count in pipe.execute())
         return written
+
+
+def _read(stored: Iterable[tuple[Any, bytes]]) -> dict[int, dict[str, Any]]:
+    """Read records by annotation id; one that is damaged is left out, and the next comparison writes it anew."""
+    found = {}
+    for number, text in stored:
+        try:
+            record = json.loads(text)
+            if not isinstance(record["updated_at"], str):
+                raise TypeError("updated_at is no text")
+            found[int(number)] = record
+        except (ValueError, TypeError, KeyError) as error:
+            logger.warning("the record of annotation %r is left out, it cannot be read: %s", number, error)
+    return found
 
 
 def _keys(project: int) -> list[str]:

@@ -60,3 +60,11 @@ def test_they_are_kept_changed_and_forgotten(redis_server: RedisServer) -> None:
     forget(client, 3, [{"id": 1}, {}, 5])
     assert tallies(client, 3, [1, 2]) == [{"base-1-0a": (1, 2)}]
     assert tallies(client, 4, [1]) == []
+
+
+def test_a_damaged_tally_is_left_out(redis_server: RedisServer) -> None:
+    client = redis_server.client()
+    note(client, 3, [without_result({"id": 1, "result": [region("cm00000000000a", "base-1-0a", "k1")]})])
+    damaged = ["{", "[]", '{"v": 3}', '{"v": ["a", "b"]}', b"\xff"]
+    client.hset("clickmask:object-clicks:3", mapping={str(n): text for n, text in enumerate(damaged, 2)})
+    assert tallies(client, 3, range(1, 9)) == [{"base-1-0a": (1, 1)}]

@@ -54,6 +54,17 @@ def test_a_deleted_project_is_forgotten(events: WebhookQueue, redis_server: Redi
     assert Ledger(redis_server.client()).projects() == []
 
 
+def test_an_event_that_redis_will_never_take_does_not_hold_up_the_others(
+    events: WebhookQueue, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis_server.client().set("clickmask:ledger:4:annotations", "of another program")
+    events.put("ANNOTATION_CREATED", {**saved(1), "project": {"id": 4}})
+    events.put("ANNOTATION_CREATED", saved(2))
+    events.flush()
+    assert list(Ledger(redis_server.client()).annotations(3)) == [2]
+    assert "annotation 1 of task 9, project 4 is left out: WRONGTYPE" in caplog.text
+
+
 def test_events_wait_for_redis_to_come_back(events: WebhookQueue, redis_server: RedisServer) -> None:
     redis_server.stop()
     begin = time.monotonic()

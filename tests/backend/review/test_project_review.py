@@ -10,6 +10,7 @@ from backend.review.project_review import (
     TAB,
     ReviewError,
     distribution,
+    forget_tasks,
     published,
     tasks_of,
 )
@@ -51,6 +52,20 @@ def test_one_task_is_kept_up_to_date(review, studio, store):
     assert COLUMN in studio.tasks[7]["data"]
     assert distribution(store.client(), 3).keys() == {"ann@example.com"}
     assert len(distribution(store.client(), 3)["ann@example.com"]) == 1
+
+
+def test_what_is_damaged_in_redis_is_left_out(review, studio, store):
+    review.rank().publish(store.client())
+    damaged = ["{", "[]", "null", '{"task": 8}', b"\xff", '{"task": 8, "annotator": "a", "iou": "much"}']
+    mapping = {f"80/damaged{number}": text for number, text in enumerate(damaged)}
+    store.client().hset("clickmask:quality:3", mapping={**mapping, b"\xff": "x"})
+    assert tasks_of(store.client(), 3, [80]) == {8}
+    assert len(distribution(store.client(), 3)["ann@example.com"]) == 2
+    studio.tasks[8]["annotations"] = []
+    assert review.rank(8).publish(store.client()) == 1
+    assert len(distribution(store.client(), 3)["ann@example.com"]) == 1
+    forget_tasks(store.client(), 3, {7, 8})
+    assert distribution(store.client(), 3) == {}
 
 
 def test_what_is_kept_of_a_published_project(review, store):

@@ -82,3 +82,21 @@ def test_an_account_is_refused_where_it_opens_nothing() -> None:
     with pytest.raises(ValueError, match="LABEL_STUDIO_API_KEY") as caught:
         values.url("http")("http://me:hidden@host")
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ['"hidden"', "'hidden'", "Token hidden", "hidden\nhidden", "hidden\u20ac", "hidd\u00e9n"]
+)
+def test_a_token_is_what_a_header_can_hold(text: str) -> None:
+    assert values.token("eyJhbGciOi.eyJ0b2tlbl-_.x") == "eyJhbGciOi.eyJ0b2tlbl-_.x"
+    with pytest.raises(ValueError, match="the token alone") as caught:
+        values.token(text)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_secret_of_webhooks_is_what_a_header_can_hold() -> None:
+    assert values.header("Straße 7") == "Straße 7"
+    with pytest.raises(ValueError, match="in one line"):
+        values.header("one\ntwo")
+    with pytest.raises(ValueError, match="cannot send"):
+        values.header("密码")

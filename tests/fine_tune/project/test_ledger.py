@@ -274,3 +274,18 @@ def test_a_project_that_is_forgotten_leaves_nothing(ledger: Ledger, redis_server
     ledger.mark_seen(3, {})
     ledger.forget_project(3)
     assert redis_server.client().keys("*") == []
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "null", '"x"', "[]", "{}", '{"updated_at": 5}', b"\xff"])
+def test_one_damaged_record_is_left_out_until_it_is_told_again(ledger: Ledger, damaged: str | bytes) -> None:
+    for number in (5, 6):
+        ledger.record("ANNOTATION_CREATED", saved(number))
+    ledger._redis.hset(keys.records(3), 5, damaged)
+    assert list(ledger.annotations(3)) == list(ledger.accepted(3, "submitted")) == [6]
+    ledger.mark_seen(3, {5: "2026", 6: "2026"})
+    assert ledger.record("TASKS_DELETED", {"tasks": [{"id": 1}], "project": {"id": 3}}) == 0
+    assert ledger.reconcile(3, lambda: [saved(5)["annotation"], saved(6)["annotation"]]) == (1, 0)
+    assert sorted(ledger.annotations(3)) == [5, 6]
+    ledger._redis.hset(keys.records(3), 5, damaged)
+    assert ledger.record("ANNOTATION_UPDATED", saved(5)) == 1
+    assert sorted(ledger.annotations(3)) == [5, 6]
