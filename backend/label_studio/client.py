@@ -12,10 +12,12 @@ from typing import Any
 import requests
 
 from backend.label_studio.transport import (
+    Answered,
     LabelStudioError,
     explain,
     lifetime,
     open_session,
+    shaped,
     token_kind,
     unreachable,
     way_to,
@@ -101,6 +103,12 @@ class LabelStudio:
             answer = self._send(method, path, self.headers(), **options)
         return self._decoded(answer, path)
 
+    def _object(self, method: str, path: str, **options: Any) -> Record:
+        return shaped(self.call(method, path, **options), dict)
+
+    def _objects(self, method: str, path: str, **options: Any) -> list[Record]:
+        return shaped(self.call(method, path, **options), list)
+
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> requests.Response:
         if not self.url:
             raise LabelStudioError("LABEL_STUDIO_URL is not set: set it to the address of your Label Studio")
@@ -108,7 +116,10 @@ class LabelStudio:
         options = {"timeout": TIMEOUT_S, "allow_redirects": False, **way_to(self.url), **options}
         try:
             return self._session.request(method, self.url + path, headers=headers, **options)
-        except requests.exceptions.RequestException as error:
+        except (
+            requests.exceptions.RequestException,
+            ValueError,
+        ) as error:  # it may lead to what is no address
             raise LabelStudioError(unreachable(self.url, error)) from None
 
     def _decoded(self, answer: requests.Response, path: str) -> Any:
@@ -122,7 +133,7 @@ class LabelStudio:
         if not answer.content:
             return None
         try:
-            return answer.json()
+            return answer.json(object_hook=Answered)
         except ValueError:
             raise LabelStudioError(
                 f"{self.url}{path} answered with something else than JSON: is LABEL_STUDIO_URL right?"
@@ -132,18 +143,18 @@ class LabelStudio:
 
     def version(self) -> str:
         """Label Studio's version, such as "1.23.2"."""
-        answer = self.call("GET", "/api/version")
+        answer = self._object("GET", "/api/version")
         return str(
             answer.get("release") or answer.get("label-studio-os-package", {}).get("version", "unknown")
         )
 
     def users(self) -> list[Record]:
         """Return the accounts of the organization."""
-        return self.call("GET", "/api/users/")
+        return self._objects("GET", "/api/users/")
 
     def whoami(self) -> Record:
         """Return the account behind the token."""
-        return self.call("GET", "/api/current-user/whoami")
+        return self._object("GET", "/api/current-user/whoami")
 
     def projects(self) -> Iterator[Record]:
         """Return all projects the account sees."""
@@ -151,15 +162,15 @@ class LabelStudio:
 
     def project(self, project: int) -> Record:
         """Return one project, with its label config."""
-        return self.call("GET", f"/api/projects/{project}/")
+        return self._object("GET", f"/api/projects/{project}/")
 
     def create_project(self, **fields: Any) -> Record:
         """Create a project from its fields (title, label_config, ...)."""
-        return self.call("POST", "/api/projects/", json=fields)
+        return self._object("POST", "/api/projects/", json=fields)
 
     def update_project(self, project: int, **fields: Any) -> Record:
         """Change some fields of a project."""
-        return self.call("PATCH", f"/api/projects/{project}/", json=fields)
+        return self._object("PATCH", f"/api/projects/{project}/", json=fields)
 
     def tasks(self, project: int) -> Iterator[Record]:
         """Return all tasks of a project with data, annotations, predictions; data as in `task`."""
@@ -174,7 +185,8 @@ class LabelStudio:
         ]
         query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
         params = {"project": project, "page": 1, "page_size": count, "query": json.dumps(query)}
-        return self.call("GET", "/api/tasks", params={**params, "fields": "all", **AS_STORED})["tasks"]
+        answer = self._object("GET", "/api/tasks", params={**params, "fields": "all", **AS_STORED})
+        return shaped(answer["tasks"], list)
 
     def count_unlabelled(self, project: int) -> int:
         """Count the tasks of a project that have no annotation."""
@@ -183,42 +195,43 @@ class LabelStudio:
 
     def task(self, task: int) -> Record:
         """Return one task with its annotations, and its data as stored (s3://..., not Label Studio's way to it)."""
-        return self.call("GET", f"/api/tasks/{task}/", params=AS_STORED)
+        return self._object("GET", f"/api/tasks/{task}/", params=AS_STORED)
 
     def update_task(self, task: int, data: Record) -> Record:
         """Replace a task's data."""
-        return self.call("PATCH", f"/api/tasks/{task}/", json={"data": data})
+        return self._object("PATCH", f"/api/tasks/{task}/", json={"data": data})
 
     def import_tasks(self, project: int, tasks: list[Record]) -> Record:
         """Add tasks to a project."""
-        return self.call("POST", f"/api/projects/{project}/import", json=tasks)
+        return self._object("POST", f"/api/projects/{project}/import", json=tasks)
 
     def upload(self, project: int, files: list[Path]) -> Record:
         """Upload image files; each becomes a task."""
         # One name each: of several files under one name, Label Studio takes the last.
         parts = [(f"file{n}", (path.name, path.read_bytes())) for n, path in enumerate(files)]
-        return self.call("POST", f"/api/projects/{project}/import", files=parts)
+        return self._object("POST", f"/api/projects/{project}/import", files=parts)
 
     def annotation(self, annotation: int) -> Record:
         """Return one annotation with its results."""
-        return self.call("GET", f"/api/annotations/{annotation}/")
+        return self._object("GET", f"/api/annotations/{annotation}/")
 
     def annotated_tasks(self, project: int, among: Sequence[int] = ()) -> list[Record]:
         """Return all tasks that carry annotations, with full results; of some tasks where these are named."""
         path, params = f"/api/projects/{project}/export", {"exportType": "JSON", "ids[]": list(among)}
-        return self.call("GET", path, params=params, timeout=EXPORT_TIMEOUT_S)
+        return self._objects("GET", path, params=params, timeout=EXPORT_TIMEOUT_S)
 
     def state(self, project: int) -> str:
         """Return a text that becomes another one whenever an annotation of the project comes, changes or goes."""
         number = self.project(project)["total_annotations_number"]
         query = json.dumps({"ordering": ["-tasks:updated_at"]})
         params = {"project": project, "page": 1, "page_size": 1, "query": query, **AS_STORED}
-        newest = [task["updated_at"] for task in self.call("GET", "/api/tasks", params=params)["tasks"]]
+        tasks = shaped(self._object("GET", "/api/tasks", params=params)["tasks"], list)
+        newest = [task["updated_at"] for task in tasks]
         return f"{number} {newest}"
 
     def create_annotation(self, task: int, result: list[Record], **fields: Any) -> Record:
         """Add an annotation to a task."""
-        return self.call("POST", f"/api/tasks/{task}/annotations/", json={"result": result, **fields})
+        return self._object("POST", f"/api/tasks/{task}/annotations/", json={"result": result, **fields})
 
     def import_predictions(self, project: int, predictions: list[Record]) -> None:
         """Add predictions, each with its task's number (task, result, score, model_version)."""
@@ -230,15 +243,15 @@ class LabelStudio:
 
     def ml_backends(self, project: int) -> list[Record]:
         """Return the ML backends of a project."""
-        return self.call("GET", "/api/ml", params={"project": project})
+        return self._objects("GET", "/api/ml", params={"project": project})
 
     def create_ml_backend(self, **fields: Any) -> Record:
         """Connect an ML backend (project, url, title, is_interactive, auth_method, ...)."""
-        return self.call("POST", "/api/ml", json=fields)
+        return self._object("POST", "/api/ml", json=fields)
 
     def update_ml_backend(self, backend: int, **fields: Any) -> Record:
         """Change some fields of an ML backend."""
-        return self.call("PATCH", f"/api/ml/{backend}", json=fields)
+        return self._object("PATCH", f"/api/ml/{backend}", json=fields)
 
     def delete_ml_backend(self, backend: int) -> None:
         """Disconnect an ML backend."""
@@ -246,11 +259,11 @@ class LabelStudio:
 
     def webhooks(self, project: int) -> list[Record]:
         """Return the webhooks of a project."""
-        return self.call("GET", "/api/webhooks/", params={"project": project})
+        return self._objects("GET", "/api/webhooks/", params={"project": project})
 
     def create_webhook(self, **fields: Any) -> Record:
         """Add a webhook (project, url, headers, ...)."""
-        return self.call("POST", "/api/webhooks/", json=fields)
+        return self._object("POST", "/api/webhooks/", json=fields)
 
     def delete_webhook(self, webhook: int) -> None:
         """Remove a webhook."""
@@ -258,26 +271,27 @@ class LabelStudio:
 
     def update_webhook(self, webhook: int, **fields: Any) -> Record:
         """Change some fields of a webhook (url, headers, ...)."""
-        return self.call("PATCH", f"/api/webhooks/{webhook}/", json=fields)
+        return self._object("PATCH", f"/api/webhooks/{webhook}/", json=fields)
 
     def views(self, project: int) -> list[Record]:
         """Return the Data Manager's tabs of a project."""
-        return self.call("GET", "/api/dm/views/", params={"project": project})
+        return self._objects("GET", "/api/dm/views/", params={"project": project})
 
     def save_view(self, project: int, data: Record, view: int | None = None) -> Record:
         """Create a tab of the Data Manager, or replace the one with the given id."""
         body = {"project": project, "data": data}
         if view is None:
-            return self.call("POST", "/api/dm/views/", json=body)
-        return self.call("PATCH", f"/api/dm/views/{view}/", json=body)
+            return self._object("POST", "/api/dm/views/", json=body)
+        return self._object("PATCH", f"/api/dm/views/{view}/", json=body)
 
     def _pages(self, path: str, key: str, total: str, **params: Any) -> Iterator[Record]:
         """Everything of a paged list; a page after the last one would be an error."""
         page, seen = 1, 0
         while True:
-            answer = self.call("GET", path, params={"page": page, "page_size": PAGE, **params})
-            yield from answer[key]
-            seen += len(answer[key])
-            if not answer[key] or seen >= answer[total]:
+            answer = self._object("GET", path, params={"page": page, "page_size": PAGE, **params})
+            listed = shaped(answer[key], list)
+            yield from listed
+            seen += len(listed)
+            if not listed or seen >= shaped(answer[total], int):
                 return
             page += 1

@@ -25,12 +25,13 @@ class LabelConfigError(ClickmaskError, ValueError):
 
 
 @lru_cache(maxsize=64)
-def parse(xml: str) -> Element:
+def parse(xml: str | None) -> Element:
     """Parse a labeling config; nobody may change what is returned.
 
     Raises:
-        LabelConfigError: not XML, or XML with a document type declaration.
+        LabelConfigError: none at all, not XML, or XML with a document type declaration.
     """
+    xml = xml or ""
     parser = expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from backend.label_studio.client import AS_STORED, PAGE, LabelStudio
+from backend.label_studio.transport import shaped
 from backend.redis_store import RECONCILIATION
 
 PROJECTS = f"{RECONCILIATION}states"  # hash: project -> `LabelStudio.state`
@@ -95,10 +96,10 @@ def listed(studio: LabelStudio, project: int) -> Iterator[tuple[dict[int, str], 
     page, seen = 1, 0
     while True:
         params = {"project": project, "page": page, "page_size": PAGE, "query": query, **AS_STORED}
-        answer = studio.call("GET", "/api/tasks", params=params)
-        tasks = {int(task["id"]): state_of(task) for task in answer["tasks"]}
-        yield tasks, int(answer["total"])
-        seen += len(answer["tasks"])
-        if not answer["tasks"] or seen >= answer["total"]:
+        answer = shaped(studio.call("GET", "/api/tasks", params=params), dict)
+        tasks, total = shaped(answer["tasks"], list), shaped(answer["total"], int)
+        yield {int(task["id"]): state_of(task) for task in tasks}, total
+        seen += len(tasks)
+        if not tasks or seen >= total:
             return  # a page after the last one would be an error
         page += 1

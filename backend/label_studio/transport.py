@@ -6,13 +6,14 @@ import base64
 import json
 import os
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
 from backend.settings.proxies import proxy_for
 from model.errors import ClickmaskError
 
+Kind = TypeVar("Kind")
 LIFETIME_S = 300.0  # of Label Studio's access tokens
 
 
@@ -25,6 +26,27 @@ class LabelStudioError(ClickmaskError, RuntimeError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Answered(dict[str, Any]):
+    """An object in an answer; asking for a field that is not there is a `LabelStudioError`."""
+
+    def __missing__(self, key: str) -> Any:
+        raise LabelStudioError(f"an answer has no {key!r}: is Label Studio what answers at LABEL_STUDIO_URL?")
+
+
+def shaped(answer: Any, kind: type[Kind]) -> Kind:
+    """Return an answer, or a part of it, of the kind that Label Studio gives; a list is one of objects.
+
+    Raises:
+        LabelStudioError: it is of another kind.
+    """
+    if isinstance(answer, kind) and not (
+        isinstance(answer, list) and any(not isinstance(entry, dict) for entry in answer)
+    ):
+        return answer
+    wanted = {dict: "object", list: "list of objects", int: "number"}[kind]  # what came may hold a token
+    raise LabelStudioError(f"an answer is no {wanted}: is Label Studio what answers at LABEL_STUDIO_URL?")
 
 
 def open_session() -> requests.Session:

@@ -21,8 +21,9 @@ BATCH = 500  # records that one round trip carries
 
 # Writes an annotation's record unless one is there that is as recent, and brings the sets of fresh annotations up to
 # date, one for each rule: how many are fresh is asked with every event, and must not take longer the more there are.
-# What is there and cannot be read is written over. One script, so that events which arrive together by several processes cannot overtake each other. Times of Label
-# Studio are ISO 8601 in UTC, of one form, so that they compare as text.
+# What is there and cannot be read is written over. One script, so that events which arrive together by several
+# processes cannot overtake each other. Times of Label Studio are ISO 8601 in UTC, of one form, so that they compare
+# as text.
 # KEYS: records, seen, and a set for each rule; ARGV: id, updated_at, record, "over" or "", and "1" for each rule that
 # accepts the record.
 _WRITE = """

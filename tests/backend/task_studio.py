@@ -39,7 +39,7 @@ class TaskStudio:
     def _views(self, handler: BaseHTTPRequestHandler) -> None:
         if handler.command == "POST":
             self.views.append(body_of(handler))
-        send_json(handler, self.views)
+        send_json(handler, self.views if handler.command == "GET" else self.views[-1])
 
 
 def body_of(handler: BaseHTTPRequestHandler) -> Any:

@@ -208,3 +208,37 @@ def test_no_cookie_is_kept(web):
     for _ in range(2):
         client.version()
     assert all("Cookie" not in headers for *_, headers in web.requests)
+
+
+CALLS = [
+    lambda made: made.version(),
+    lambda made: made.users(),
+    lambda made: made.project(3)["label_config"],
+    lambda made: list(made.projects()),
+    lambda made: made.unlabelled_tasks(3),
+    lambda made: made.annotated_tasks(3),
+    lambda made: made.state(3),
+    lambda made: made.create_ml_backend(project=3)["id"],
+]
+
+
+@pytest.mark.parametrize(
+    "body", ["null", "[]", "{}", '"x"', "3", "[[]]", '{"results": null, "tasks": 3}', "<html>"]
+)
+def test_another_service_at_its_address_is_told(web, body):
+    web.otherwise = answers(200, body.encode())
+    made = client(web, LEGACY)
+    refused = 0
+    for call in CALLS:
+        try:
+            call(made)
+        except LabelStudioError as error:
+            assert "LABEL_STUDIO_URL" in str(error)
+            refused += 1
+    assert refused >= len(CALLS) - 2  # a list may be empty, and a version unknown
+
+
+def test_a_redirect_to_nowhere_is_told(web):
+    web.otherwise = answers(302, b"", Location="http://[nowhere")
+    with pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"):
+        client(web, LEGACY).version()

@@ -1,11 +1,18 @@
-"""Tokens are told by their form."""
+"""Tokens are told by their form, and so are answers."""
 
 import base64
 import json
 
 import pytest
 
-from backend.label_studio.transport import LIFETIME_S, lifetime, token_kind
+from backend.label_studio.transport import (
+    LIFETIME_S,
+    Answered,
+    LabelStudioError,
+    lifetime,
+    shaped,
+    token_kind,
+)
 
 
 def jwt(**claims: object) -> str:
@@ -41,3 +48,18 @@ def test_kinds(token, kind):
 )
 def test_a_lifetime_needs_no_clock(token, seconds):
     assert lifetime(token) == seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(None, dict), ([], dict), ("x", list), ({}, list), ([None], list), ("7", int)]
+)
+def test_an_answer_of_another_kind_is_not_label_studios(answer: object, kind: type) -> None:
+    with pytest.raises(LabelStudioError, match="what answers at LABEL_STUDIO_URL"):
+        shaped(answer, kind)
+
+
+def test_a_field_that_is_not_there_is_named() -> None:
+    assert shaped([Answered(id=3)], list)[0]["id"] == 3
+    assert Answered().get("id") is None
+    with pytest.raises(LabelStudioError, match="no 'id'"):
+        Answered()["id"]
