@@ -199,9 +199,9 @@ def test_next_tasks_are_written_with_a_tab(disks: Disks) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_next_job_learns_from_what_was_taken_over(disks: Disks) -> None:
-    scene = discs(700)
-    task = disks.add(scene)
-    disks.batch_predictions([task])
+    task, other = (disks.add(discs(seed)) for seed in (700, 701))
+    # A request for one task is taken for an annotator who opens it, and who does not wait as long.
+    disks.batch_predictions([task, other])
     (prediction,) = disks.predictions(task)
     taken = disks.client.create_annotation(task, prediction["result"], parent_prediction=prediction["id"])
     synced = disks.run("fine-tune", str(disks.project), "--sync")
