@@ -36,7 +36,7 @@ def connected(settings: Settings, timeout_s: float = TIMEOUT_S) -> Iterator[Any]
         A `redis.Redis` client.
 
     Raises:
-        RedisUnreachable: it does not answer, at first or later within the context.
+        RedisUnreachable: it does not answer or refuses a command, at first or later within the context.
     """
     url = redis_url(settings)
     client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
@@ -56,4 +56,7 @@ def _advice(url: str, error: redis.RedisError, embedded: bool) -> str:
         return f"no Redis answers at {shown} ({error}): {fix}"
     if isinstance(error, redis.AuthenticationError):
         return f"Redis at {shown} refuses the password ({error}): correct CLICKMASK_REDIS_URL"
+    if isinstance(error, redis.ResponseError):
+        fix = "look at its memory, its disk and its rights, or set CLICKMASK_REDIS_URL to another one"
+        return f"Redis at {shown} refuses what it is asked ({error}): {fix}"
     return f"Redis at {shown} does not answer ({error}): start it, or correct CLICKMASK_REDIS_URL"

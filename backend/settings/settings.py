@@ -63,9 +63,7 @@ class Settings:
     home: Path = _variable("CLICKMASK_HOME", values.path, _home)  # noqa: RUF009 - a field
     # An object store, as an fsspec URL, that machines without a common `home` share; None = a folder of `home`.
     registry: str | None = _variable("CLICKMASK_REGISTRY", values.store, None)
-    redis_url: str | None = _variable(
-        "CLICKMASK_REDIS_URL", values.url("redis", "rediss", "unix", account=True), None
-    )
+    redis_url: str | None = _variable("CLICKMASK_REDIS_URL", values.redis_url, None)
     host: str = _variable("CLICKMASK_HOST", values.host, "127.0.0.1")
     port: int = _variable("CLICKMASK_PORT", values.number(int, 0, 65535), 9090)
     # Where Label Studio reaches the backend, if that is not where it listens.

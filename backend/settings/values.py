@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 from fsspec import get_filesystem_class
 
 _ENCODE = (
@@ -50,6 +51,22 @@ def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
         return text.rstrip("/")
 
     return parse
+
+
+def redis_url(text: str) -> str:
+    """Read the address of a Redis, with no more after the ? than its client knows."""
+    address = url("redis", "rediss", "unix", account=True)(text)
+    parts = urlsplit(address)
+    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError("the path is the number of a database: write redis://host:6379/0")
+    try:
+        pool = redis.ConnectionPool.from_url(address)
+        pool.make_connection()  # which does not connect yet
+    except (TypeError, ValueError, redis.RedisError) as error:
+        raise ValueError(f"leave out of the part after ? what the client does not take ({error})") from None
+    if pool.connection_kwargs.get("decode_responses"):
+        raise ValueError("leave out decode_responses: what is stored are bytes")
+    return address
 
 
 def store(text: str) -> str:

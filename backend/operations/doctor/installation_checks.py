@@ -39,12 +39,13 @@ def model(settings: Settings) -> Findings:
 
 
 def redis(settings: Settings) -> Findings:
-    """Ask the installation's Redis, and how many workers it knows."""
+    """Ask the installation's Redis, write into it, and ask how many workers it knows."""
     from rq import Worker
 
     shown = without_password(redis_url(settings))
     try:
         with connected(settings, timeout_s=3) as client:
+            client.set("clickmask:doctor", 1, ex=60)  # one that is full, or a copy of another, only answers
             workers = Worker.count(connection=client)
     except RedisUnreachable as error:
         if settings.redis_url is None:

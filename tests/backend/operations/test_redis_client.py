@@ -49,3 +49,13 @@ def test_a_wrong_password_is_named_without_it(redis_server: RedisServer, tmp_pat
         pass
     assert "hidden-word" not in str(caught.value)
     assert isinstance(caught.value.__cause__, redis.AuthenticationError)
+
+
+def test_one_that_refuses_is_not_said_to_be_away(redis_server: RedisServer, tmp_path: Path) -> None:
+    redis_server.client().config_set("maxmemory", 1)
+    settings = Settings(home=tmp_path, redis_url=redis_server.url)
+    with (
+        pytest.raises(RedisUnreachable, match="refuses what it is asked.*its memory"),
+        connected(settings) as client,
+    ):
+        client.set("a", 1)

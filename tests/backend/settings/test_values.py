@@ -100,3 +100,25 @@ def test_a_secret_of_webhooks_is_what_a_header_can_hold() -> None:
         values.header("one\ntwo")
     with pytest.raises(ValueError, match="cannot send"):
         values.header("密码")
+
+
+@pytest.mark.parametrize(
+    "text", ["redis://me:p%23@host:6379/0", "unix:///run/redis.sock?db=1", "rediss://host?ssl_cert_reqs=none"]
+)
+def test_the_address_of_a_redis(text: str) -> None:
+    assert values.redis_url(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("redis://host/0?timeout=3", "leave out.*timeout"),
+        ("redis://host/0?socket_timeout=abc", "leave out.*socket_timeout"),
+        ("redis://host/0?protocol=9", "leave out.*protocol"),
+        ("redis://host/0?decode_responses=true", "leave out decode_responses"),
+        ("redis://host/main", "number of a database"),
+    ],
+)
+def test_what_no_client_of_redis_takes_is_refused(text: str, fix: str) -> None:
+    with pytest.raises(ValueError, match=fix):
+        values.redis_url(text)

@@ -14,6 +14,7 @@ from model.versions.registry import Registry
 from tests.backend.http_server import Web, answers
 from tests.backend.proxy_server import Proxy
 from tests.backend.published_models import CARD, network
+from tests.backend.redis_server import RedisServer
 from tests.s3_server import ObjectStore
 
 
@@ -72,6 +73,15 @@ def test_a_redis_that_is_set_and_away_is_a_warning_without_its_password(tmp_path
     assert found.level == WARN
     assert "redis://***@127.0.0.1:1/0 does not answer" in found.text
     assert "hidden-word" not in found.text
+
+
+@pytest.mark.parametrize("command", ["CONFIG SET maxmemory 1", "REPLICAOF 127.0.0.1 1"])
+def test_a_redis_that_takes_nothing_in_is_a_warning(
+    redis_server: RedisServer, tmp_path: Path, command: str
+) -> None:
+    redis_server.client().execute_command(*command.split())
+    (found,) = list(installation_checks.redis(Settings(home=tmp_path, redis_url=redis_server.url)))
+    assert (found.level, "refuses what it is asked" in found.text) == (WARN, True)
 
 
 def test_nothing_at_the_backends_address(tmp_path: Path) -> None:
