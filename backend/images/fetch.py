@@ -14,7 +14,7 @@ import urllib3
 
 from backend.images.connection import Deadline, direct, through
 from backend.images.ssrf import FetchError, Guard, Origin, netloc, origin
-from backend.settings.proxies import proxy_for
+from backend.settings.proxies import EXCEPTED, described, proxy_for
 
 CONNECT_S, READ_S, TOTAL_S = 3.0, 10.0, 20.0
 MAX_REDIRECTS = 3
@@ -113,10 +113,8 @@ def _open_through(
             preload_content=False,
         )
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        place = urlsplit(proxy)
         raise FetchError(
-            f"{netloc(origin(url))} did not answer through the proxy {place.hostname}:{place.port} of HTTP_PROXY or "
-            f"HTTPS_PROXY: {_reason(error, deadline)}; NO_PROXY names hosts that are asked directly"
+            f"{netloc(origin(url))} did not answer through {described(proxy)}: {_reason(error, deadline)}; {EXCEPTED}"
         ) from None
 
 

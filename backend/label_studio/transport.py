@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from backend.settings.proxies import proxy_for
+from backend.settings.proxies import EXCEPTED, described, proxy_for
 from model.errors import ClickmaskError
 
 Kind = TypeVar("Kind")
@@ -83,8 +83,10 @@ def unreachable(url: str, error: Exception) -> str:
         return (
             f"Label Studio at {url} has a certificate of an unknown authority: name it in REQUESTS_CA_BUNDLE"
         )
-    hint = "is it running, and is LABEL_STUDIO_URL right?"
-    if "localhost" in url or "127.0.0.1" in url:
+    hint, proxy = "is it running, and is LABEL_STUDIO_URL right?", proxy_for(url)
+    if proxy:
+        hint = f"it is asked through {described(proxy)}; {EXCEPTED}"
+    elif "localhost" in url or "127.0.0.1" in url:
         hint += (
             " (inside a container localhost is the container itself: use the service's or the host's name)"
         )

@@ -35,6 +35,7 @@ def _web(url: str) -> str:
     import json
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -46,7 +47,7 @@ def _web(url: str) -> str:
         except (ValueError, AttributeError):
             reason = None
         return f"{url} is not ready ({error.code}): {reason or 'no reason given'}"
-    except OSError as error:
+    except (OSError, HTTPException) as error:  # another program may listen there
         return f"{url} does not answer: {error}"
 
 

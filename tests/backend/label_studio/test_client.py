@@ -242,3 +242,11 @@ def test_a_redirect_to_nowhere_is_told(web):
     web.otherwise = answers(302, b"", Location="http://[nowhere")
     with pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"):
         client(web, LEGACY).version()
+
+
+def test_a_proxy_that_is_away_is_named(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://me:hidden@127.0.0.1:1")
+    made = LabelStudio(Settings(label_studio_url="http://studio.example", label_studio_api_key=LEGACY))
+    with pytest.raises(LabelStudioError, match="through the proxy .*127.0.0.1:1.*NO_PROXY") as caught:
+        made.version()
+    assert "hidden" not in str(caught.value)

@@ -1,6 +1,6 @@
 import pytest
 
-from backend.settings.proxies import proxy_for
+from backend.settings.proxies import described, proxy_for
 
 PROXY = "http://proxy.example:3128"
 
@@ -24,6 +24,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"HTTP_PROXY": PROXY, "NO_PROXY": ".example"}, "http://studio.example:8080/a", None),
         ({"HTTP_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, "http://10.1.2.3/a", None),
         ({"HTTP_PROXY": PROXY}, "http://10.1.2.3/a", PROXY),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "a.example, fd00::/8"}, "http://[fd00::5]:8080/a", None),
+        ({"HTTP_PROXY": PROXY, "no_proxy": "[2001:db8::5]"}, "http://[2001:db8::5]/a", None),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "fd00::/8"}, "http://[2001:db8::5]/a", PROXY),
     ],
 )
 def test_the_environment_decides(
@@ -40,3 +43,9 @@ def test_the_environment_decides(
 def test_this_machine_is_asked_directly(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", PROXY)
     assert proxy_for(f"http://{host}/a") is None
+
+
+def test_a_proxy_is_named_without_its_account() -> None:
+    assert described("http://me:hidden@proxy.example:3128") == (
+        "the proxy http://***@proxy.example:3128 of HTTP_PROXY or HTTPS_PROXY"
+    )

@@ -39,6 +39,12 @@ def test_a_ready_web_server_is_well(web: Web) -> None:
     assert ask().exit_code == 0
 
 
+def test_another_program_at_its_port_is_told(web: Web) -> None:
+    web.routes["/ready"] = lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n")
+    answer = ask()
+    assert (answer.exit_code, "does not answer: SSH-2.0-OpenSSH" in answer.output) == (1, True)
+
+
 def test_one_that_is_not_ready_says_why(web: Web) -> None:
     reason = b'{"ready": false, "reason": "the default model cannot be installed"}'
     web.routes["/ready"] = answers(503, reason)
