@@ -8,6 +8,7 @@ from typing import Any
 from model.errors import ClickmaskError
 
 _MISSING: Any = object()
+MOST_DIGITS = 18  # of a number that a database gives
 
 
 class RequestError(ClickmaskError, ValueError):
@@ -99,5 +100,5 @@ def project_number(value: Any) -> int | None:
     webhooks), ``12`` and ``"12"``.
     """
     value = value.get("id") if isinstance(value, dict) else value
-    head = str(value).partition(".")[0]
-    return int(head) if head.isdecimal() else None
+    head = str(value).partition(".")[0] if isinstance(value, str | int | float) else ""
+    return int(head) if head.isdecimal() and len(head) <= MOST_DIGITS else None

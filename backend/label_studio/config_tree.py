@@ -124,7 +124,7 @@ def _find(path: str, data: Any) -> Any:
     for step in _STEP.findall(path):
         if isinstance(data, Mapping):
             data = data.get(step)
-        elif isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+        elif isinstance(data, list) and step.isdecimal() and len(step) < 10 and int(step) < len(data):
             data = data[int(step)]
         else:
             return None

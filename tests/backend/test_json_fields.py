@@ -40,6 +40,6 @@ def test_a_project_has_one_number_in_every_form(value: object) -> None:
     assert project_number(value) == 12
 
 
-@pytest.mark.parametrize("value", [None, "", "x.1", True, {}, {"id": None}, [12], -12, "²"])
+@pytest.mark.parametrize("value", [None, "", "x.1", True, {}, {"id": None}, [12], -12, "²", "9" * 5000])
 def test_what_is_no_project_has_no_number(value: object) -> None:
     assert project_number(value) is None

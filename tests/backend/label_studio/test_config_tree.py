@@ -17,6 +17,7 @@ DATA = {"image": "/a", "doc": DOC, "a.b": "/flat", "a": {"b": 1}}
         ("$doc.pages", [{"image": "/0"}, {"image": "/1"}]),
         ("$a.b", "/flat"),  # a key that is written so comes before the path
         ("$doc.pages[7].image", None),
+        (f"$doc.pages[{'9' * 5000}].image", None),
         ("$doc.pages[x]", None),
         ("$image.more", None),
         ("$nothing", None),
