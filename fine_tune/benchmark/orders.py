@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from fine_tune.benchmark.sets import read_complete
-from fine_tune.proposals.gate import Verdict, judge, measure_image
+from fine_tune.proposals.gate import Verdict, click_by_hand, judge, measure_image
 from fine_tune.proposals.learning import Models
 from fine_tune.proposals.teaching import teaching_order
 from fine_tune.proposals.training import CompleteImage, train_head
@@ -70,7 +70,10 @@ def measure_orders(folder: Path, version: Path, seeds: int, device: str, note: N
     """
     models = _load(version, device)
     pool = Pool(read_complete(folder, "train", TUNED_ON + POOL)[TUNED_ON:])
-    judged = read_complete(folder, "public", JUDGED)
+    judged = [
+        (image, click_by_hand(models.predictor, image, OBJECTS))
+        for image in read_complete(folder, "public", JUDGED)
+    ]
     for seed in range(seeds):
         drawn = [int(place) for place in np.random.default_rng(seed).permutation(len(pool.images))]
         for size, head in grown(models, pool, drawn[:FIRST]):
@@ -95,10 +98,11 @@ def _learned(models: Models, images: Sequence[CompleteImage]) -> TrainedHead:
     return TrainedHead(train_head(models.loaded[0], images, 1), ("",), (0.0,))
 
 
-def _judged(models: Models, head: TrainedHead, images: Sequence[CompleteImage]) -> Verdict:
-    proposals = (propose(head.maps, models.looker, image.image) for image in images)
-    counted = [
-        measure_image(found, models.predictor, image, OBJECTS)
-        for found, image in zip(proposals, images, strict=True)
-    ]
+def _judged(
+    models: Models, head: TrainedHead, images: Sequence[tuple[CompleteImage, Sequence[float]]]
+) -> Verdict:
+    counted = []
+    for image, by_hand in images:
+        found = propose(head.maps, models.looker, image.image)
+        counted.append(measure_image(found, models.predictor, image, OBJECTS, by_hand))
     return judge(counted, 1)

@@ -118,7 +118,11 @@ def count_clicks(
 
 
 def measure_image(
-    proposals: Sequence[Proposal], predictor: Predicts, truth: CompleteImage, objects: int = 8
+    proposals: Sequence[Proposal],
+    predictor: Predicts,
+    truth: CompleteImage,
+    objects: int = 8,
+    by_hand: Sequence[float] | None = None,
 ) -> ImageActions:
     """Measure the proposals for one image.
 
@@ -126,15 +130,22 @@ def measure_image(
         predictor: answers the annotator's clicks.
         objects: at most so many are clicked by hand, evenly spread, and as many proposals are mended; the others
             count as their mean.
+        by_hand: what `click_by_hand` returned, where it is known.
     """
+    if by_hand is None:
+        by_hand = click_by_hand(predictor, truth, objects)
+    savings = _savings(proposals, predictor, truth, by_hand, objects)
+    return ImageActions(len(truth.masks), float(sum(by_hand)), savings)
+
+
+def click_by_hand(predictor: Predicts, truth: CompleteImage, objects: int = 8) -> list[float]:
+    """Count the clicks that every object of an image takes without proposals; `objects` as in `measure_image`."""
 
     def click(chosen: list[int]) -> list[int]:
         truths = [truth.masks[i] for i in chosen]
         return count_clicks(predictor, truth.image, truths, [None] * len(chosen), truth.ignore)
 
-    by_hand = _sampled(objects, range(len(truth.masks)), click)
-    savings = _savings(proposals, predictor, truth, by_hand, objects)
-    return ImageActions(len(truth.masks), float(sum(by_hand)), savings)
+    return _sampled(objects, range(len(truth.masks)), click)
 
 
 def _sampled(most: int, items: Sequence[int], count: Callable[[list[int]], list[int]]) -> list[float]:
