@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -49,10 +50,16 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program."""
-        from backend.cli.errors import print_defect
+        from backend.cli.errors import print_defect, sentence
 
         sys.excepthook = print_defect
-        return super().main(*args, **kwargs)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign gets a question mark
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:  # of printing help, or of the last lines
+            click.echo(f"Error: {sentence(error)}", err=True)
+            sys.exit(1)
 
 
 @click.group(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -142,3 +143,20 @@ def test_a_reader_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(type(main), "get_command", lambda *_: gone)
     result = CliRunner().invoke(main, ["gone"])
     assert (result.exit_code, result.output) == (1, "")
+
+
+def test_a_terminal_that_lacks_a_sign_gets_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("told")
+    def told() -> None:
+        print("Straße")
+
+    monkeypatch.setattr(type(main), "get_command", lambda *_: told)
+    result = CliRunner(charset="ascii").invoke(main, ["told"])
+    assert (result.exit_code, result.stdout_bytes) == (0, b"Stra?e\n")
+
+
+def test_help_that_cannot_be_written_is_a_sentence() -> None:
+    command = [sys.executable, "-m", "backend.cli", "--help"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device: free some space there\n")
