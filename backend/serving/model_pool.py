@@ -190,6 +190,10 @@ class ModelPool:
             for line in (*lines, *others):
                 try:
                     (self._registry.refresh if line in others else self._refresh)(line)
+                except OSError as error:
+                    self._report(
+                        line, f"{error.filename} cannot be read ({error.strerror}): look at CLICKMASK_HOME"
+                    )
                 except Exception as error:
                     # The thread must outlive whatever a disk or a driver comes up with.
                     self._report(line, f"{type(error).__name__}: {error}")

@@ -14,6 +14,7 @@ from backend.clicks.refusals import FIXES
 from backend.web import chart, monitoring
 from backend.web.learning import Learning
 from backend.web.project_card import card
+from model.errors import ClickmaskError
 from model.versions.registry import Registry
 
 BUSY_S, QUIET_S = 5, 30  # after which browsers load the page again
@@ -78,15 +79,11 @@ def refused(entries: Iterable[dict[str, str]]) -> list[Refused]:
 def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:
     found = []
     for name in registry.lines():
-        current, loaded = registry.current(name), status["models"].get(name, {})
-        found.append(
-            Line(
-                name,
-                current.name if current else "none promoted",
-                loaded.get("version", ""),
-                loaded.get("device", ""),
-                len(registry.names(name)),
-                status["problems"].get(name, ""),
-            )
-        )
+        loaded, problem = status["models"].get(name, {}), status["problems"].get(name, "")
+        try:
+            current, kept = registry.current(name), len(registry.names(name))
+            promoted = current.name if current else "none promoted"
+        except (ClickmaskError, OSError) as error:
+            promoted, kept, problem = "unknown", 0, problem or str(error)
+        found.append(Line(name, promoted, loaded.get("version", ""), loaded.get("device", ""), kept, problem))
     return found

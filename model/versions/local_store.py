@@ -94,7 +94,7 @@ class LocalStore:
     def pointer(self, line: str) -> str:
         """Read the text of `current`; "" where there is none."""
         try:
-            return (self.path(line) / "current").read_text()
+            return (self.path(line) / "current").read_text("utf-8", "replace")
         except FileNotFoundError:
             return ""
 

@@ -15,6 +15,7 @@ from fine_tune.project.outcome import Outcome, picture_of, remember
 from fine_tune.project.scheduler import Scheduler
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, running, settings_for
+from tests.waiting import until
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 PHASES = {"fetching images": 1.0, "training": 0.5, "judging on held-out images": 0.0}
@@ -127,3 +128,16 @@ def test_clicks_refused_for_the_same_reason_are_told_once():
     assert "doctor" in joined.fix
     assert (alone.count, alone.tasks) == (1, ["4"])
     assert refused([{**other, "reason": "of another version"}])[0].fix
+
+
+def test_a_pointer_that_cannot_be_read_is_told(tmp_path: Path, images: ImageServer):
+    settings = settings_for(tmp_path, images)
+    pointer = tmp_path / "registry" / "base" / "current"
+    pointer.unlink()
+    pointer.mkdir()
+    with running(settings, wait=False) as app:
+        browser = app.test_client()
+        until("the problem", lambda: browser.get("/ready").json["problems"])
+        page = browser.get("/", headers=BROWSER)
+    assert page.status_code == 200
+    assert f"{pointer} cannot be read (Is a directory)" in page.text

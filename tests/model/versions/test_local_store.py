@@ -152,3 +152,9 @@ def test_a_killed_writer_leaves_no_half_version_and_no_lock(
         assert current is None or current in store.versions("base")
     last = store.versions("base")[-1].ordinal
     assert store.add("base", net, CARD).ordinal == last + 1  # the lock went with its holder
+
+
+def test_a_damaged_pointer_promotes_nothing(store: Registry, net: torch.nn.Module) -> None:
+    version = store.add("base", net, CARD)
+    (version.path.parent / "current").write_bytes(b"\xff\xfe")
+    assert store.current("base") is None
