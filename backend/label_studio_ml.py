@@ -19,6 +19,7 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
 from backend.jobs.policy import policy
+from backend.jobs.webhook_queue import ACTIONS
 from backend.json_fields import project_number
 from backend.label_studio.predict_request import PredictRequest
 from backend.label_studio.predict_response import prediction
@@ -46,7 +47,7 @@ class ClickMask(LabelStudioMLBase):
     """Answers clicks, and takes note of annotations."""
 
     # The framework's own list has a name that Label Studio never sends, and in 1.0.9 lacks the training button's.
-    TRAIN_EVENTS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "START_TRAINING")
+    TRAIN_EVENTS = ACTIONS
 
     def setup(self) -> None:
         """Name the served version to the framework; called by 2.x only."""

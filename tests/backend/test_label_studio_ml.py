@@ -157,7 +157,12 @@ def test_recorded_predictions(images: ImageServer, tmp_path: Path) -> None:
 
 def test_annotations_are_recorded(images: ImageServer, tmp_path: Path, redis_server: RedisServer) -> None:
     created = recordings.body("27")
-    answers = framework(tmp_path, images, redis_server.url, [("fit", created)])
-    assert answers == [[200, [{"recorded": 1}, {"recorded": 0}]]]
+    project, annotation = created["project"], created["annotation"]
+    copied = {"action": "ANNOTATIONS_CREATED", "project": project, "annotation": [{**annotation, "id": 999}]}
+    removed = {"action": "TASKS_DELETED", "project": project, "tasks": [{"id": annotation["task"]}]}
+    answers = framework(tmp_path, images, redis_server.url, [("fit", created), ("fit", copied)])
+    assert answers == [[200, [{"recorded": 1}, {"recorded": 0}]]] * 2
     ledger = Ledger(redis_server.client())
-    assert list(ledger.annotations(created["project"]["id"])) == [created["annotation"]["id"]]
+    assert sorted(ledger.annotations(project["id"])) == sorted([annotation["id"], 999])
+    framework(tmp_path, images, redis_server.url, [("fit", removed)])
+    assert ledger.annotations(project["id"]) == {}
