@@ -161,7 +161,8 @@ def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
         kept["annotation"] = [object_clicks.without_result(entry) for entry in annotation]
     elif isinstance(annotation, dict):
         kept["annotation"] = object_clicks.without_result(annotation)
-    if isinstance(body.get("project"), dict):
-        kept["project"] = {"id": body["project"].get("id")}
+    number = project_number(body.get("project"))
+    if number is not None:
+        kept["project"] = {"id": number}
     kept.pop("task", None)
     return kept

@@ -14,6 +14,7 @@ from fine_tune.project import keys
 logger = logging.getLogger(__name__)
 
 KEPT = 10
+_KINDS = {"counts": dict, "metrics": dict, "problems": list, "at": int | float, "seconds": int | float}
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,14 @@ class Outcome:
         """Make an outcome of what `as_json` returned; fields of a newer version are passed over.
 
         Raises:
-            TypeError: a field that is needed is missing.
+            TypeError: a field that is needed is missing, or one is of another kind.
         """
         known = {field.name for field in fields(Outcome)}
-        return Outcome(**{name: value for name, value in values.items() if name in known})
+        made = Outcome(**{name: value for name, value in values.items() if name in known})
+        odd = [name for name, kind in _KINDS.items() if not isinstance(getattr(made, name), kind)]
+        if odd:
+            raise TypeError(f"{odd[0]} is of another kind")
+        return made
 
 
 def remember(redis: Any, project: int, outcome: Outcome) -> None:

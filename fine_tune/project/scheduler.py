@@ -8,6 +8,7 @@ counted when it ends.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from dataclasses import dataclass
@@ -23,10 +24,14 @@ from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import held
 
+logger = logging.getLogger(__name__)
+
 QUEUE = "clickmask"
 WAITING = ("queued", "scheduled", "deferred")
 RETRIES = 2  # of a job that fails
 LONGEST_PAUSE_S = 86400.0
+# What RQ raises over a record that is damaged, or of a version with other states and times.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
 GUARD_S = 10  # life of the lock around "is one waiting?", in case its holder dies
 
 
@@ -150,13 +155,16 @@ class Scheduler:
 
     def _latest(self, project: int) -> Job | None:
         identity = self._redis.get(keys.latest(project))
-        return None if identity is None else self.job(identity.decode())
+        return None if identity is None else self.job(identity.decode(errors="replace"))
 
     def job(self, identity: str) -> Job | None:
-        """Return a job by its id; None where Redis no longer knows it."""
+        """Return a job by its id; None where Redis no longer knows it, or keeps what cannot be read of it."""
         try:
             return Job.fetch(identity, connection=self._redis, serializer=JSONSerializer)
         except NoSuchJobError:
+            return None
+        except UNREADABLE as error:
+            logger.warning("job %s is taken for unknown, its record cannot be read: %r", identity, error)
             return None
 
     def jobs(self) -> list[Job]:
@@ -173,7 +181,10 @@ class Scheduler:
         identities = dict.fromkeys(
             [*queue.get_job_ids(), *(i for r in registries for i in r.get_job_ids(cleanup=False))]
         )
-        jobs = Job.fetch_many(identities, connection=self._redis, serializer=JSONSerializer)
+        try:
+            jobs = Job.fetch_many(identities, connection=self._redis, serializer=JSONSerializer)
+        except UNREADABLE:
+            jobs = [self.job(identity) for identity in identities]
         found = [job for job in jobs if job is not None and "project" in job.meta]
         return sorted(found, key=lambda job: job.created_at, reverse=True)
 

@@ -47,6 +47,15 @@ def test_annotations_made_from_predictions_lose_their_masks_and_nothing_else(
     assert b"rle" not in b"".join(redis_server.client().hvals("clickmask:ledger:3:annotations"))
 
 
+@pytest.mark.parametrize("project", [3, "3", "3.1795333633", {"id": "3"}])
+def test_a_project_may_be_named_in_any_form(
+    events: WebhookQueue, redis_server: RedisServer, project: object
+) -> None:
+    events.put("ANNOTATION_CREATED", {**saved(1), "project": project})
+    events.flush()
+    assert list(Ledger(redis_server.client()).annotations(3)) == [1]
+
+
 def test_a_deleted_project_is_forgotten(events: WebhookQueue, redis_server: RedisServer) -> None:
     events.put("ANNOTATION_CREATED", saved(1))
     events.put("PROJECT_DELETED", {"project": {"id": 3}})

@@ -29,5 +29,7 @@ def test_outcomes_of_newer_versions_are_read_and_damage_is_left_out(redis_server
     client = redis_server.client()
     remember(client, 3, Outcome("promoted", "better", "project-3-1-00000000"))
     client.lpush(keys.outcomes(3), "{", "[]", '{"status": "refused"}')
+    for odd in ({"seconds": "5"}, {"at": None}, {"metrics": [1]}, {"problems": 3}):
+        client.lpush(keys.outcomes(3), json.dumps({**Outcome("odd", "why").as_json(), **odd}))
     client.lpush(keys.outcomes(3), json.dumps({**Outcome("refused", "why").as_json(), "mood": "new"}))
     assert [outcome.status for outcome in outcomes(client, 3)] == ["refused", "promoted"]

@@ -161,3 +161,27 @@ def test_without_a_task_nothing_is_enqueued(redis_server: RedisServer):
     with pytest.raises(ValueError, match="name the function"):
         scheduler.request(3, "test")
     assert scheduler.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("status", "a state of a newer version"),
+        ("created_at", "yesterday"),
+        ("timeout", "soon"),
+        (None, "text"),
+    ],
+)
+def test_a_job_whose_record_cannot_be_read_makes_room(
+    redis_server: RedisServer, scheduler: Scheduler, field: str | None, value: str
+):
+    sound, damaged = scheduler.request(4, "test"), scheduler.request(3, "test")
+    client, key = redis_server.client(), f"rq:job:{damaged.id}"
+    client.hset(key, field, value) if field else client.delete(key)
+    assert scheduler.job(damaged.id) is None
+    assert [job.id for job in scheduler.jobs()] == [sound.id]
+    with pytest.raises(ValueError, match="is unknown"):
+        scheduler.cancel(damaged.id)
+    assert scheduler.request(3, "test").id != damaged.id
+    client.set("clickmask:fine-tune:3:waiting", b"\xff")
+    assert scheduler.request(3, "test").id != damaged.id
