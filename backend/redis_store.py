@@ -230,6 +230,6 @@ def readable(texts: Iterable[bytes], parse: Callable[[bytes], T]) -> list[T]:
     for text in texts:
         try:
             found.append(parse(text))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             logger.warning("a record in Redis is left out: it cannot be read (%r)", error)
     return found

@@ -41,7 +41,7 @@ class Commands(click.Group):
         """Run the subcommand; a foreseeable error becomes one sentence and exit status 1."""
         try:
             return super().invoke(ctx)
-        except (ClickmaskError, OSError) as error:
+        except (ClickmaskError, OSError, MemoryError) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly where nobody reads on
             from backend.cli.errors import sentence

@@ -30,6 +30,8 @@ _FIXES = {
 
 def sentence(error: Exception) -> str:
     """Return what is wrong, where, and what to do, for a `ClickmaskError` or an error of the operating system."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory: end other programs, or give this machine or container more"
     return mask(_explained(error) if isinstance(error, OSError) else str(error), _secrets())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fine_tune.data.encoded_image import EncodedImage
+from fine_tune.data.encoded_image import DataError, EncodedImage
 from model.image_file import read_image
 
 STUFF = frozenset({"road", "pavement", "sky", "building", "tree"})
@@ -33,11 +34,14 @@ def _stuff(entry: Mapping[str, Any]) -> list[int]:
 
 def _entries(folder: Path, part: str) -> list[dict[str, Any]]:
     """List the items of a set (items.json, split.json), restricted to one part where parts are named."""
-    items = json.loads((folder / "items.json").read_text())
-    split = folder / "split.json"
-    if split.exists():
-        keep = set(json.loads(split.read_text())[part])
-        items = [item for item in items if item["id"] in keep]
+    try:
+        items: list[dict[str, Any]] = json.loads((folder / "items.json").read_bytes())
+        split = folder / "split.json"
+        if split.exists():
+            keep = set(json.loads(split.read_bytes())[part])
+            items = [item for item in items if item["id"] in keep]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: items.json or split.json cannot be understood ({error!r})") from error
     return items
 
 
@@ -54,7 +58,7 @@ def _shrink_mask(path: Path, side: int) -> bytes:
     data = path.read_bytes()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError(f"{path} is no mask that can be decoded: remove it from items.json")
+        raise DataError(f"{path} is no mask that can be decoded: remove it from items.json")
     return _smaller(data, pixels, side, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9], cv2.INTER_NEAREST)
 
 
@@ -105,7 +109,7 @@ def read(path: Path) -> list[EncodedImage]:
     """Read a bundle into memory, one `EncodedImage` per map of ids.
 
     Raises:
-        ValueError: not a bundle.
+        DataError: not a bundle, or a damaged one.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -117,7 +121,7 @@ def read(path: Path) -> list[EncodedImage]:
                 )
                 for e in index
             ]
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ValueError(
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise DataError(
             f"{path} is not a training bundle: make one with `clickmask train --bundle`"
         ) from error

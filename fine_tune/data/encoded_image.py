@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from model.errors import ClickmaskError
 from model.image_file import DecodeError, decode
+
+
+class DataError(ClickmaskError, ValueError):
+    """Images or masks to train on cannot be used; the message names them and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,15 @@ class EncodedImage:
         """Return the image (HxWx3 uint8 RGB, upright, read-only) and one of its masks (HxW uint8).
 
         Raises:
-            ValueError: the bytes are no image and mask of one size.
+            DataError: the bytes are no image and mask of one size.
         """
         try:
             image = decode(self.image)
         except DecodeError as error:
-            raise ValueError(f"an image of {self.name!r} is damaged: {error}") from error
+            raise DataError(f"an image of {self.name!r} is damaged: {error}") from error
         mask = self._mask(index)
         if mask is None or image.shape[:2] != mask.shape:
-            raise ValueError(
+            raise DataError(
                 f"an image of {self.name!r} is damaged: image and mask {index} do not decode to one size; "
                 "make the training bundle again"
             )
@@ -52,11 +57,11 @@ class EncodedImage:
         """Return one of the masks (HxW uint8) of an image that was decoded before.
 
         Raises:
-            ValueError: the bytes are no mask.
+            DataError: the bytes are no mask.
         """
         mask = self._mask(index)
         if mask is None:
-            raise ValueError(
+            raise DataError(
                 f"mask {index} of an image of {self.name!r} is damaged: make the training bundle again"
             )
         return mask

@@ -1,5 +1,6 @@
 """A Redis that may be missing, and records that processes share through it."""
 
+import json
 import threading
 from dataclasses import dataclass
 
@@ -120,4 +121,6 @@ def test_memory_keeps_the_latest_records() -> None:
 
 def test_what_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     assert readable([b"1", b"one", b"2"], float) == [1.0, 2.0]
+    huge = [b"9" * 4000, b"[" * 100_000, b"\xff", b"3"]
+    assert readable(huge, lambda text: float(json.loads(text))) == [3.0]
     assert "a record in Redis is left out" in caplog.text

@@ -82,5 +82,10 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
         start = served.predictor.predict(pixels, [], box_prior((height, width), box))
     probability = replay(served.predictor, pixels, clicks, start)
     mask = remove_small_regions(probability, clicks)
-    Image.fromarray(mask.astype("uint8") * 255).save(target)
+    try:
+        Image.fromarray(mask.astype("uint8") * 255).save(target)
+    except ValueError as error:  # the file's name tells its format
+        raise click.BadParameter(
+            f"{target}: {error}; write a name such as mask.png", param_hint="--output"
+        ) from None
     click.echo(f"{target}: {mask.sum()} of {mask.size} pixels, by {served.version} on {served.device}")

@@ -113,6 +113,7 @@ def test_a_home_that_cannot_be_written(name: str, tmp_path: Path) -> None:
             "set TMPDIR to one that can be written",
         ),
         (OSError("something of a library"), "something of a library"),
+        (MemoryError(), "not enough memory"),
         (ClickmaskError("at https://me:hidden-word@host/x"), "at https://***@host/x"),
     ],
 )

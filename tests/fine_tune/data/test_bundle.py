@@ -1,12 +1,14 @@
 """Training bundles."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fine_tune.data.bundle import pack, read
+from fine_tune.data.encoded_image import DataError
 from tests.fine_tune.mask_sets import write_set
 
 
@@ -35,10 +37,26 @@ def test_images_are_bounded_and_masks_follow_without_new_ids(tmp_path):
     assert set(np.unique(ids)) <= {0, 1, 255}
 
 
-def test_what_is_no_bundle_is_refused(tmp_path):
-    (tmp_path / "x.zip").write_bytes(b"hello")
-    with pytest.raises(ValueError, match="not a training bundle.*--bundle|not a training bundle"):
+@pytest.mark.parametrize(
+    "content", [b"hello", b"PK\x03\x04junk", {}, {"index.json": "{"}, {"index.json": "[3]"}]
+)
+def test_what_is_no_bundle_is_refused(tmp_path, content):
+    if isinstance(content, bytes):
+        (tmp_path / "x.zip").write_bytes(content)
+    else:
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            for name, text in content.items():
+                archive.writestr(name, text)
+    with pytest.raises(DataError, match="not a training bundle: make one"):
         read(tmp_path / "x.zip")
+
+
+@pytest.mark.parametrize("items", ["{", "[3]", '{"id": 3}', '[{"image": "a"}]'])
+def test_a_set_whose_list_is_damaged_is_refused(tmp_path, items):
+    (tmp_path / "items.json").write_text(items)
+    (tmp_path / "split.json").write_text('{"train": ["a"]}')
+    with pytest.raises(DataError, match=r"items\.json or split\.json cannot be understood"):
+        pack([tmp_path], tmp_path / "b.zip")
 
 
 @pytest.mark.parametrize("side", [512, 40], ids=["as it is", "shrunk"])

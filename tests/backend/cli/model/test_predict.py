@@ -67,6 +67,7 @@ def test_a_box_is_enough(environment):
         (["--box", "1,2,3,four"], "write x0,y0,x1,y1"),
         (["--negative", "1,1"], "say where the object is"),
         (["--click", "1,1", "--model", "nonsense"], "no model version"),
+        (["--click", "1,1", "-o", "mask.xyz"], "write a name such as mask.png"),
     ],
 )
 def test_what_cannot_be_done_is_said(environment, arguments, said):
