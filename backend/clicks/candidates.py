@@ -27,9 +27,9 @@ def candidates(prompt: Prompt, task: Task) -> list[AcceptedObject]:
 
     Locked and empty ones and those that cannot be read are left out, the latter with a warning in the log.
     """
-    wanted = (prompt.labels, prompt.to_name, prompt.item_index, prompt.height, prompt.width)
+    wanted = (prompt.labels, prompt.to_name, prompt.item_index or 0, prompt.height, prompt.width)
     free = [region for region in shown(task) if not region.locked]
-    fitting = [r for r in free if (r.labels, r.to_name, r.item_index, r.height, r.width) == wanted]
+    fitting = [r for r in free if (r.labels, r.to_name, r.item_index or 0, r.height, r.width) == wanted]
     readable = []
     for candidate in reversed(objects(fitting)):
         try:

@@ -160,10 +160,10 @@ class ProjectAnnotations:
         needed = {self._task_of.get(annotation) for annotation in chosen}
         for task in self._exported([t for t in self._tasks if t in needed or None in needed]):
             annotation = choose(a for a in task["annotations"] if a["id"] in chosen)
-            by_image: dict[tuple[str, int | None], list[AcceptedObject]] = {}
+            by_image: dict[tuple[str, int], list[AcceptedObject]] = {}
             for item in objects(accepted(annotation.get("result") or ())):
                 region = item.regions[0]
-                by_image.setdefault((region.to_name, region.item_index), []).append(item)
+                by_image.setdefault((region.to_name, region.item_index or 0), []).append(item)
             for (name, index), items in by_image.items():
                 try:
                     tag = LabelConfig.parse(config, task["data"]).image(name)

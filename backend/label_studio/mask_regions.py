@@ -34,7 +34,7 @@ class MaskRegion:
         shape: ``brush``, ``bitmask`` or ``polygon``.
         labels: label names, as the annotator wanted them last; empty for an unlabelled region.
         to_name: name of the image tag.
-        item_index: position in a multi-image tag, or None.
+        item_index: position in a multi-image tag; None, which other tools write, is the first.
         height, width: size of the image, pixels.
         value: the ``value`` of the result that holds the mask.
         meta: how this backend made it, where it did.

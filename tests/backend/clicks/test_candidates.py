@@ -124,3 +124,16 @@ def test_masks_that_other_tools_gave_no_id_stay_apart() -> None:
     task = {"annotations": [draft(left, right)]}
     found = {corrected(20, 40, **task), corrected(70, 40, **task)}
     assert len(found) == 2 and None not in found
+
+
+def test_a_mask_without_a_position_is_on_the_first_image() -> None:
+    """As the editor shows it; Label Studio names the position only where a tag shows a list."""
+    for at, found in ((0, "a"), (1, None)):
+        body = predict(
+            {**keypoint("click", 20, 40), "item_index": at}, drafts=[draft(brush("a", box(20, 20, 60, 60)))]
+        )
+        request = PredictRequest.parse(body)
+        assert request.context is not None
+        (prompt,) = request.context
+        entry = under(prompt.clicks[0], candidates(prompt, request.tasks[0]))
+        assert (entry.id if entry else None) == found
