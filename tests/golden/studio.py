@@ -53,7 +53,7 @@ class Studio(Web):
         numbers = [int(number) for number in re.findall(r"/(\d+)/", path)]
         if path == "/api/dm/views/":
             self.views += [sent] if method == "POST" else []
-            return self.views
+            return sent if method == "POST" else self.views
         if path.startswith("/api/tasks/"):
             task = next(t for tasks in self.tasks.values() for t in tasks if t["id"] == numbers[0])
             task["data"] = sent["data"] if method == "PATCH" else task["data"]
