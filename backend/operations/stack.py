@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from backend.label_studio.transport import ask
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import Supervisor
 from backend.settings import Settings
+from backend.web.server import check_place
 from model.errors import ClickmaskError
 
 READY_LIMIT_S = 300.0  # a first start converts the model
@@ -35,14 +35,10 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supe
         The supervisor of the children, and the settings they have.
 
     Raises:
-        StackError: the port is taken.
+        PlaceError: the port is taken, or the host is none of this machine.
         EmbeddedRedisError: see there.
     """
-    if not _free(settings):
-        raise StackError(
-            f"another program listens on {settings.bind}: stop it (an earlier clickmask?) or "
-            "set CLICKMASK_PORT to another port"
-        )
+    check_place(settings)
     with ExitStack() as stack:
         server = EmbeddedRedis(settings.home) if settings.redis_url is None else None
         if server is not None:
@@ -87,16 +83,3 @@ def wait_until_ready(
         sleep(POLL_S)
         waited += POLL_S
     raise StackError(f"the backend at {url} was not ready within {READY_LIMIT_S:.0f} s: see its log")
-
-
-def _free(settings: Settings) -> bool:
-    if settings.host.startswith("unix:"):
-        return True
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError:
-            return False
-    return True

@@ -6,14 +6,18 @@ slow requests are ended by the service's own deadline.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
 from backend.settings import Settings
+from model.errors import ClickmaskError
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -39,8 +43,48 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+class PlaceError(ClickmaskError, RuntimeError):
+    """Nobody can listen where the settings say; the message says which to change."""
+
+
+def check_place(settings: Settings) -> None:
+    """Look whether the server can listen where it is to; `PlaceError` says why not. Gunicorn would try for seconds."""
+    if settings.host.startswith("unix:"):
+        folder = Path(settings.host.removeprefix("unix:")).parent
+        if not folder.is_dir():
+            raise PlaceError(
+                f"CLICKMASK_HOST is {settings.host!r}: there is no folder {folder}, make it first"
+            )
+        return
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise PlaceError(_why_not(settings, error)) from None
+
+
+def _why_not(settings: Settings, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"another program listens on {settings.bind}: stop it (an earlier clickmask?) or "
+            "set CLICKMASK_PORT to another port"
+        )
+    if error.errno == errno.EACCES:
+        return f"this user may not listen on {settings.bind}: set CLICKMASK_PORT to 1024 or more"
+    return (
+        f"CLICKMASK_HOST is {settings.host!r}, no address of this machine ({error.strerror}): set it to one, to "
+        "127.0.0.1 for this machine alone, or to 0.0.0.0 for all of its addresses"
+    )
+
+
 def run(settings: Settings) -> None:
-    """Serve until a signal ends it: SIGTERM after the requests in flight, SIGINT at once."""
+    """Serve until a signal ends it: SIGTERM after the requests in flight, SIGINT at once.
+
+    Raises:
+        PlaceError: see `check_place`.
+    """
+    check_place(settings)
     # prometheus_client looks at this when it is imported, which only the workers do.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="clickmask-metrics-")
     _Server(settings).run()

@@ -10,6 +10,7 @@ import pytest
 
 from backend.operations.stack import StackError, running, status, wait_until_ready
 from backend.settings import Settings
+from backend.web.server import PlaceError
 from tests.backend.http_server import Web, answers, send
 
 
@@ -23,7 +24,7 @@ def test_a_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> Non
         taken.listen()
         settings = Settings(home=tmp_path, host="127.0.0.1", port=taken.getsockname()[1])
         with (
-            pytest.raises(StackError, match=f"listens on {settings.bind}.*CLICKMASK_PORT"),
+            pytest.raises(PlaceError, match=f"listens on {settings.bind}.*CLICKMASK_PORT"),
             running(settings),
         ):
             raise AssertionError("not reached")

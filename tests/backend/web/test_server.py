@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from backend.settings import Settings
-from backend.web.server import options
+from backend.web.server import PlaceError, check_place, options
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.running_app import ImageServer, settings_for
 from tests.waiting import until, until_ready
@@ -85,3 +85,20 @@ def test_options_follow_the_settings() -> None:
     assert (chosen["bind"], chosen["workers"], chosen["threads"]) == ("127.0.0.1:1234", 3, 5)
     assert chosen["worker_class"] == "gthread"
     assert "preload_app" not in chosen
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "localhost"])
+def test_a_taken_port_is_named(host: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.bind((host, 0))
+        taken.listen()
+        settings = Settings(host=host, port=taken.getsockname()[1], allow_anonymous=True)
+        with pytest.raises(PlaceError, match="another program listens on .*CLICKMASK_PORT"):
+            check_place(settings)
+    check_place(settings)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "unix:/nowhere/clickmask.sock"])
+def test_a_place_that_is_none_of_this_machine_is_refused(host: str) -> None:
+    with pytest.raises(PlaceError, match=f"CLICKMASK_HOST is '{host}'"):
+        check_place(Settings(host=host, port=9090, allow_anonymous=True))
