@@ -48,7 +48,7 @@ class PlaceError(ClickmaskError, RuntimeError):
 
 
 def check_place(settings: Settings) -> None:
-    """Look whether the server can listen where it is to; `PlaceError` says why not. Gunicorn would try for seconds."""
+    """Look whether the server can listen where it is to; `PlaceError` says why not, and gunicorn would try again."""
     if settings.host.startswith("unix:"):
         folder = Path(settings.host.removeprefix("unix:")).parent
         if not folder.is_dir():
