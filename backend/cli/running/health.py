@@ -60,7 +60,10 @@ def _worker(settings: Settings) -> str:
     from backend.operations.redis_client import connected
 
     with connected(settings, TIMEOUT_S) as client:
-        workers = [w for w in Worker.all(connection=client) if w.hostname == socket.gethostname()]
+        try:
+            workers = [w for w in Worker.all(connection=client) if w.hostname == socket.gethostname()]
+        except ValueError as error:  # of another version
+            return f"what a worker has reported to Redis cannot be read: {error}"
     heard = max((w.last_heartbeat.timestamp() for w in workers if w.last_heartbeat), default=None)
     if heard is None:
         return f"no worker of {socket.gethostname()} has reported to Redis"

@@ -91,3 +91,14 @@ def test_without_redis_the_workers_check_says_so(
     answer = ask("worker")
     assert answer.exit_code == 1
     assert "does not answer" in answer.output
+
+
+def test_what_a_worker_of_another_version_reports_is_told(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    client = redis_server.client()
+    client.sadd("rq:workers", "rq:worker:other")
+    client.hset("rq:worker:other", "birth", "at noon")
+    answer = ask("worker")
+    assert (answer.exit_code, "cannot be read" in answer.output) == (1, True)
