@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from backend.review.object_history import MatchedObject, ObjectHistory, abandone
 from fine_tune.quality.calibration import Calibration
 from fine_tune.quality.network import Quality, QualityModel
 from model.mask_ops import iou
+
+logger = logging.getLogger(__name__)
 
 REASONS = 3  # named at most
 
@@ -135,8 +138,12 @@ def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[Ra
         if not truth and own and own[0].get("ground_truth"):
             continue  # it is the truth itself: nothing better to compare it with
         opinions = truth or [a for a in others if author(a) != author(own[0])] if own else []
-        if opinions:
+        try:
             ious = [_best_iou(entry.matched.accepted, objects(accepted(a["result"]))) for a in opinions]
+        except ValueError as error:
+            logger.warning("task %d is no opinion, a mask of it cannot be read: %s", entry.task, error)
+            continue
+        if ious:
             known.append((entry, float(np.mean(ious))))
     return known
 

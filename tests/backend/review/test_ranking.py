@@ -73,6 +73,13 @@ def test_ground_truth_tells_the_iou(model):
     assert iou == pytest.approx(0.25, abs=0.03)
 
 
+def test_a_damaged_mask_is_no_opinion(model):
+    truth = annotation(71, result(22, "", meta={}), user=2, ground_truth=True)
+    truth["result"][0]["value"]["rle"] = truth["result"][0]["value"]["rle"][:-3]
+    tasks = [{"id": 7, "annotations": [annotation(70, result(11, "a")), truth]}]
+    assert reviewed(tasks, rank(tasks, sure([("a",)]), model)) == []
+
+
 def test_other_people_are_an_opinion_oneself_is_none(model):
     twice = [{"id": 7, "annotations": [annotation(70, result(11, "a")), annotation(71, result(11, "a"))]}]
     assert reviewed(twice, rank(twice, sure([("a",)]), model)) == []
