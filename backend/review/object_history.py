@@ -96,7 +96,9 @@ class MatchedObject:
 
     def to_trace(self) -> Trace | None:
         """Return what the quality model reads; None without a history."""
-        return Trace(self.history.steps(), self.edited) if self.history else None
+        if self.history is None:
+            return None
+        return Trace(self.history.steps(), self.edited, self.history.events[0].proposed)
 
 
 def match(accepted: Sequence[AcceptedObject], histories: Sequence[ObjectHistory]) -> list[MatchedObject]:

@@ -35,7 +35,8 @@ def main() -> None:
 )
 @click.option("--folder", "folders", type=FOLDER, multiple=True, help="All objects of an evaluation set.")
 @click.option("--kinds", type=click.Choice(["seen", "unseen"]), default="seen", show_default=True)
-@click.option("--count", default=1500, show_default=True, help="Annotations.")
+@click.option("--proposed", is_flag=True, help="Begin with proposals; those that nobody clicks are left out.")
+@click.option("--count", default=1500, show_default=True, help="Objects.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 def simulate(
@@ -52,7 +53,8 @@ def simulate(
         source = itertools.cycle(itertools.chain.from_iterable(map(dataset.read_subjects, folders)))
     kinds = annotators.SEEN if options["kinds"] == "seen" else annotators.UNSEEN
     predictor = _predictor(weights, options["device"])
-    records = dataset.simulate(itertools.islice(source, count), kinds, predictor, seed)
+    subjects = itertools.islice(source, count)
+    records = dataset.simulate(subjects, kinds, predictor, seed, options["proposed"])
     with out.open("a") as file:
         for record in track(records, total=count, description="annotating"):
             file.write(record.to_json() + "\n")

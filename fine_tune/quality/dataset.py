@@ -20,6 +20,7 @@ from fine_tune.data.object_sampler import IGNORE, weight_of
 from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.network import Trace
 from fine_tune.quality.simulated_annotation import Annotation, Subject, annotate
+from fine_tune.quality.simulated_proposal import with_proposal
 from fine_tune.quality.steps import Effect, Step
 from model.inference.predictor import Predictor
 
@@ -89,7 +90,7 @@ class Record:
     @property
     def trace(self) -> Trace:
         """Return what the predictor may see."""
-        return Trace(self.annotation.steps, self.annotation.edited)
+        return Trace(self.annotation.steps, self.annotation.edited, self.annotation.proposed)
 
     def to_json(self) -> str:
         """Write one line of the file."""
@@ -111,17 +112,29 @@ def step_from(entry: Mapping[str, Any]) -> Step:
 
 
 def simulate(
-    subjects: Iterable[Subject], kinds: Mapping[str, Kind], predictor: Predictor, seed: int
+    subjects: Iterable[Subject],
+    kinds: Mapping[str, Kind],
+    predictor: Predictor,
+    seed: int,
+    proposed: bool = False,
 ) -> Iterator[Record]:
     """Annotate every subject once, by a kind drawn at random, those with a larger share more often.
 
     Not by the kinds in turn: over a set that is gone through again, an object would always meet the same kind.
+
+    Args:
+        proposed: begin with proposals. What is taken over without a click, or would be deleted, is left out.
     """
     rng = np.random.default_rng(seed)
     names = [name for name, kind in kinds.items() for _ in range(kind.share)]
     for subject in subjects:
+        begun = with_proposal(subject, predictor, rng) if proposed else subject
+        if begun is None:
+            continue
         kind = names[rng.integers(len(names))]
-        yield Record(kind, subject.name, annotate(Annotator.draw(kinds[kind], rng), subject, predictor, rng))
+        made = annotate(Annotator.draw(kinds[kind], rng), begun, predictor, rng)
+        if made.steps:
+            yield Record(kind, subject.name, made)
 
 
 def read_records(path: Path) -> list[Record]:

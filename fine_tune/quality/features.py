@@ -64,6 +64,7 @@ WHOLE_NAMES = (
     "mean tenth",
     "mean stable",
     "mean around",
+    "proposed",
 )
 
 
@@ -99,11 +100,11 @@ def step_rows(steps: Sequence[Step]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, len(STEP_NAMES))
 
 
-def whole_row(steps: Sequence[Step], edited: float = 0.0) -> np.ndarray:
+def whole_row(steps: Sequence[Step], edited: float = 0.0, proposed: bool = False) -> np.ndarray:
     """Compute the features of the whole: F float32, F as `WHOLE_NAMES`.
 
     Args:
-        edited: 1 - IoU of the accepted mask with the last suggestion.
+        edited, proposed: see `fine_tune.quality.network.Trace`.
 
     Raises:
         ValueError: there are no steps.
@@ -145,6 +146,7 @@ def whole_row(steps: Sequence[Step], edited: float = 0.0) -> np.ndarray:
             np.mean([effect.tenth for effect in effects]),
             np.mean([effect.stability_score for effect in effects]),
             np.mean([effect.around for effect in effects]),
+            float(proposed),
         ),
         np.float32,
     )

@@ -30,10 +30,17 @@ MAX_STEPS = 40  # of a longer annotation the last ones count
 
 @dataclass(frozen=True)
 class Trace:
-    """How one mask came about: its steps, and 1 - IoU of the accepted mask with the last answer."""
+    """How one mask came about.
+
+    Attributes:
+        steps: one for each answered request.
+        edited: 1 - IoU of the accepted mask with the last answer.
+        proposed: whether it began as a proposal, and not with a click.
+    """
 
     steps: Sequence[Step]
     edited: float = 0.0
+    proposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Batch:
     def of(traces: Sequence[Trace]) -> Batch:
         """Compute the features of traces that have at least one step each."""
         rows = [torch.from_numpy(step_rows(trace.steps)[-MAX_STEPS:]) for trace in traces]
-        whole = np.stack([whole_row(trace.steps, trace.edited) for trace in traces])
+        whole = np.stack([whole_row(trace.steps, trace.edited, trace.proposed) for trace in traces])
         lengths = torch.tensor([len(row) for row in rows])
         return Batch(nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths, torch.from_numpy(whole))
 

@@ -24,10 +24,12 @@ class Subject(Scene):
     Attributes:
         name: image id, to group by.
         neighbour: HxW bool, another object of the image; None where there is none.
+        proposal: HxW bool, the mask with which the annotation begins; None where it begins with a click.
     """
 
     name: str = ""
     neighbour: np.ndarray | None = None
+    proposal: np.ndarray | None = None
 
     def iou(self, mask: np.ndarray) -> float:
         """Compute the IoU of a mask (HxW bool) with the truth."""
@@ -39,13 +41,15 @@ class Annotation:
     """A finished annotation: its steps, the IoU after each of them, and how it ended.
 
     `iou` is that of the accepted mask, which differs from the last of `ious` where it was repaired by hand;
-    `edited` is 1 - IoU of the accepted mask with the last answer.
+    `edited` is 1 - IoU of the accepted mask with the last answer; `proposed` says that it began as a proposal. One
+    that was taken over as it was has no steps.
     """
 
     steps: list[Step] = field(default_factory=list)
     ious: list[float] = field(default_factory=list)
     iou: float = 0.0
     edited: float = 0.0
+    proposed: bool = False
 
 
 @dataclass
@@ -61,15 +65,23 @@ class _Hand:
 
     @property
     def mask(self) -> np.ndarray:
-        return self.masks[-1] if self.masks else np.zeros_like(self.goal)
+        if self.masks:
+            return self.masks[-1]
+        return np.zeros_like(self.goal) if self.subject.proposal is None else self.subject.proposal
+
+    @property
+    def map(self) -> np.ndarray | None:
+        if self.maps or self.subject.proposal is None:
+            return self.maps[-1] if self.maps else None
+        return self.subject.proposal.astype(np.uint8) * 255  # as a correction of an accepted mask begins
 
 
 def annotate(
     annotator: Annotator, subject: Subject, predictor: Predictor, rng: np.random.Generator
 ) -> Annotation:
-    """Let an annotator annotate a subject from nothing to the accepted mask."""
+    """Let an annotator annotate a subject from nothing, or from its proposal, to the accepted mask."""
     hand = _Hand(subject, _goal(annotator, subject, rng), [])
-    result, extra = Annotation(), annotator.extra
+    result, extra = Annotation(proposed=subject.proposal is not None), annotator.extra
     while len(result.steps) < annotator.patience or not result.steps:
         click = _next(annotator, hand, rng)
         if click is None:
@@ -90,7 +102,7 @@ def annotate(
 
 def _place(hand: _Hand, click: Click, seconds: float, predictor: Predictor, result: Annotation) -> None:
     hand.clicks.append(click)
-    before = hand.maps[-1] if hand.maps else None
+    before = hand.map
     after = predictor.predict(hand.subject.image, hand.clicks, before)
     hand.maps.append(after)
     hand.masks.append(remove_small_regions(after, hand.clicks))
@@ -154,7 +166,8 @@ def _next(annotator: Annotator, hand: _Hand, rng: np.random.Generator) -> Click 
     positive = bool(parts[True].sum() >= parts[False].sum())
     error = parts[positive]
     # Nobody leaves out all of an object.
-    tolerated = annotator.tolerance * hand.goal.sum() if hand.clicks else 0.0
+    shown = hand.clicks or hand.subject.proposal is not None
+    tolerated = annotator.tolerance * hand.goal.sum() if shown else 0.0
     if error.sum() <= tolerated:
         return None
     click = _shaken(annotator, _within(error, annotator.edges, positive, rng), hand.goal, rng)

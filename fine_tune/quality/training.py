@@ -28,7 +28,7 @@ def examples(records: Sequence[Record]) -> tuple[list[Trace], Tensor, Tensor]:
         ious.append(record.annotation.iou)
         weights.append(1.0)
         for steps, iou in prefixes(record.annotation):
-            traces.append(Trace(steps))
+            traces.append(Trace(steps, proposed=record.annotation.proposed))
             ious.append(iou)
             weights.append(PREFIX_WEIGHT)
     return traces, torch.tensor(ious), torch.tensor(weights)
@@ -52,7 +52,7 @@ def fit(
     model.trees.grow(batch.whole.numpy(), ious.numpy(), weights.numpy(), seed)
     model.fit_scale(batch)
     batch = model.standardised(batch)
-    subjects = [record.subject for record in records for _ in range(max(len(record.annotation.steps), 1))]
+    subjects = [record.subject for record in records for _ in record.annotation.steps]
     for member in model.members:
         chosen = _resampled(subjects, rng)
         assert isinstance(member, Member)
