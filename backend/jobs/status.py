@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 from rq import Worker
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 
+from fine_tune.project.scheduler import UNREADABLE
+
+logger = logging.getLogger(__name__)
+
 PROGRESS = ("step", "steps", "loss", "eta_s", "phases")
 NO_WORKER = "no worker runs: start `clickmask worker`, or everything with `clickmask up`"
+
+
+def rows(jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    """Describe jobs as `row` does; one whose record cannot be read is left out, with a line in the log."""
+    described = []
+    for job in jobs:
+        try:
+            described.append(row(job))
+        except UNREADABLE as error:
+            logger.warning("job %s is left out, its record cannot be read: %r", job.id, error)
+    return described
 
 
 def row(job: Job) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from rq import Worker
 
 from backend.jobs.object_clicks import tallies
-from backend.jobs.status import row
+from backend.jobs.status import rows
 from backend.redis_store import OptionalRedis
 from backend.review.project_review import distribution
 from backend.settings import Settings
@@ -101,9 +101,7 @@ class LearningFigures:
         over = [job for job in jobs if job.get_status(refresh=False) not in GOING]
         return Learning(
             projects=projects,
-            queue=order(
-                [row(job) for job in (*going, *over[:JOBS])], Worker.count(connection=client), lasted
-            ),
+            queue=order(rows([*going, *over[:JOBS]]), Worker.count(connection=client), lasted),
             states=dict(Counter(job.get_status(refresh=False).value for job in jobs)),
         )
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from rq import Queue, Retry
-from rq.exceptions import NoSuchJobError
-from rq.job import Job
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, parse_job_id
 from rq.serializers import JSONSerializer
 
 from fine_tune.project import keys
@@ -30,8 +31,16 @@ QUEUE = "clickmask"
 WAITING = ("queued", "scheduled", "deferred")
 RETRIES = 2  # of a job that fails
 LONGEST_PAUSE_S = 86400.0
-# What RQ raises over a record that is damaged, or of a version with other states and times.
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
+# What RQ raises over a record that is damaged, half gone, or of a version with other states and times.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+    zlib.error,
+    InvalidJobOperation,
+)
 GUARD_S = 10  # life of the lock around "is one waiting?", in case its holder dies
 
 
@@ -168,7 +177,7 @@ class Scheduler:
             return None
 
     def jobs(self) -> list[Job]:
-        """Return all jobs that Redis still knows, the newest first."""
+        """Return all jobs that Redis still knows, the newest first; what cannot be read is left out and logged."""
         queue = self.queue
         registries = (
             queue.started_job_registry,
@@ -178,14 +187,15 @@ class Scheduler:
             queue.failed_job_registry,
             queue.canceled_job_registry,
         )
-        identities = dict.fromkeys(
-            [*queue.get_job_ids(), *(i for r in registries for i in r.get_job_ids(cleanup=False))]
-        )
+        # Read here, as RQ's own lists of ids fail as a whole over one entry that is no text.
+        entries = self._redis.lrange(queue.key, 0, -1)
+        entries += [entry for registry in registries for entry in self._redis.zrange(registry.key, 0, -1)]
+        identities = dict.fromkeys(filter(None, map(_identity, entries)))
         try:
             jobs = Job.fetch_many(identities, connection=self._redis, serializer=JSONSerializer)
         except UNREADABLE:
             jobs = [self.job(identity) for identity in identities]
-        found = [job for job in jobs if job is not None and "project" in job.meta]
+        found = [job for job in jobs if job is not None and _has_project(job)]
         return sorted(found, key=lambda job: job.created_at, reverse=True)
 
     def cancel(self, identity: str) -> str:
@@ -220,3 +230,20 @@ class Scheduler:
             self._redis.incr(keys.failures(project))
         else:
             self._redis.delete(keys.failures(project))
+
+
+def _identity(entry: bytes) -> str:
+    """Return the id of the job that an entry of a queue or of its registries names; "" for one that names none."""
+    try:
+        return parse_job_id(entry.decode())
+    except UnicodeDecodeError:
+        logger.warning("an entry of the job queue is left out, it is no id of a job: %.80r", entry)
+        return ""
+
+
+def _has_project(job: Job) -> bool:
+    """Tell whether a job works for a project; one whose notes cannot be read is taken for one that does not."""
+    if not isinstance(job.meta, dict) or "unserialized" in job.meta:  # RQ's mark
+        logger.warning("job %s is left out, its notes cannot be read: %.80r", job.id, job.meta)
+        return False
+    return "project" in job.meta

@@ -26,18 +26,18 @@ def list_jobs(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from backend.jobs.status import row
+    from backend.jobs.status import rows
 
     with _scheduler() as scheduler:
-        rows = [row(job) for job in scheduler.jobs()]
+        found = rows(scheduler.jobs())
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(found, indent=2))
         return
     table = Table(Column("job", no_wrap=True), "project", "status", "phase", "why", "result")
-    for values in rows:
+    for values in found:
         keys = ("id", "project", "status", "phase", "why", "result")
         table.add_row(*(str(values[key] or "") for key in keys))
-    Console().print(table if rows else "no jobs yet: `clickmask fine-tune PROJECT` queues one")
+    Console().print(table if found else "no jobs yet: `clickmask fine-tune PROJECT` queues one")
 
 
 @command.command("watch")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from click.testing import CliRunner
 from rq import Queue
 from rq.serializers import JSONSerializer
 
 from backend.cli import main
 from backend.jobs.policy import policy
-from backend.jobs.status import NO_WORKER, row
+from backend.jobs.status import NO_WORKER, row, rows
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
@@ -36,3 +37,19 @@ def test_a_job_that_failed_says_why_without_a_traceback(redis_server: RedisServe
     assert row(told)["result"] == "the disk is full"
     assert "No such file" in row(plain)["result"]
     assert "\n" not in row(plain)["result"]
+
+
+def test_what_cannot_be_read_is_left_out_with_a_line_in_the_log(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+):
+    client = redis_server.client()
+    scheduler = Scheduler(client, policy(Settings()))
+    good, *damaged = (scheduler.request(project, "test") for project in (3, 4, 5))
+    client.lpush(scheduler.queue.key, b"\xff\xfe\x00")
+    client.zadd(scheduler.queue.failed_job_registry.key, {b"\x80": 1, b"x:\xff": 2})
+    client.hset(damaged[0].key, mapping={"status": "failed", "meta": b"\x80\x04junk"})
+    client.hset(damaged[1].key, "status", "finished")
+    client.xadd(f"rq:results:{damaged[1].id}", {"type": 1, "return_value": "%%%"})
+    assert [values["id"] for values in rows(scheduler.jobs())] == [good.id]
+    assert all(repr(entry) in caplog.text for entry in (b"\xff\xfe\x00", b"\x80"))
+    assert all(f"job {job.id} is" in caplog.text for job in damaged)
