@@ -34,6 +34,9 @@ class Bucket:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.name = re.sub(r"//[^/]*@", "//", self.url)
+        # Without keys botocore would ask the address of EC2's instance roles, which nobody has named here. Who has
+        # such roles says so: with "false" it is asked.
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 
     def read(self, path: str) -> bytes | None:
         """Return an object's bytes; None where there is no such object."""
