@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from backend.operations.bench.network_limits import NetworkLimits
     from backend.settings import Settings
 
+SIDES = range(32, 65_501)  # pixels; JPEG ends there
 PICTURES = 16  # at least; two for each annotator
 
 console = Console(stderr=True)
@@ -32,11 +34,24 @@ def _size(_context: click.Context, _option: click.Parameter, texts: tuple[str, .
     """``640x480`` -> (640, 480)."""
     sizes = []
     for text in texts:
-        width, _, height = text.partition("x")
-        if not (width.isdecimal() and height.isdecimal() and int(width) >= 32 and int(height) >= 32):
-            raise click.BadParameter(f"{text!r}: write width and height as 1920x1080, 32 pixels at least")
-        sizes.append((int(width), int(height)))
+        size = tuple(map(int, text.split("x"))) if re.fullmatch("[0-9]{1,9}x[0-9]{1,9}", text) else ()
+        if len(size) != 2 or not all(side in SIDES for side in size):
+            raise click.BadParameter(
+                f"{text[:80]!r}: write width and height as 1920x1080, each from {SIDES[0]} to {SIDES[-1]} pixels"
+            )
+        sizes.append(size)
     return sizes
+
+
+def _check_pixels(sizes: list[tuple[int, int]], megapixels: int) -> None:
+    """Refuse pictures that the backend would refuse."""
+    for width, height in sizes:
+        if width * height > megapixels * 1e6:
+            raise click.BadParameter(
+                f"'{width}x{height}' has {width * height / 1e6:.4g} megapixels, more than the {megapixels} of "
+                "CLICKMASK_MAX_IMAGE_MEGAPIXELS: choose a smaller size or raise that",
+                param_hint="'--size'",
+            )
 
 
 def _counts(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int]:
@@ -95,6 +110,8 @@ def command(
     from backend.settings import Settings
 
     settings = Settings.from_env()
+    if not network:
+        _check_pixels(sizes, settings.max_image_megapixels)
     if network:
         report, show = _network(settings), bench_tables.network
     elif annotators:

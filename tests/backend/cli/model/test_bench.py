@@ -21,6 +21,23 @@ def bench(environment: dict[str, str], *arguments: str) -> Result:
     return result
 
 
+@pytest.mark.parametrize(
+    ("size", "limit"),
+    [
+        ("0x0", "from 32 to 65500 pixels"),
+        ("-5x100", "from 32 to 65500 pixels"),
+        ("99999x99999", "from 32 to 65500 pixels"),
+        ("9" * 5000 + "x100", "from 32 to 65500 pixels"),
+        ("60000x60000", "3600 megapixels, more than the 100 of CLICKMASK_MAX_IMAGE_MEGAPIXELS"),
+    ],
+)
+def test_sizes_that_cannot_be_measured_are_refused(size: str, limit: str) -> None:
+    result = CliRunner().invoke(main, ["bench", f"--size={size}"], env={"COLUMNS": "400"})
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "'--size'" in said and f"'{size[:80]}'" in said and limit in said
+
+
 def test_json(environment: dict[str, str]) -> None:
     report = json.loads(bench(environment, "--rounds", "1", "--ledger", "5", "--json").stdout)
     (size,) = report["sizes"]
