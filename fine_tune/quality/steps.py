@@ -120,7 +120,8 @@ def shrunk(values: np.ndarray, clicks: Sequence[Click] = ()) -> tuple[np.ndarray
     step = max(values.shape) // MEASURED_SIDE
     if step < 2:
         return values, list(clicks)
-    small = np.ascontiguousarray(values[step // 2 :: step, step // 2 :: step])
+    top, left = (min(step, side) // 2 for side in values.shape)  # a strip may be thinner than a step
+    small = np.ascontiguousarray(values[top::step, left::step])
     return small, [Click(c.x / step, c.y / step, c.positive) for c in clicks]
 
 

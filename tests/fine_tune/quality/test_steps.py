@@ -112,3 +112,12 @@ def test_an_empty_answer_has_measures():
         0,
         0,
     )
+
+
+@pytest.mark.parametrize("shape", [(40, 65500), (65500, 40)])
+def test_strips_thinner_than_a_step_are_measured(shape: tuple[int, int]):
+    after = np.zeros(shape, np.uint8)
+    after[: max(shape[0] // 2, 40), : max(shape[1] // 2, 40)] = 255  # half of the longer side
+    effect = measure(None, after, [Click(10, 10)])
+    assert effect.area == pytest.approx(0.5, abs=0.01)
+    assert effect.weakest == 1
