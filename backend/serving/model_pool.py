@@ -2,8 +2,8 @@
 
 A project is served by its own line once that has a promoted version, else by ``base``. One thread loads models and
 watches the pointers of the lines in use; requests only ever take what is loaded. A version that cannot be loaded
-never replaces one that could: one whose files are damaged is given up, one that a disk or a device failed for is
-tried again, after a pause that grows.
+never replaces one that could: one whose files are damaged is left alone until they change, one that a disk or a
+device failed for is tried again, after a pause that grows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from backend.serving.loader import LoadedModel
+from backend.serving.pointers import Pointers
+from backend.serving.recent_lines import RecentLines
 from model.errors import ClickmaskError
+from model.versions import checkpoint
 from model.versions.registry import Registry, Version
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ logger = logging.getLogger(__name__)
 BASE = "base"
 POLL_S = 1.0
 LONGEST_PAUSE_S = 300.0  # before a version that could not be loaded is tried again
+OTHERS = 4  # lines looked after at each poll, beside those loaded or being loaded: an object store is asked for each
 
 
 class NotReady(ClickmaskError, RuntimeError):
@@ -50,11 +54,12 @@ class ModelPool:
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._wanted: set[str] = {BASE}
         self._problems: dict[str, str] = {}
-        self._broken: set[str] = set()  # versions that are given up
-        self._failed: dict[str, tuple[int, float]] = {}  # version -> how often, and when it is tried again
-        self._by_base: set[str] = set()  # lines without a promoted version when last looked at
+        # version -> how often it could not be loaded, when it is tried again, and with which files it is at once
+        self._failed: dict[str, tuple[int, float, checkpoint.Stamp]] = {}
+        self._recent = RecentLines()
+        self._by_base: set[str] = set()  # of them, those without a promoted version when last looked at
         self._evicted: set[str] = set()  # lines whose own model had to make room for others
-        self._pointers: dict[str, tuple[float, Version | None]] = {}
+        self._pointers = Pointers(registry)
         self._news = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._watch, name="model-loader", daemon=True)
@@ -80,11 +85,12 @@ class ModelPool:
         line = f"project-{project}"
         if project is None:
             return BASE
-        if self._pointer(line) is None:
-            with self._news:
+        own = self._pointers.current(line, POLL_S) is not None
+        with self._news:
+            self._recent.add(line)
+            if not own:
                 self._by_base.add(line)
-            return BASE
-        return line
+        return line if own else BASE
 
     def take(self, project: int | None, timeout_s: float) -> LoadedModel:
         """Return the model of a project, waiting for one that is being loaded.
@@ -141,7 +147,7 @@ class ModelPool:
             served = self._loaded.get(line)
         if served is not None:
             return served.version
-        current = self._pointer(line)
+        current = self._pointers.current(line, POLL_S)
         return current.name if current is not None else ""
 
     def loaded(self) -> dict[str, LoadedModel]:
@@ -165,31 +171,21 @@ class ModelPool:
         stands_in = BASE in self._loaded and line not in self._evicted
         return BASE if stands_in or line in self._problems else line
 
-    def _pointer(self, line: str) -> Version | None:
-        """Return the line's promoted version, not older than `POLL_S`: requests must not wait for a slow volume."""
-        now = time.monotonic()
-        known = self._pointers.get(line)
-        if known is None or known[0] < now:
-            try:
-                current = self._registry.current(line)
-            except (ClickmaskError, OSError) as error:
-                logger.warning("line %s: what is promoted cannot be read now: %s", line, error)
-                current = known[1] if known else None
-            known = self._pointers[line] = now + POLL_S, current
-        return known[1]
-
     def _want(self, line: str) -> None:
-        self._wanted.add(line)
-        self._news.notify_all()
+        if line not in self._wanted:  # or else the thread knows, and looks after it in its turn
+            self._wanted.add(line)
+            self._news.notify_all()
 
     def _watch(self) -> None:
         while not self._stopped:
             with self._news:
-                lines = sorted(self._wanted | set(self._loaded))  # "base" sorts before "project-..."
-                others = sorted(self._by_base.difference(lines))
-            for line in (*lines, *others):
+                lines = {BASE, *self._loaded, *self._wanted.difference(self._problems)}
+                others = self._recent.due(OTHERS, lines)
+                self._by_base = {line for line in self._by_base if line in self._recent}
+            for line in (*sorted(lines), *others):  # "base" sorts before "project-..."
                 try:
-                    (self._registry.refresh if line in others else self._refresh)(line)
+                    known = line in lines or line in self._wanted
+                    (self._refresh if known else self._registry.refresh)(line)
                 except OSError as error:
                     self._report(
                         line, f"{error.filename} cannot be read ({error.strerror}): look at CLICKMASK_HOME"
@@ -228,28 +224,29 @@ class ModelPool:
         problem = self._serve_first(line, [current, *reversed(earlier)])
         if problem:
             self._report(line, problem)
-        elif current.name not in self._broken and current.name not in self._failed:
+        elif current.name not in self._failed:
             self._settle(line, trouble)
 
     def _serve_first(self, line: str, versions: list[Version]) -> str:
         """Serve the first of some versions that can be loaded; return what is wrong with one before it, or ""."""
         problem = ""
         for version in versions:
-            failures, due = self._failed.get(version.name, (0, 0.0))
-            if version.name in self._broken or time.monotonic() < due:
+            stamp = checkpoint.stamp(version.path)
+            failures, due, tried = self._failed.get(version.name, (0, 0.0, stamp))
+            if time.monotonic() < due and tried == stamp:
                 continue
+            pause = min(POLL_S * 2.0**failures, LONGEST_PAUSE_S)
             try:
                 self._serve(line, self._loader(version))
                 self._failed.pop(version.name, None)
                 break
             except ValueError as error:
-                self._broken.add(version.name)
+                pause = LONGEST_PAUSE_S  # the base version that it falls back to may be what is damaged
                 problem = problem or f"{version.name} cannot be loaded: {error}"
             except Exception as error:  # of a disk, a driver, a lack of memory: it may pass
-                pause = min(POLL_S * 2.0**failures, LONGEST_PAUSE_S)
-                self._failed[version.name] = failures + 1, time.monotonic() + pause
                 sentence = error if isinstance(error, ClickmaskError) else f"{type(error).__name__}: {error}"
                 problem = problem or f"{version.name} cannot be loaded now: {sentence}"
+            self._failed[version.name] = failures + 1, time.monotonic() + pause, stamp
         return problem
 
     def _serve(self, line: str, served: LoadedModel) -> None:

@@ -35,6 +35,8 @@ HEAD = "proposals."
 LOOKS = ("later", "closer")  # keys of a card: input sides beside `size`
 SIZE_STEP = 32  # deepest stride of the networks
 
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
 
 class CheckpointError(ClickmaskError, ValueError):
     """A checkpoint cannot be used, and that stays so; the message names the file, the trouble and the fix."""
@@ -104,6 +106,19 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     check_tensors(tensors, network, path)
     network.load_state_dict(tensors)
     return network.eval(), card
+
+
+def stamp(folder: Path) -> Stamp:
+    """Return what changes when a file of a checkpoint is replaced or mended: of each inode, bytes and time (ns)."""
+    return tuple(_stamp(folder / name) for name in (WEIGHTS, CARD))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def load_head(folder: Path) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import shutil
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from model.versions.checkpoint import CARD, WEIGHTS
 from model.versions.local_store import LocalStore
 from model.versions.store import LINE, Version, pointer_text
 
+SEEN = 1000  # lines of which it is remembered that the bucket was asked
 PAUSE_S = 10.0  # so long is a bucket that does not answer left alone: a try may take as long
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ class ObjectStore:
     def __init__(self, home: Path, url: str) -> None:
         self._bucket = Bucket(url)
         self._copies = LocalStore(home / hashlib.sha256(self._bucket.url.encode()).hexdigest()[:12])
-        self._seen: set[str] = set()
+        self._seen: OrderedDict[str, None] = OrderedDict()
         # Until when a line that is damaged, or the whole bucket ("") is left alone, and why.
         self._pauses: dict[str, tuple[float, str]] = {}
 
@@ -77,7 +79,9 @@ class ObjectStore:
 
     def refresh(self, line: str) -> str:
         """Copy what is promoted in the bucket; where that fails, what was known stays. Return why, or ""."""
-        self._seen.add(line)
+        self._seen[line] = None
+        if len(self._seen) > SEEN:
+            self._seen.popitem(last=False)
         self._attempt(line, lambda: self._pull(line))
         return self._trouble(line)
 

@@ -184,6 +184,39 @@ def test_damaged_files_are_not_read_again(registry: Registry, start: Callable[..
     assert len(tried) == 1
 
 
+def test_a_version_that_was_mended_is_loaded(registry: Registry, start: Callable[..., ModelPool]) -> None:
+    bad = add(registry)
+    file = bad.path / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(b"nonsense")
+    serving = start()
+    until("the problem", lambda: "sha256" in serving.problems().get("base", ""))
+    file.write_bytes(whole)
+    until("no problem", lambda: not serving.problems())
+    assert serving.take(None, 60).version == bad.name
+
+
+def test_what_the_registry_is_asked_does_not_grow_with_the_projects(
+    registry: Registry, start: Callable[..., ModelPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.serving.model_pool.POLL_S", 0.05)
+    monkeypatch.setattr("backend.serving.recent_lines.MOST", 50)
+    add(registry)
+    asked: list[str] = []
+    refresh = registry.refresh
+    monkeypatch.setattr(registry, "refresh", lambda line: asked.append(line) or refresh(line))
+    serving = start()
+    serving.take(None, 60)
+    for project in range(200):
+        serving.version_of(project)
+    asked.clear()
+    until("a turn of each line that is kept", lambda: len(set(asked)) == 51)
+    rounds = "".join("|" if line == "base" else "x" for line in list(asked)).split("|")
+    assert max(map(len, rounds)) <= 4
+    own = add(registry, "project-199", seed=1)
+    until("the version", lambda: serving.take(199, 60).version == own.name)
+
+
 def test_a_pointer_that_cannot_be_read_is_the_last_one_that_could(
     registry: Registry, start: Callable[..., ModelPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -242,3 +242,13 @@ def test_a_killed_writer_leaves_no_half_checkpoint(tmp_path: Path) -> None:
             checkpoint.load(found)
             complete += 1
     assert complete >= 2
+
+
+def test_the_stamp_tells_replaced_files(folder: Path) -> None:
+    before = checkpoint.stamp(folder)
+    assert checkpoint.stamp(folder) == before
+    checkpoint.copy(folder, folder.parent / "copy")
+    (folder.parent / "copy" / "card.json").replace(folder / "card.json")
+    assert checkpoint.stamp(folder) != before
+    (folder / "card.json").unlink()
+    assert checkpoint.stamp(folder)[1] is None
