@@ -82,7 +82,7 @@ def _around(app: Flask, backend: Backend, gate: Gate) -> None:
         request_id.set(g.id)
         carries = request.content_length or "Transfer-Encoding" in request.headers
         if request.url_rule is not None and request.method == "POST" and carries:
-            check_sender(request.host, request.mimetype, request.headers.get("Origin"))
+            check_sender(request.host, request.mimetype, request.headers.get("Origin"), gate.has_account)
         if request.path == "/webhook":
             return None  # its own rules, which need the body
         if not gate.admits(request.path, dict(request.headers), _account()):

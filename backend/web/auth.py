@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -35,6 +36,11 @@ class Gate:
         if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
             self._account = f"{settings.basic_auth_user}:{settings.basic_auth_pass}"
         self._secret = settings.webhook_secret
+
+    @property
+    def has_account(self) -> bool:
+        """Tell whether a password is asked for."""
+        return self._account is not None
 
     def admits(self, path: str, headers: Mapping[str, str], account: tuple[str, str] | None) -> bool:
         """Tell whether a request other than a webhook may pass.
@@ -87,23 +93,34 @@ def account(header: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def check_sender(host: str, kind: str, origin: str | None) -> None:
+def check_sender(host: str, kind: str, origin: str | None, named: bool = True) -> None:
     """Refuse what a web page elsewhere can make the browser of a member of staff send, who has access here.
 
     Args:
         host: the name and port that the request was sent to.
         kind: media type of its body. A page elsewhere may send only others than JSON without being asked first.
         origin: header with the page that made the browser send it; None from anything but a browser.
+        named: False where there is no password. A page elsewhere can make its own name lead here, and then has our
+            origin; it can do so neither with an address nor with localhost.
 
     Raises:
         HTTPException: 403 for a page elsewhere, 415 for another kind of body than JSON.
     """
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and (urlsplit(origin).netloc != host or not (named or _is_address(host))):
         raise Forbidden("requests that a page of another origin makes a browser send are refused")
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(
             f"the body is said to be {kind or 'nothing'}; send it with the header Content-Type: application/json"
         )
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether a Host header names localhost or a bare address: nobody can let these lead elsewhere."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _same(given: str, expected: str) -> bool:

@@ -107,3 +107,26 @@ def test_only_json_and_nothing_of_a_page_elsewhere(kind, origin, refused):
     else:
         with pytest.raises(refused):
             check_sender("clickmask.example:9090", kind, origin)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("localhost:9090", True),
+        ("127.0.0.1:9090", True),
+        ("[::1]:9090", True),
+        ("192.168.1.5", True),
+        ("elsewhere.example:9090", False),
+        ("localhost.elsewhere.example:9090", False),
+        ("127.0.0.1.elsewhere.example", False),
+    ],
+)
+def test_a_name_may_lead_here_only_where_there_is_a_password(host, address):
+    kind, own = "application/json", f"http://{host}"
+    check_sender(host, kind, None, named=False)  # Label Studio, by whatever name
+    check_sender(host, kind, own, named=Gate(LOGIN).has_account)
+    if address:
+        check_sender(host, kind, own, named=Gate(OPEN).has_account)
+    else:
+        with pytest.raises(Forbidden):
+            check_sender(host, kind, own, named=Gate(OPEN).has_account)
