@@ -178,6 +178,7 @@ def work(settings: Settings, url: str, burst: bool = False) -> None:
     while True:
         worker = Worker.of(settings, redis.Redis.from_url(url, health_check_interval=30, retry=patient()))
         try:
+            _clear(worker.connection)
             worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
         except redis.RedisError as error:
             logger.warning("the worker cannot say good-bye to Redis: %s", error)
@@ -185,3 +186,15 @@ def work(settings: Settings, url: str, burst: bool = False) -> None:
             return
         logger.warning("the worker begins anew in %.0f s", LONGEST_PAUSE_S)
         time.sleep(LONGEST_PAUSE_S)
+
+
+def _clear(client: Any) -> None:
+    """Remove entries of the queue that are no text: over one of them RQ ends its worker, again at every start."""
+    queue = Queue(QUEUE, connection=client)
+    for key in (queue.key, queue.intermediate_queue_key):
+        for entry in client.lrange(key, 0, -1):
+            try:
+                entry.decode()
+            except UnicodeDecodeError:
+                logger.warning("an entry of %s is removed, it is no id of a job: %.80r", key, entry)
+                client.lrem(key, 0, entry)

@@ -14,11 +14,13 @@ import psutil
 import pytest
 import redis
 import rq.worker.worker_classes
+from click.testing import CliRunner
 from rq import Queue, Retry
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from backend.cli import main
 from backend.jobs import worker as worker_module
 from backend.jobs.policy import policy
 from backend.jobs.worker import Worker
@@ -222,3 +224,14 @@ def test_an_idle_worker_finds_what_the_webhooks_missed(place: WorkerHome):
     place.work(CLICKMASK_TRAIN_AFTER=str(COUNT))
     (job,) = place.wait("a job", place.scheduler.jobs)
     assert job.meta["why"] == f"{COUNT} new annotations"
+
+
+def test_junk_in_the_queue_keeps_no_job_back(redis_server: RedisServer, monkeypatch) -> None:
+    monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    client = redis_server.client()
+    queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
+    job = queue.enqueue("os.getcwd", meta={"project": 3})
+    client.lpush(queue.key, b"\xff\xfe")
+    client.lpush(queue.intermediate_queue_key, b"\xff\xfe")  # where RQ leaves it when it ends a worker
+    assert CliRunner().invoke(main, ["worker", "--burst"], catch_exceptions=False).exit_code == 0
+    assert job.get_status() == "finished"
