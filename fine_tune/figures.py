@@ -117,6 +117,6 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or SVG by the suffix, and make its folder."""
+    """Write a figure as PNG, SVG or WebP by the suffix, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -60,7 +60,7 @@ def measure_set(
             values += [hand, actions, actions / hand, seconds, each]
             if pictures is not None:
                 title = f"Proposals of a model that learned from {count} images of {name}"
-                draw(pictures / f"{folder.name}-{count}.png", title, judged)
+                draw(pictures / f"{folder.name}-{count}.webp", title, judged)
         note(dict(zip(COLUMNS, [*values, facts["reason"]], strict=True)))
 
 

@@ -37,7 +37,7 @@ class Judged:
 
 
 def draw(path: Path, title: str, judged: Sequence[Judged]) -> None:
-    """Draw the best, the median and the worst of the images that have objects into a PNG file."""
+    """Draw the best, the median and the worst of the images that have objects (PNG, WebP: by the suffix)."""
     from matplotlib.figure import Figure
 
     known = [image for image in judged if image.counted.by_hand]
