@@ -48,13 +48,8 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for signing in (
-        "botocore",
-        "aiobotocore",
-        "s3fs",
-        "gcsfs",
-        "adlfs",
-    ):  # their details hold signatures and tokens
+    # Their details hold signatures and tokens.
+    for signing in ("botocore", "aiobotocore", "s3fs", "gcsfs", "adlfs"):
         logging.getLogger(signing).setLevel(max(root.level, logging.INFO))
     for chatty in ("urllib3", "PIL", "matplotlib"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))

@@ -55,9 +55,8 @@ def decode(data: bytes, max_megapixels: float = 100.0) -> np.ndarray:
         DecodeError: another format, too large, or damaged.
     """
     Image.MAX_IMAGE_PIXELS = None  # Pillow's limit for all would come before ours
-    PngImagePlugin.MAX_TEXT_CHUNK = (
-        LONGEST_TEXT  # colour profiles and editors' notes of some megabytes are usual
-    )
+    # Colour profiles and editors' notes of some megabytes are usual.
+    PngImagePlugin.MAX_TEXT_CHUNK = LONGEST_TEXT
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, max_megapixels)

@@ -119,7 +119,7 @@ class LabelStudio:
         except (
             requests.exceptions.RequestException,
             ValueError,
-        ) as error:  # it may lead to what is no address
+        ) as error:  # the latter of what is no address
             raise LabelStudioError(unreachable(self.url, error)) from None
 
     def _decoded(self, answer: requests.Response, path: str) -> Any:

@@ -93,20 +93,20 @@ def account(header: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def check_sender(host: str, kind: str, origin: str | None, named: bool = True) -> None:
+def check_sender(host: str, kind: str, origin: str | None, protected: bool = True) -> None:
     """Refuse what a web page elsewhere can make the browser of a member of staff send, who has access here.
 
     Args:
         host: the name and port that the request was sent to.
         kind: media type of its body. A page elsewhere may send only others than JSON without being asked first.
         origin: header with the page that made the browser send it; None from anything but a browser.
-        named: False where there is no password. A page elsewhere can make its own name lead here, and then has our
-            origin; it can do so neither with an address nor with localhost.
+        protected: whether a password is asked for. Without one, a page elsewhere can make its own name lead here, and
+            then has our origin; it can do so neither with an address nor with localhost.
 
     Raises:
         HTTPException: 403 for a page elsewhere, 415 for another kind of body than JSON.
     """
-    if origin is not None and (urlsplit(origin).netloc != host or not (named or _is_address(host))):
+    if origin is not None and (urlsplit(origin).netloc != host or not (protected or _is_address(host))):
         raise Forbidden("requests that a page of another origin makes a browser send are refused")
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType(

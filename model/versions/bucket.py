@@ -12,6 +12,11 @@ import fsspec
 
 from model.errors import ClickmaskError
 
+NO_KEYS = (
+    ": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "or AWS_EC2_METADATA_DISABLED=false to use the role of this machine"
+)
+
 
 class StoreError(ClickmaskError, OSError):
     """The object store cannot be used; the message names it and says why."""
@@ -72,4 +77,5 @@ class Bucket:
         except FileNotFoundError as error:
             raise Missing(f"{self.name}/{path}: {error}") from None
         except Exception as error:  # every kind of store has errors of its own
-            raise StoreError(f"{self.name}: {type(error).__name__}: {error}") from None
+            fix = NO_KEYS if type(error).__name__ == "NoCredentialsError" else ""
+            raise StoreError(f"{self.name}: {type(error).__name__}: {error}{fix}") from None

@@ -123,10 +123,10 @@ def test_only_json_and_nothing_of_a_page_elsewhere(kind, origin, refused):
 )
 def test_a_name_may_lead_here_only_where_there_is_a_password(host, address):
     kind, own = "application/json", f"http://{host}"
-    check_sender(host, kind, None, named=False)  # Label Studio, by whatever name
-    check_sender(host, kind, own, named=Gate(LOGIN).has_account)
+    check_sender(host, kind, None, protected=False)  # Label Studio, by whatever name
+    check_sender(host, kind, own, protected=Gate(LOGIN).has_account)
     if address:
-        check_sender(host, kind, own, named=Gate(OPEN).has_account)
+        check_sender(host, kind, own, protected=Gate(OPEN).has_account)
     else:
         with pytest.raises(Forbidden):
-            check_sender(host, kind, own, named=Gate(OPEN).has_account)
+            check_sender(host, kind, own, protected=Gate(OPEN).has_account)

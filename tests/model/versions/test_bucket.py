@@ -40,7 +40,7 @@ from model.versions.bucket import Bucket, StoreError
 try:
     Bucket("s3://models").read("base/current")
 except StoreError as error:
-    assert "credentials" in str(error), error
+    assert "credentials" in str(error) and "AWS_EC2_METADATA_DISABLED=false" in str(error), error
 """
 
 
