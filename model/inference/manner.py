@@ -20,7 +20,8 @@ class Manner:
         min_side: least side of a stretched window, in pixels of the image.
         flip: mean of the logits of the image and its mirror image.
         refine: look twice at a first click.
-        merge: late clicks, and those on an initial mask, change only the part they point at.
+        merge: late clicks, and those on an initial mask, change only the part they point at, and two at the edge of a
+            small object move its whole edge.
         threshold: probability above which a pixel counts as object in evaluations.
         large_size: side of the input for large images, a multiple of 32 pixels; None for the card's `size`.
         large_from: longer side, in pixels, from which an image is large.

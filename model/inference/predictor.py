@@ -15,6 +15,7 @@ from model.click import Click
 from model.engines.base import Engine
 from model.inference import zoom
 from model.inference.click_maps import encode
+from model.inference.edge import follow_edge
 from model.inference.merge import Region, progressive
 
 BOX_LEVEL = 128  # of a map inside a box: undecided
@@ -95,7 +96,7 @@ class Predictor:
             IoU after one click is 0.02 to 0.03 higher for it (docs/training.md).
         merge_from: from this click on, and for every click on an initial mask, a click changes only the part it
             points at (`model.inference.merge`), so that a late click cannot spoil a finished part.
-            None never does so.
+            None never does so, nor lets clicks move a whole edge (`model.inference.edge`).
         later: runs the same network for clicks on a mask, at a smaller input, as they are looked at closer, too; None
             for `engine`.
         closer: runs it once more for such a click, at a still smaller input: closer, at what the click changed
@@ -131,7 +132,7 @@ class Predictor:
 
     def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
         """Answer independent requests with an HxW uint8 map each; those looked at alike share a pass."""
-        looks = [self._look(request) for request in requests]
+        looks = [self._look(self._prepared(request)) for request in requests]
         self._run(looks)
         if self.refine:
             self._look_again([look for look in looks if look.request.previous is None])
@@ -149,6 +150,12 @@ class Predictor:
         ]
         self._look_again(looks)
         return [look.map for look in looks]
+
+    def _prepared(self, request: Request) -> Request:
+        """Move the edge of a small object to the clicks; the network would at each click alone."""
+        if request.previous is None or not request.clicks or self.merge_from is None:
+            return request
+        return replace(request, previous=follow_edge(request.previous, request.clicks))
 
     def _look(self, request: Request) -> _Look:
         shape, previous = request.image.shape[:2], request.previous
