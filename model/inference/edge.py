@@ -16,9 +16,9 @@ from model.click import Click
 from model.mask_ops import THRESHOLD, depth_of
 
 REACH = 96  # pixels: an object that reaches farther from the click is not small
-NEAR = 0.2  # of the object's greatest depth: a click nearer to the edge is at the edge
+NEAR = 0.2  # of the object's greatest depth: a click nearer than this is at the edge
 NEAR_PIXELS = 1.5  # so is one so near, however small the object
-MOST = 0.35  # of the object's area: an edge that would move by more stays, it is more than an edge that is wrong
+MOST = 0.35  # of the area of the object: where more would go or come, more is wrong than the edge
 
 
 def follow_edge(previous: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
@@ -46,9 +46,7 @@ def follow_edge(previous: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
     limit = max(NEAR * float(inside.max()), NEAR_PIXELS)
     distance = float((outside if click.positive else inside)[here])
     earlier = [(c.positive, _within(c, previous.shape, (rows, cols))) for c in clicks[:-1]]
-    signs_at_edge = {
-        sign for sign, place in earlier if place and max(inside[place], outside[place]) <= limit
-    }
+    signs_at_edge = {sign for sign, place in earlier if place and max(inside[place], outside[place]) <= limit}
     if distance > limit or signs_at_edge != {click.positive}:
         return previous
     moved = _moved(near, distance, outwards=click.positive)
