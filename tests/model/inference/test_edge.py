@@ -21,16 +21,16 @@ def mask(values: np.ndarray) -> np.ndarray:
     return values >= THRESHOLD
 
 
-def just_inside(radius: int, positive: bool = False) -> Click:
-    """A click on the last pixel of a disk, on its right."""
+def just_inside(radius: int) -> Click:
+    """A negative click on the last pixel of a disk, on its right."""
     row = mask(disk(radius))[60]
-    return Click(float(np.flatnonzero(row)[-1]) + 0.5, 60.5, positive)
+    return Click(float(np.flatnonzero(row)[-1]) + 0.5, 60.5, positive=False)
 
 
-def just_outside(radius: int, positive: bool = True) -> Click:
-    """A click on the first pixel above a disk."""
+def just_outside(radius: int) -> Click:
+    """A positive click on the first pixel above a disk."""
     column = mask(disk(radius))[:, 60]
-    return Click(60.5, float(np.flatnonzero(column)[0]) - 0.5, positive)
+    return Click(60.5, float(np.flatnonzero(column)[0]) - 0.5)
 
 
 def cut(values: np.ndarray, click: Click) -> np.ndarray:
@@ -70,10 +70,14 @@ def test_an_edge_between_clicks_of_both_signs_stays():
     assert follow_edge(before, [CENTRE, out, into, just_inside(10)]) is before
 
 
-def test_clicks_far_from_the_edge_move_nothing():
-    deep, first = Click(66.5, 60.5, positive=False), Click(60.5, just_inside(20).x, positive=False)
-    before = cut(disk(20), first)
-    assert follow_edge(before, [CENTRE, first, deep]) is before
+def test_only_a_click_near_the_edge_moves_it():
+    before = np.zeros((100, 120), np.uint8)
+    before[30:70, 15:105] = 255  # its greatest depth is 20
+    first = Click(20.5, 31.5, positive=False)
+    before = cut(before, first)
+    near, far = (Click(60.5, 30.5 + depth, positive=False) for depth in (2, 4))  # third and fifth row
+    assert follow_edge(before, [CENTRE, first, near]) is not before
+    assert follow_edge(before, [CENTRE, first, far]) is before
 
 
 def test_a_large_object_keeps_its_edge():
