@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from fine_tune.training.backbone import freeze_statistics
 from fine_tune.training.click_batch import SceneSource
+from fine_tune.training.depthwise import DepthwiseInFloat32
 from fine_tune.training.frozen_norm import agrees, fold_frozen_norms
 from fine_tune.training.lanes import Lanes
 from fine_tune.training.multi_gpu import spread
@@ -145,7 +146,7 @@ class FineTuner(Trainer):
         """Compute the logits as the trainer does; in lanes without Fabric, which calls from one thread alone."""
         if self._running is None:
             return super().forward(image, guide)
-        with self.fabric.autocast():
+        with self.fabric.autocast(), DepthwiseInFloat32():
             if not hasattr(self._plain, "forward_train"):
                 return self._plain(image, guide).float(), None
             main, auxiliary = self._plain.forward_train(image, guide)  # type: ignore[operator]

@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fine_tune.training.backbone import freeze, freeze_statistics, parameter_groups
 from fine_tune.training.click_batch import ClickBatch, SceneSource
+from fine_tune.training.depthwise import DepthwiseInFloat32
 from fine_tune.training.losses import binary_cross_entropy, divergence, normalized_focal_loss
 from fine_tune.training.recipe import Progress, Recipe
 
@@ -196,9 +197,10 @@ class Trainer:
 
     def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
         """Compute main and auxiliary logits; None for the latter where the network has no auxiliary head."""
-        if not hasattr(self._plain, "forward_train"):
-            return self.network(image, guide), None
-        with self.fabric.autocast():  # on one device Fabric calls other methods than forward() without it
+        # On one device Fabric calls other methods than forward() without autocast.
+        with self.fabric.autocast(), DepthwiseInFloat32():
+            if not hasattr(self._plain, "forward_train"):
+                return self.network(image, guide), None
             main, auxiliary = self.network.forward_train(image, guide)
         return main.float(), auxiliary.float()
 

@@ -127,7 +127,7 @@ def test_a_network_learns_from_its_teacher_where_there_is_no_truth(network, monk
         def forward(self, image, guide):
             return 20 * (guide[:, 1:2] - 0.5)
 
-    recipe = replace(RECIPE, steps=60, taught=1.0)
+    recipe = replace(RECIPE, steps=100, taught=1.0)
     trainer = Trainer(network, shape_scene, recipe, accelerator="cpu", teacher=ClickedPixels())
     monkeypatch.setattr(trainer, "distance", lambda logits, auxiliary, label: 0 * logits.sum())
     first = None
