@@ -28,20 +28,8 @@ def _conv_bn(inp: int, out: int, kernel: int, stride: int = 1, groups: int = 1) 
     total = kernel - stride
     pad = [nn.ZeroPad2d((total // 2, total - total // 2) * 2)] if stride > 1 else []
     padding = 0 if pad else kernel // 2
-    kind = Depthwise if groups > 1 else nn.Conv2d
-    conv = kind(inp, out, kernel, stride, padding, groups=groups, bias=False)
+    conv = nn.Conv2d(inp, out, kernel, stride, padding, groups=groups, bias=False)
     return [*pad, conv, nn.BatchNorm2d(out, eps=1e-3, momentum=0.01)]
-
-
-class Depthwise(nn.Conv2d):
-    """A depthwise convolution that trains in float32 on a CPU: its gradients in bfloat16 take five times as long."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float32 or x.device.type != "cpu":
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            bias = None if self.bias is None else self.bias.float()
-            return self._conv_forward(x.float(), self.weight.float(), bias).to(x.dtype)
 
 
 class InvertedResidual(nn.Module):
