@@ -88,13 +88,7 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         CheckpointError: a file is missing, damaged, altered, or does not fit the card.
         UnreadableError: a file is there and cannot be read.
     """
-    card, path = read_card(folder), folder / WEIGHTS
-    digest = _digest(path)
-    if digest != card["sha256"]:
-        raise CheckpointError(
-            f"{path} was cut short or altered: its sha256 begins with {digest[:8]} where {CARD} says "
-            f"{card['sha256'][:8]}; copy the folder again from where it came from or use another version"
-        )
+    card, path = check_weights(folder), folder / WEIGHTS
     try:
         tensors = load_file(path)  # from the disk as they are needed: weights may fill half of the memory
     except SafetensorError as error:
@@ -106,6 +100,18 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     check_tensors(tensors, network, path)
     network.load_state_dict(tensors)
     return network.eval(), card
+
+
+def check_weights(folder: Path) -> dict[str, Any]:
+    """Compare the weights with the sum on the card, and return the card; raises as `load` does."""
+    card, path = read_card(folder), folder / WEIGHTS
+    digest = _digest(path)
+    if digest != card["sha256"]:
+        raise CheckpointError(
+            f"{path} was cut short or altered: its sha256 begins with {digest[:8]} where {CARD} says "
+            f"{card['sha256'][:8]}; copy the folder again from where it came from or use another version"
+        )
+    return card
 
 
 def stamp(folder: Path) -> Stamp:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from model.errors import ClickmaskError
 from model.versions import checkpoint
 from model.versions.bucket import Bucket, StoreError
 from model.versions.checkpoint import CARD, WEIGHTS
@@ -49,6 +50,7 @@ class ObjectStore:
         self._seen: OrderedDict[str, None] = OrderedDict()
         # Until when a line that is damaged, or the whole bucket ("") is left alone, and why.
         self._pauses: dict[str, tuple[float, str]] = {}
+        self._whole: dict[Version, checkpoint.Stamp] = {}  # copies that were looked at
 
     @property
     def root(self) -> Path:
@@ -160,7 +162,7 @@ class ObjectStore:
         if names and promoted is None:
             where = f"{self._bucket.name}/{line}/current"
             raise Damaged(f"{where} names {names[0][:40]!r}, which is no version: promote one")
-        if text == self._copies.pointer(line) and (promoted is None or promoted.path.is_dir()):
+        if text == self._copies.pointer(line) and (promoted is None or self._is_whole(promoted)):
             return
         self._copies.path(line).mkdir(parents=True, exist_ok=True)
         if promoted is not None:
@@ -181,8 +183,8 @@ class ObjectStore:
         return damaged
 
     def _fetch(self, version: Version) -> None:
-        """Copy a version, whole or not at all."""
-        if version.path.is_dir():
+        """Copy a version, whole or not at all, where no whole copy is there."""
+        if self._is_whole(version):
             return
         files = {name: self._bucket.read(_place(version, name)) or b"" for name in (WEIGHTS, CARD)}
         if not files[CARD] or hashlib.sha256(files[WEIGHTS]).hexdigest()[:8] != version.hash8:
@@ -190,7 +192,22 @@ class ObjectStore:
             raise Damaged(f"{where} is not whole: promote another version, or copy it there again")
         hidden = self.hidden(version.line)
         checkpoint.write_folder(hidden, files)
+        if version.path.is_dir():
+            logger.warning("the copy %s is damaged and made anew", version.path)
+            self._copies.remove(version)
         self._settle(hidden, version)
+        self._whole[version] = checkpoint.stamp(version.path)
+
+    def _is_whole(self, version: Version) -> bool:
+        """Tell whether a copy is as it was made; its weights are read once, and again when its files change."""
+        stamp = checkpoint.stamp(version.path)
+        if self._whole.get(version) != stamp:
+            try:
+                checkpoint.check_weights(version.path)
+            except ClickmaskError:
+                return False
+            self._whole[version] = stamp
+        return True
 
     def _settle(self, hidden: Path, version: Version) -> None:
         """Give a copy its place; another process may have been faster."""

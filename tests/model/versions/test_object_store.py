@@ -136,6 +136,33 @@ def test_damage_is_named_and_the_version_before_stays(
     assert current is not None and current.name == good.name
 
 
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.CARD])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_damaged_copy_is_made_anew(
+    here: Registry,
+    there: Registry,
+    net: torch.nn.Module,
+    object_store: ObjectStore,
+    tmp_path: Path,
+    name: str,
+    restarted: bool,
+) -> None:
+    here.promote(here.add("project-3", net, CARD))
+    there.refresh("project-3")
+    copy = there.current("project-3")
+    assert copy is not None
+    whole = (copy.path / name).read_bytes()
+    (copy.path / name).write_bytes(whole[:-7])
+    if restarted:
+        there = Registry(tmp_path / "there", object_store.url)
+    assert there.refresh("project-3") == ""
+    assert (copy.path / name).read_bytes() == whole
+    checkpoint.load(copy.path)
+    before = checkpoint.stamp(copy.path)
+    there.refresh("project-3")
+    assert checkpoint.stamp(copy.path) == before, "a whole copy is left alone"
+
+
 def test_without_the_store_reading_goes_on_and_changes_are_refused(
     here: Registry,
     object_store: ObjectStore,
