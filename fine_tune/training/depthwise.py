@@ -29,7 +29,7 @@ class DepthwiseInFloat32(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch, the convolutions in question without autocast."""
         options = options or {}
-        if function is not torch.conv2d or not _is_depthwise(arguments[1]):
+        if function is not torch.conv2d or len(arguments) < 2 or not _is_depthwise(arguments[1]):
             return function(*arguments, **options)
         image, *rest = arguments
         with torch.autocast("cpu", enabled=False):

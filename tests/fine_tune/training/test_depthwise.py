@@ -59,3 +59,9 @@ def test_nothing_changes_without_mixed_precision(depthwise: nn.Conv2d):
     wanted = depthwise(image(torch.float32))
     with DepthwiseInFloat32():
         assert torch.equal(depthwise(image(torch.float32)), wanted)
+
+
+def test_arguments_by_name_are_passed_on():
+    with torch.autocast("cpu", torch.bfloat16), DepthwiseInFloat32():
+        answer = torch.conv2d(input=image(torch.float32), weight=torch.ones(8, 1, 3, 3), groups=8)
+    assert answer.shape == (2, 8, 14, 14)
