@@ -51,6 +51,7 @@ from backend.label_studio.mask_regions import AcceptedObject
 from backend.label_studio.predict_request import Prompt, Task
 from model.click import Click
 from model.inference.clean import remove_small_regions
+from model.proposals.correction import soften
 
 logger = logging.getLogger(__name__)
 
@@ -243,5 +244,6 @@ def _correct(accepted: AcceptedObject) -> Target:
     if mask is None:
         return NEW
     clicks = region.meta.points if region.origin == "prediction" else ()
-    start = mask.astype(np.uint8) * 255
+    guessed = region.meta.proposed and region.origin == "prediction" and not clicks
+    start = soften(mask) if guessed else mask.astype(np.uint8) * 255
     return Target(accepted.id, start, clicks, accepted.prompts, region.meta.proposed)

@@ -19,6 +19,7 @@ from model.evaluation.datasets import spread
 from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Request
 from model.mask_ops import THRESHOLD, iou
+from model.proposals.correction import soften
 from model.proposals.expectation import Expectation
 from model.proposals.propose import Proposal
 
@@ -182,7 +183,7 @@ def _savings(
     poor = [pair for pair in pairs if ious[pair[0]] < TARGET]
 
     def mend(chosen: list[int]) -> list[int]:
-        starts = [proposals[poor[i][0]].mask.astype(np.uint8) * np.uint8(255) for i in chosen]
+        starts = [soften(proposals[poor[i][0]].mask) for i in chosen]
         return count_clicks(
             predictor, truth.image, [truth.masks[poor[i][1]] for i in chosen], starts, truth.ignore
         )

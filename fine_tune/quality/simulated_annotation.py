@@ -14,6 +14,7 @@ from model.click import Click
 from model.inference.clean import remove_small_regions
 from model.inference.predictor import Predictor
 from model.mask_ops import depth_of, iou
+from model.proposals.correction import soften
 from model.scene import Scene
 
 
@@ -73,7 +74,7 @@ class _Hand:
     def map(self) -> np.ndarray | None:
         if self.maps or self.subject.proposal is None:
             return self.maps[-1] if self.maps else None
-        return self.subject.proposal.astype(np.uint8) * 255  # as a correction of an accepted mask begins
+        return soften(self.subject.proposal)
 
 
 def annotate(

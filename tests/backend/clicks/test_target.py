@@ -309,3 +309,20 @@ def test_what_may_be_somebody_elses_answer_is_not_added_to(click: dict, expected
     assert request.context is not None
     around = known(answered(), nameless=True)
     assert choose_target(request.context[0], request.tasks[0], around, NOW).region_id == expected
+
+
+def test_the_mask_of_a_proposal_that_nobody_clicked_is_taken_for_a_guess() -> None:
+    untouched = {"proposed": True, "points": [], "clicks": 0, "prompts": []}
+    target = decide_on(None, INSIDE, **draft(region(X, ONE, **untouched)))
+    assert target.proposed and target.start is not None
+    np.testing.assert_array_equal(target.start >= 128, ONE)
+    assert len(np.unique(target.start)) > 10, "it is soft"
+
+
+@pytest.mark.parametrize(
+    "touched", [{"origin": "prediction-changed", "points": []}, {"points": [[30.0, 30.0, 1]]}]
+)
+def test_the_mask_of_a_proposal_that_was_corrected_is_believed(touched: dict) -> None:
+    target = decide_on(None, INSIDE, **draft(region(X, ONE, proposed=True, **touched)))
+    assert target.proposed and target.start is not None
+    assert set(np.unique(target.start)) == {0, 255}
