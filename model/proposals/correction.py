@@ -40,5 +40,6 @@ def soften(mask: np.ndarray) -> np.ndarray:
     )
     blurred = cv2.GaussianBlur(small, (0, 0), sigma / factor)
     soft = cv2.resize(blurred, inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    result[part] = np.where(inside, np.maximum(soft, THRESHOLD), np.minimum(soft, THRESHOLD - 1))
+    # More than THRESHOLD alone, which stands for the undecided inside of a box.
+    result[part] = np.where(inside, np.maximum(soft, THRESHOLD + 1), np.minimum(soft, THRESHOLD - 1))
     return result

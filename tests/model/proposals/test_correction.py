@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from model.inference.predictor import BOX_LEVEL
 from model.mask_ops import THRESHOLD
 from model.proposals.correction import soften
 
@@ -35,6 +36,12 @@ def test_thin_masks_stay_sure():
     line = np.zeros((100, 300), bool)
     line[50:53, 20:280] = True
     assert soften(line)[51, 150] > 160
+
+
+def test_a_line_of_one_pixel_is_no_box():
+    line = np.zeros((40, 60), bool)
+    line[20, 10:50] = True
+    assert soften(line).max() > BOX_LEVEL
 
 
 def test_an_empty_mask_gives_an_empty_map():
