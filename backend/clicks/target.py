@@ -239,11 +239,15 @@ def _single_clicks(candidate: AcceptedObject) -> bool:
 
 
 def _correct(accepted: AcceptedObject) -> Target:
-    """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it."""
+    """Go on from an accepted mask; its clicks stay in force unless the annotator has painted on it.
+
+    A proposal that nobody has touched is no more than a guess.
+    """
     region, mask = accepted.regions[0], _mask(accepted)
     if mask is None:
         return NEW
-    clicks = region.meta.points if region.origin == "prediction" else ()
-    guessed = region.meta.proposed and region.origin == "prediction" and not clicks
+    as_answered = region.origin == "prediction"
+    clicks = region.meta.points if as_answered else ()
+    guessed = as_answered and region.meta.proposed and not clicks
     start = soften(mask) if guessed else mask.astype(np.uint8) * 255
     return Target(accepted.id, start, clicks, accepted.prompts, region.meta.proposed)
