@@ -22,11 +22,12 @@ MARKS = (
     (0, b"MM\0+", RARE_TIFF, PIXELS),
     (0, b"version https://git-lfs", "a pointer of Git LFS and no image", "run git lfs pull"),
 )
+AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def foreign_kind(data: bytes) -> str | None:
-    """Say in one sentence what a file is and what to do; None where it is nothing that is known here.
+    """Say in one sentence what a file that cannot be decoded is and what to do; None where that is not known.
 
     Args:
         data: the file's bytes; the first thousand count.
@@ -34,6 +35,8 @@ def foreign_kind(data: bytes) -> str | None:
     for start, mark, name, fix in MARKS:
         if data[start : start + len(mark)] == mark:
             return f"the file is {name}, which cannot be decoded: {fix}"
+    if data[4:8] == b"ftyp" and data[8:12] in AVIF_BRANDS:
+        return "the AVIF file is truncated or damaged: was it uploaded whole?"
     if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
         return f"the file is HEIC, which most browsers do not show either: {PIXELS}"
     if data[4:8] == b"ftyp":

@@ -60,7 +60,7 @@ def decode(data: bytes, max_megapixels: float = 100.0) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, max_megapixels)
-            pixels = np.ascontiguousarray(upright(_pixels(image, data), orientation_of(image)))
+            pixels = np.ascontiguousarray(upright(_pixels(image, data), orientation_of(image, data)))
     except UnidentifiedImageError:
         raise DecodeError(foreign_kind(data) or _unknown()) from None
     except DecodeError:
@@ -113,6 +113,9 @@ def _pixels(image: Image.Image, data: bytes) -> np.ndarray:
 
 def _decoded(image: Image.Image, data: bytes) -> np.ndarray:
     """Decode by the quickest way that gives the pixels of Pillow."""
+    if image.info.get("default_image"):  # an APNG that is only shown where animations are not known
+        image.seek(1)
+        return _rgb(image)
     rawmode = _rawmode(image)
     if ";16" in rawmode and image.mode in ("RGB", "RGBA", "LA"):  # Pillow keeps the upper eight bits alone
         pixels = _deep_colour(data)
@@ -152,7 +155,11 @@ def _opencv(data: bytes, flags: int) -> np.ndarray | None:
 def _rgb(image: Image.Image) -> np.ndarray:
     """Decode with Pillow; HxWx3 uint8, as they are stored."""
     if image.mode.startswith(("I", "F")):
-        return _from_deep(np.asarray(image))
+        values = np.asarray(image)
+        pixels = _from_deep(values)
+        if "transparency" in image.info:  # one shade of a PNG of 16 bits
+            pixels[values == image.info["transparency"]] = 255
+        return pixels
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         # Browsers take a BMP for opaque where all of it would be transparent.

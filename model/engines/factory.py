@@ -16,6 +16,7 @@ from model.engines.base import PRECISIONS, Engine, EngineError
 from model.engines.cuda import CudaEngine
 from model.engines.openvino import OpenVINOEngine
 from model.engines.torch_cpu import TorchEngine
+from model.networks import SIZE_STEP
 
 DEVICES = ("auto", "cpu", "cuda", "openvino")
 NVIDIA = Path("/dev/nvidia0")  # there where a driver for a GPU is loaded, or a container is given one
@@ -54,8 +55,8 @@ def create_engine(
         raise ValueError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}")
-    if size <= 0 or size % 32:
-        raise ValueError(f"input size {size}: must be a multiple of 32")
+    if size <= 0 or size % SIZE_STEP:
+        raise ValueError(f"input size {size}: must be a multiple of {SIZE_STEP}")
     if device == "cuda":
         return CudaEngine(network, size, precision=precision, batch=batch, graphs=graphs)
     if device == "cpu":

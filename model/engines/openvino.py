@@ -21,6 +21,9 @@ MODEL = "model.xml"  # its weights are beside it, in model.bin
 
 logger = logging.getLogger(__name__)
 
+_the_core: Any = None
+_making = threading.Lock()
+
 
 class OpenVINOEngine:
     """Run the network through OpenVINO, converted from torch without ONNX; items of a batch run one by one.
@@ -42,7 +45,7 @@ class OpenVINOEngine:
         precision: str = "float32",
         streams: int = 1,
     ) -> None:
-        core = _openvino().Core()
+        core = _core()
         # pinned threads of several processes would all sit on the first cores, however many there are
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if precision == "float32":  # without a hint OpenVINO takes what the CPU computes in natively
@@ -67,6 +70,19 @@ class OpenVINOEngine:
             found = request.infer(inputs, share_inputs=True, share_outputs=True)
             place[:] = found[0][0]  # the only copy
         return answer
+
+
+def _core() -> Any:
+    """Return the Core of this process, which is kept until its end.
+
+    Each Core gives the thread that makes it a stack for signals of its own, and frees it at its end. Where several
+    do not end in reverse order, a thread is left with a stack that is gone, and its next signal kills the process.
+    """
+    global _the_core
+    with _making:
+        if _the_core is None:
+            _the_core = _openvino().Core()
+        return _the_core
 
 
 def _openvino() -> Any:

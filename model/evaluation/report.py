@@ -89,7 +89,7 @@ class Report:
         return np.array([record.ious for record in self.records]).mean(0)
 
     def iou_at(self, clicks: int) -> float:
-        """Average the IoU after exactly so many clicks (no object stops early, none keeps a better earlier mask)."""
+        """Average the IoU after so many clicks; of an object that stopped earlier the last one, of none the best."""
         return float(self.curve()[clicks - 1])
 
     def best_within(self, clicks: int) -> float:

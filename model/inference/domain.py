@@ -66,13 +66,13 @@ class Domain:
     def of(cls, descriptions: Sequence[np.ndarray]) -> Domain:
         """Make the kind of images that have these descriptions (D float32 each); at least one."""
         found = np.stack(descriptions)
-        gaps = _distances(found, found) + np.diag(np.full(len(found), np.inf, np.float32))
+        gaps = distances(found, found) + np.diag(np.full(len(found), np.inf, np.float32))
         typical = float(np.quantile(gaps.min(1), 0.9)) if len(found) > 1 else FARTHEST
         return cls(_spread(found, EXEMPLARS), float(np.clip(MARGIN * typical, NEAREST, FARTHEST)))
 
     def covers(self, image: np.ndarray) -> bool:
         """Tell whether an image (HxWx3 uint8 RGB) belongs to this kind."""
-        return bool(_distances(describe(image)[None], self.exemplars).min() <= self.limit)
+        return bool(distances(describe(image)[None], self.exemplars).min() <= self.limit)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, for a card."""
@@ -96,15 +96,15 @@ class Domain:
         return cls(exemplars, limit)
 
 
-def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Compute root mean square differences, NxM, of NxD and MxD."""
     return np.sqrt(((one[:, None] - other[None]) ** 2).mean(2))
 
 
 def _spread(found: np.ndarray, count: int) -> np.ndarray:
     """Choose at most `count` of the rows, each as far as can be from those before (Gonzalez 1985)."""
-    chosen, gaps = [0], _distances(found, found[:1])[:, 0]
+    chosen, gaps = [0], distances(found, found[:1])[:, 0]
     while len(chosen) < min(count, len(found)):
         chosen.append(int(gaps.argmax()))
-        gaps = np.minimum(gaps, _distances(found, found[chosen[-1:]])[:, 0])
+        gaps = np.minimum(gaps, distances(found, found[chosen[-1:]])[:, 0])
     return found[chosen]

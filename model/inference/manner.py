@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-SIZE_STEP = 32  # input sides are multiples of the networks' deepest stride
+from model.networks import SIZE_STEP
 
 
 @dataclass(frozen=True)

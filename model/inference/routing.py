@@ -25,18 +25,7 @@ class RoutingPredictor(Predictor):
     """
 
     def __init__(self, own: Predictor, fallback: Predictor, domain: Domain) -> None:
-        super().__init__(
-            own.engine,
-            own.encoding,
-            own.radius,
-            own.refine,
-            own.merge_from,
-            own.later,
-            own.closer,
-            own.large,
-            own.large_from,
-            own.zoom_in,
-        )
+        vars(self).update(vars(own))  # it asks as `own` does
         self.fallback, self.domain = fallback, domain
         self._known: dict[int, tuple[weakref.ref[np.ndarray], bool]] = {}
 

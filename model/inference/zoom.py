@@ -21,6 +21,7 @@ PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like a
 EXPANSION = 1.4
 FIRST_SIDE = 3.0  # of the image's shorter side: more of a long strip would show its objects too small to tell
 SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
+LEAST_SHRINKING = 1.2  # below which two pixels a side make a new one, and none is skipped
 MIN_SIDE_SHARE = 1 / 8  # of the input side: small objects are magnified eightfold at most
 CLOSER_EXPANSION = 1.6
 # Of the window's side: what a closer look shows at least, and at most to be worth it.
@@ -66,10 +67,9 @@ class Window:
         shape = (to_cols.stop - to_cols.start, to_rows.stop - to_rows.start)
         part = array[rows, cols]
         if interpolation is None:
-            shrinks = part.shape[0] > 1.2 * shape[1]
-            part = _halved(part, shape) if shrinks else part
-            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(part, shape, interpolation=interpolation)
+            resized = _resampled(part, shape)
+        else:
+            resized = cv2.resize(part, shape, interpolation=interpolation)
         if resized.shape[:2] == full[:2]:
             return resized
         out = np.full(full, fill, array.dtype)
@@ -95,15 +95,24 @@ class Window:
         return Click(x, to_rows.start + (click.y - rows.start) * fy, click.positive)
 
 
-def _halved(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Halve even sides while they stay well above `shape` (width, height): means of areas, too, at which OpenCV is
-    several times as fast as at fractions. What is left is a quarter or more, so that no pixel counts much more than
-    its neighbour."""
-    while min(array.shape[1] / shape[0], array.shape[0] / shape[1]) >= 2.5:
+def _resampled(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resample to `shape` (width, height); where that shrinks, by means of areas, so that no pixel is skipped.
+
+    OpenCV halves many times faster than it takes means over fractions of pixels: even sides are halved while they are
+    twice as long as they shall be, and what is still too large goes by way of twice `shape`.
+    """
+    while (excess := min(array.shape[1] / shape[0], array.shape[0] / shape[1])) >= 2:
         if array.shape[0] % 2 or array.shape[1] % 2:
             break
-        array = cv2.resize(array, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return array
+        array = _half(array)
+    if excess <= LEAST_SHRINKING:
+        return cv2.resize(array, shape, interpolation=cv2.INTER_LINEAR)
+    method = cv2.INTER_LINEAR if excess < 2 * LEAST_SHRINKING else cv2.INTER_AREA
+    return _half(cv2.resize(array, (2 * shape[0], 2 * shape[1]), interpolation=method))
+
+
+def _half(array: np.ndarray) -> np.ndarray:
+    return cv2.resize(array, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def _place(centre: float, side: int, limit: int) -> int:

@@ -18,6 +18,8 @@ from model.networks.lite0_fpn import Lite0FPN
 from model.networks.lite0_fpn2 import Lite0FPN2
 from model.networks.simpleclick import PUBLISHED, SimpleClick
 
+SIZE_STEP = 32  # pixels: sides of inputs are multiples of the networks' deepest stride
+
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lite0-fpn": Lite0FPN,
     "lite0-fpn2": Lite0FPN2,
@@ -28,6 +30,11 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "simpleclick": SimpleClick,  # of any size
     **{name: partial(SimpleClick, **params) for name, params in PUBLISHED.items()},
 }
+
+
+def nearest_size(pixels: float) -> int:
+    """Return the side of an input, in pixels, that is nearest to one."""
+    return max(round(pixels / SIZE_STEP), 1) * SIZE_STEP
 
 
 def build(name: str, **params: object) -> nn.Module:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.networks import SIZE_STEP
+
 STRIDE = 4  # input pixels a cell of the heat map
 LEVELS = slice(1, 4)  # of the encoder's five feature maps: strides 4, 8 and 16
 MAX_SIDE = 1024  # input pixels
@@ -140,7 +142,8 @@ def shrink(image: np.ndarray, scale: float) -> tuple[np.ndarray, tuple[float, fl
 def encode(network: Any, image: np.ndarray) -> list[Tensor]:
     """Compute features of an image (HxWx3 uint8 RGB) without clicks: 1xCxhxw float32 at strides 4, 8, 16."""
     height, width = image.shape[:2]
-    padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), constant_values=127)
+    margins = (0, -height % SIZE_STEP), (0, -width % SIZE_STEP), (0, 0)
+    padded = np.pad(image, margins, constant_values=127)
     pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
     features: list[Tensor] = network.encoder(
         network.normalize(pixels), network.entry(torch.zeros_like(pixels))

@@ -32,14 +32,12 @@ class Proposal:
         click: the positive click that made it.
         label: index of the label.
         score: 0..1: the peak's height times the mask's stability.
-        map: HxW uint8, round(255 p), to go on from when it is corrected.
         mask: HxW bool, cleaned; overlaps with no better one.
     """
 
     click: Click
     label: int
     score: float
-    map: np.ndarray
     mask: np.ndarray
 
 
@@ -67,13 +65,14 @@ def propose(
     views = [_view(peak, image.shape[:2]) for peak in maps.peaks(image, least, most)]
     requests = [Request(image[view.rows, view.cols], [view.click()]) for view in views]
     answers = _batched(predictor.predict_many, requests)
-    found = _resolve(views, answers, image.shape[:2])
     # The second look is dear: only what is left gets it.
-    chosen = [place for place, _ in found]
+    chosen = [place for place, *_ in _resolve(views, answers, image.shape[:2])]
     again = _batched(
         lambda part: predictor.look_again([requests[i] for i in part], [answers[i] for i in part]), chosen
     )
-    return [proposal for _, proposal in _resolve([views[i] for i in chosen], again, image.shape[:2])]
+    left = [views[i] for i in chosen]
+    found = _resolve(left, again, image.shape[:2])
+    return [_proposal(left[place], score, mask, image.shape[:2]) for place, score, mask in found]
 
 
 def _batched(answer: Callable[[list[T]], list[np.ndarray]], items: Sequence[T]) -> list[np.ndarray]:
@@ -97,16 +96,16 @@ def _view(peak: Peak, shape: Sequence[int]) -> _View:
 
 def _resolve(
     views: Sequence[_View], answers: Sequence[np.ndarray], shape: Sequence[int]
-) -> list[tuple[int, Proposal]]:
+) -> list[tuple[int, float, np.ndarray]]:
     """Let better proposals keep what several claim, and leave out what is covered already.
 
     Returns:
-        Places in `views` with their proposals, best first.
+        Places in `views`, best first, each with its score and its mask (bool, as large as the view).
     """
     scores = [view.peak.heat * stability(answer) for view, answer in zip(views, answers, strict=True)]
-    taken, kept = np.zeros(tuple(shape), bool), list[tuple[int, Proposal]]()
+    taken, kept = np.zeros(tuple(shape), bool), list[tuple[int, float, np.ndarray]]()
     for place in np.argsort(-np.array(scores), kind="stable"):
-        view, score = views[place], float(scores[place])
+        view = views[place]
         mask = remove_small_regions(answers[place], [view.click()])
         area = np.count_nonzero(mask)
         before = taken[view.rows, view.cols]
@@ -115,10 +114,12 @@ def _resolve(
         own = remove_small_regions(np.where(before, np.uint8(0), answers[place]), [view.click()])
         if not own.any():
             continue
-        whole, full = np.zeros(tuple(shape), np.uint8), np.zeros(tuple(shape), bool)
-        whole[view.rows, view.cols] = np.where(before, np.uint8(0), answers[place])
-        full[view.rows, view.cols] = own
-        taken |= full
-        click = Click(view.peak.x, view.peak.y)
-        kept.append((int(place), Proposal(click, view.peak.label, score, whole, full)))
+        taken[view.rows, view.cols] |= own
+        kept.append((int(place), float(scores[place]), own))
     return kept
+
+
+def _proposal(view: _View, score: float, mask: np.ndarray, shape: Sequence[int]) -> Proposal:
+    full = np.zeros(tuple(shape), bool)
+    full[view.rows, view.cols] = mask
+    return Proposal(Click(view.peak.x, view.peak.y), view.peak.label, score, full)

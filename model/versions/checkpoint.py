@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from model.errors import ClickmaskError
 from model.inference.click_maps import ENCODINGS
 from model.inference.manner import Manner
-from model.networks import build
+from model.networks import SIZE_STEP, build
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 HEAD = "proposals."
+FACTS = ("domain", "metrics", "proposals")  # keys of a card that may be missing
 LOOKS = ("later", "closer")  # keys of a card: input sides beside `size`
-SIZE_STEP = 32  # deepest stride of the networks
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -144,7 +144,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     data = _read(path)
     try:
         card = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no JSON ({error}); copy the folder again") from None
     check_card(card, path)
     return card
@@ -158,9 +158,12 @@ def check_card(card: Any, path: Path) -> None:
         "size": (f"a multiple of {SIZE_STEP}", _is_size),
         "sha256": ("64 hex digits", lambda v: isinstance(v, str) and len(v) == 64),
     }
-    demands |= {key: demands["size"] for key in LOOKS if isinstance(card, dict) and key in card}
     if not isinstance(card, dict):
         raise CheckpointError(f"{path} holds no JSON object; write one with {', '.join(demands)}")
+    demands |= {key: demands["size"] for key in LOOKS if key in card}
+    demands |= {
+        key: ("an object", lambda v: isinstance(v, dict)) for key in FACTS if card.get(key) is not None
+    }
     for key, (wanted, is_good) in demands.items():
         if not is_good(card.get(key)):
             value = repr(card[key])[:80] if key in card else "missing"

@@ -23,9 +23,21 @@ from model.versions.object_store import ObjectStore
 from model.versions.store import LINE, RegistryError, Store, Version
 
 BASE = "base"
-PACKAGED = Path(__file__).parents[1] / "weights"  # the default weights, and others in folders by name
+PACKAGED = Path(__file__).parents[1] / "weights"  # the default weights; others are in folders beside them
 
 logger = logging.getLogger(__name__)
+
+
+def packaged() -> dict[str, Path]:
+    """Return the folders of the weights that come with clickmask by their network's name, the default ones first."""
+    folders = [PACKAGED, *(card.parent for card in sorted(PACKAGED.glob(f"*/{checkpoint.CARD}")))]
+    return {str(checkpoint.read_card(folder)["architecture"]["name"]): folder for folder in folders}
+
+
+def checkpoint_in(folder: Path) -> Path:
+    """Return where the checkpoint of a folder is: that of a run of `clickmask train` is in a folder of its own."""
+    inner = folder / "checkpoint"
+    return inner if inner.is_dir() else folder
 
 
 class Registry:

@@ -13,6 +13,7 @@ KINDS = [
     (gzip.compress(SVG), "gzip.*unpack.*SVG"),
     (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC.*JPEG or PNG"),
     (b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "HEIC.*JPEG or PNG"),
+    (b"\x00\x00\x00\x20ftypavif\x00\x00\x00\x00avifmif1", "AVIF.*truncated.*uploaded whole"),
     (b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomavc1", "video.*JPEG or PNG"),
     (b"\xff\x0a\xfa\x1f", "JPEG XL.*JPEG or PNG"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL.*JPEG or PNG"),

@@ -1,10 +1,13 @@
 """OpenVINO computes what torch computes, and the same bytes again."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from model.engines.factory import create_engine
 from model.engines.torch_cpu import TorchEngine
 from tests.model.engines.tolerances import HALF_TOLERANCE, SIZE, TOLERANCE
 from tests.outgoing_calls import outgoing_calls
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_openvino_agrees_with_torch(network, batch):
@@ -67,6 +72,32 @@ def test_openvino_answers_several_threads_at_once_alike(network, batch):
         first, second = pool.map(lambda _: engine.run(*batch), range(2))
     np.testing.assert_array_equal(first, second)
     assert np.abs(first - TorchEngine(network, SIZE).run(*batch)).max() < TOLERANCE
+
+
+# In a process of its own, which a signal without a stack would kill.
+ENGINES_THAT_COME_AND_GO = """
+import signal
+from torch import nn
+from model.engines.openvino import OpenVINOEngine
+
+class Network(nn.Module):
+    def forward(self, image, guide):
+        return guide[:, :1] + image.float().mean()
+
+signal.signal(signal.SIGALRM, lambda *_: print("heard"))
+first, second = OpenVINOEngine(Network(), 64), OpenVINOEngine(Network(), 64)
+del first
+del second
+signal.raise_signal(signal.SIGALRM)
+"""
+
+
+def test_signals_still_arrive_after_engines_came_and_went():
+    pytest.importorskip("openvino")
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINES_THAT_COME_AND_GO], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.stdout, done.returncode) == ("heard\n", 0), done.stderr
 
 
 def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path):

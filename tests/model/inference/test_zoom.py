@@ -57,11 +57,13 @@ def test_a_window_is_moved_into_the_image_where_it_fits():
     assert (window.x0, window.y0) == (0, 300)
 
 
-@pytest.mark.parametrize("side", [600, 1111, 1540])
-def test_a_large_window_shows_the_mean_of_areas(side):
+@pytest.mark.parametrize(
+    ("side", "whole"), [(320, 1600), (600, 1600), (1111, 1600), (1540, 1600), (1533, 1533)]
+)
+def test_a_large_window_shows_the_mean_of_areas(side, whole):
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
-    pixels = cv2.resize(noise, (1600, 1600), interpolation=cv2.INTER_CUBIC)
-    window = zoom.square(800, 800, side, (1600, 1600), 256)
+    pixels = cv2.resize(noise, (1600, 1600), interpolation=cv2.INTER_CUBIC)[:whole, :whole]
+    window = zoom.square(whole / 2, whole / 2, side, (whole, whole), 256)
     rows, cols, *_ = window.inside()
     assert side <= window.side < side + 8
     wanted = cv2.resize(pixels[rows, cols].astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.networks import NETWORKS, build
+from model.networks import NETWORKS, build, nearest_size
 
 
 @pytest.mark.parametrize("name", ["lite0-fpn", "lite0-fpn2", "hrnet18s-ocr", "deeplabv3plus-r34"])
@@ -25,3 +25,7 @@ def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(ValueError, match=r"hrnet18s-ocr.*does not take these parameters"):
         build("hrnet18s-ocr", with_previous=True)
+
+
+def test_sides_of_inputs_are_multiples_of_the_deepest_stride() -> None:
+    assert [nearest_size(pixels) for pixels in (1, 40, 50, 320.0)] == [32, 32, 64, 320]

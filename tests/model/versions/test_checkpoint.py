@@ -104,6 +104,9 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no card": (lambda f: (f / "card.json").unlink(), "card.json cannot be read"),
     "card cut": (lambda f: (f / "card.json").write_text('{"size"'), "card.json is no JSON"),
     "card binary": (lambda f: (f / "card.json").write_bytes(b"\xff\xfe\x00"), "card.json is no JSON"),
+    "card deep": (lambda f: (f / "card.json").write_text("[" * 100_000), "card.json is no JSON"),
+    "metrics": (lambda f: _vouch(f, metrics=[1]), r"metrics is \[1\]; it must be an object"),
+    "proposals": (lambda f: _vouch(f, proposals="x"), "proposals is 'x'; it must be an object"),
     "card list": (lambda f: (f / "card.json").write_text("[]"), "card.json holds no JSON object"),
     "NaN": (
         lambda f: _tensors(f, lambda t: t["head.bias"].fill_(torch.nan)),
