@@ -1,1 +1,1 @@
-"""Accepted annotations to training samples, trainer, promotion gate, jobs, quality from clicks."""
+"""What accepted annotations teach: samples, training, jobs and gates, proposals, quality from clicks, benchmarks."""

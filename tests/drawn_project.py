@@ -16,6 +16,7 @@ from model.click import Click
 from model.evaluation.clicker import next_click
 from tests.backend.running_app import png
 from tests.e2e.photos import iou
+from tests.label_studio_calls import create_annotation
 
 LABEL = "Cell"
 SIDE, CELLS = 256, 4
@@ -81,7 +82,7 @@ class DrawnProject:
             results: list[dict[str, Any]] = []
             for truth in cells(seed)[1]:
                 results += self._click(self._tasks[seed], truth)
-            self._client.create_annotation(self._tasks[seed], results)
+            create_annotation(self._client, self._tasks[seed], results)
 
     def _click(self, task: int, truth: np.ndarray) -> list[dict[str, Any]]:
         """Click one cell until its mask is good; returns the regions of the last answer."""

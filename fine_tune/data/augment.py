@@ -80,6 +80,24 @@ def squeeze(scene: Scene, rng: np.random.Generator) -> Scene:
     return Scene(image, truth, ignore) if truth.sum() >= MIN_AREA else scene
 
 
+def flatten(scene: Scene, rng: np.random.Generator) -> Scene:
+    """Put the object on a ground of one colour, often grey and without noise; half of the time it has one itself.
+
+    So are drawings, screenshots and pictures of products. Without such scenes a network takes flat ground for what is
+    beyond the border of an image, which nobody has told it anything about.
+    """
+    ground = _one_colour(rng)
+    body = scene.image if rng.random() < 0.5 else _one_colour(rng)
+    cover = cv2.GaussianBlur(scene.truth.astype(np.float32), (0, 0), 0.6)[..., None]
+    image = body * cover + ground * (1 - cover) + rng.normal(0, rng.choice((0, 0, 1, 3)), scene.image.shape)
+    return Scene(image.clip(0, 255).round().astype(np.uint8), scene.truth, np.zeros_like(scene.ignore))
+
+
+def _one_colour(rng: np.random.Generator) -> np.ndarray:
+    colour = rng.uniform(0, 255, 3)
+    return np.full(3, colour[0]) if rng.random() < 0.6 else colour
+
+
 def augment(scene: Scene, rng: np.random.Generator) -> Scene:
     """Flip a scene, crop it around its object, and change its colours.
 

@@ -27,6 +27,8 @@ class EncodedImage:
             255 ignore), a project one map of 0 and 255 per object, because its objects may overlap.
         stuff: ids that are no things but road, sky and the like, which people seldom click.
         labels: label name of every mask of a project's image, "" for one without; () in a bundle.
+        specks: PNG bytes of an HxW uint8 map, not 0 where a project's image has objects that are too small to have a
+            mask here; b"" for none.
     """
 
     name: str
@@ -34,6 +36,7 @@ class EncodedImage:
     masks: tuple[bytes, ...]
     stuff: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
+    specks: bytes = b""
 
     def decode(self, index: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return the image (HxWx3 uint8 RGB, upright, read-only) and one of its masks (HxW uint8).
@@ -45,7 +48,7 @@ class EncodedImage:
             image = decode(self.image)
         except DecodeError as error:
             raise DataError(f"an image of {self.name!r} is damaged: {error}") from error
-        mask = self._mask(index)
+        mask = _read(self.masks[index])
         if mask is None or image.shape[:2] != mask.shape:
             raise DataError(
                 f"an image of {self.name!r} is damaged: image and mask {index} do not decode to one size; "
@@ -59,12 +62,18 @@ class EncodedImage:
         Raises:
             DataError: the bytes are no mask.
         """
-        mask = self._mask(index)
+        mask = _read(self.masks[index])
         if mask is None:
             raise DataError(
                 f"mask {index} of an image of {self.name!r} is damaged: make the training bundle again"
             )
         return mask
 
-    def _mask(self, index: int) -> np.ndarray | None:
-        return cv2.imdecode(np.frombuffer(self.masks[index], np.uint8), cv2.IMREAD_GRAYSCALE)
+    def decode_specks(self) -> np.ndarray | None:
+        """Return where objects are that are too small to have a mask here (HxW bool); None for none."""
+        specks = _read(self.specks) if self.specks else None
+        return None if specks is None else specks > 0
+
+
+def _read(png: bytes) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)

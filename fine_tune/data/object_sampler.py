@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from fine_tune.data.augment import MIN_AREA, augment, paste, shrink, squeeze
+from fine_tune.data.augment import MIN_AREA, augment, flatten, paste, shrink, squeeze
 from fine_tune.data.encoded_image import EncodedImage
 from model.scene import Scene
 
@@ -38,14 +38,15 @@ OTHER_WEIGHT = 0.008
 THING_SHARE = 0.8  # of draws leave out what a set's labels call stuff
 SMALL_SHARE = 0.06  # of all scenes: the object comes to lie, tiny, in another photo
 THIN_SHARE = 0.08  # of all scenes: squeezed along one axis
+FLAT_SHARE = 0.06  # of all scenes: the object lies on a ground of one colour
 PASTE_SHARE = 0.25  # of all scenes
 MOST_PASTED = 4  # copies
 TWIN_SHARE = 0.4  # of those: a copy of the object itself, which only the click tells apart
 
 
-def weight_of(name: str, weights: Mapping[str, float] = SET_WEIGHTS) -> float:
+def weight_of(name: str) -> float:
     """Look up how often the images of a name are drawn: by its own weight, else by its set's."""
-    return weights.get(name, weights.get(name.split(".")[0], OTHER_WEIGHT))
+    return SET_WEIGHTS.get(name, SET_WEIGHTS.get(name.split(".")[0], OTHER_WEIGHT))
 
 
 class ObjectSampler:
@@ -53,20 +54,18 @@ class ObjectSampler:
 
     Args:
         images: with one map of ids each.
-        weights: how often a set is drawn, by name; None for `SET_WEIGHTS`.
 
     Raises:
         ValueError: there are no images.
     """
 
-    def __init__(self, images: Sequence[EncodedImage], weights: dict[str, float] | None = None) -> None:
+    def __init__(self, images: Sequence[EncodedImage]) -> None:
         if not images:
             raise ValueError("nothing to train on: the list of images is empty")
         self._groups: dict[str, list[EncodedImage]] = {}
         for image in images:
             self._groups.setdefault(image.name, []).append(image)
-        table = SET_WEIGHTS if weights is None else weights
-        share = np.array([weight_of(name, table) for name in self._groups])
+        share = np.array([weight_of(name) for name in self._groups])
         self._names, self._share = list(self._groups), share / share.sum()
 
     def varied(self, rng: np.random.Generator) -> Scene:
@@ -76,6 +75,8 @@ class ObjectSampler:
             return augment(shrink(scene, self.draw(rng), rng), rng)
         if chance < SMALL_SHARE + THIN_SHARE:
             scene = squeeze(scene, rng)
+        elif chance < SMALL_SHARE + THIN_SHARE + FLAT_SHARE:
+            return augment(flatten(scene, rng), rng)
         if rng.random() < PASTE_SHARE:
             other = scene if rng.random() < TWIN_SHARE else self.draw(rng)
             for _ in range(int(rng.integers(1, MOST_PASTED + 1))):

@@ -38,14 +38,16 @@ class LabelledImage:
     Attributes:
         digest: names the image's content.
         image: HxWx3 uint8 RGB.
-        masks: HxW bool each, one per object.
+        masks: HxW bool each, one per object; each may be decoded when it is asked for.
         labels: label name of every mask, "" for one without; () where nothing is known of labels.
+        problems: one sentence for every object of the image that cannot be read; it has no mask here.
     """
 
     digest: str
     image: np.ndarray
     masks: Sequence[np.ndarray]
     labels: Sequence[str] = ()
+    problems: Sequence[str] = ()
 
 
 class AnnotationList(Protocol):
@@ -59,7 +61,8 @@ class AnnotationList(Protocol):
         """Yield the images of the chosen annotations (ids), with the masks of one annotation each.
 
         Args:
-            on_problem: called with one sentence for every image that cannot be read, which is left out.
+            on_problem: called with one sentence for every image that cannot be read, which is left out, and for
+                nothing else: the calls are counted.
 
         Raises:
             SourceError: nothing can be read now.
@@ -103,6 +106,7 @@ class Samples:
 
         An image that two tasks share is kept once for each; both are in the same part.
         """
+        self.problems += labelled.problems
         encoded = _encode(labelled)
         if not encoded.masks:
             return
@@ -192,19 +196,30 @@ def _with_object(pixels: np.ndarray, mask: np.ndarray) -> Scene:
 
 
 def _encode(labelled: LabelledImage) -> EncodedImage:
-    """Shrink an image and its masks to MAX_SIDE and compress them; objects of no fair size are left out."""
+    """Shrink an image and its masks to MAX_SIDE and compress them; objects of no fair size are left out.
+
+    Where the small ones are stays known, as that is no background; beside the large ones nothing would be left.
+    """
     image = labelled.image
     scale = min(MAX_SIDE / max(image.shape[:2]), 1.0)
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    masks, labels = [], []
+    masks, labels, specks = [], [], np.zeros(size[::-1], np.uint8)
     for mask, label in zip(labelled.masks, labelled.labels or [""] * len(labelled.masks), strict=True):
-        small = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA) >= 128
+        cover = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+        small = cover >= 128
         area = np.count_nonzero(small)
-        if MIN_AREA <= area <= MAX_SHARE * small.size:
-            masks.append(cv2.imencode(".png", small.view(np.uint8) * np.uint8(255))[1].tobytes())
+        if area < MIN_AREA:
+            specks |= cover
+        elif area <= MAX_SHARE * small.size:
+            masks.append(_png(small.view(np.uint8) * np.uint8(255)))
             labels.append(label)
     if scale < 1:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    return EncodedImage(labelled.digest, encoded, tuple(masks), labels=tuple(labels))
+    known = _png(specks) if specks.any() else b""
+    return EncodedImage(labelled.digest, encoded, tuple(masks), labels=tuple(labels), specks=known)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()

@@ -216,6 +216,7 @@ class Attempt:
         self._state.save_outcome(outcome)
         if best is not None and not overtaken:
             registry.promote(best)
+        self._state.save_outcome(outcome, settled=True)  # what a person serves from now on stays
         gone = registry.prune(self.line, self.setup.keep)
         if self.setup.home is not None:
             for old in gone:

@@ -74,8 +74,9 @@ class FineTuningJob:
         fresh = self._ledger.fresh(self.project, self._setup.accept)
         if not (self.force or fresh & accepted.keys()):
             return Outcome("skipped", "no accepted annotation is new since the last job")
-        accepted = self._state.begin(self._start(), accepted, self.force)
-        samples = self._gather(annotations, set(accepted))
+        accepted, began = self._state.begin(self._start(), accepted, self.force)
+        # By what the job began with: of fewer a larger share is held out, which may have been trained on.
+        samples = self._gather(annotations, set(accepted), held_out_share(began))
         outcome = self._attempt(samples)
         self._ledger.mark_seen(self.project, accepted)
         return outcome
@@ -85,22 +86,32 @@ class FineTuningJob:
         found = self._state.finished(self.force)
         if found is None:
             return None
-        outcome, accepted, served = found
+        outcome, accepted, served, settled = found
+        if not settled:
+            try:
+                outcome = self._serve(outcome, served)
+            except RegistryError:
+                return None
+        self._ledger.mark_seen(self.project, accepted)
+        return outcome
+
+    def _serve(self, outcome: Outcome, served: str | None) -> Outcome:
+        """Serve what a killed job made, unless another version than when it began is served; return the outcome.
+
+        Raises:
+            RegistryError: its version is gone.
+        """
         registry = self._setup.registry
         current = registry.current(self.line)
         promoted = outcome.status == "promoted"
         wanted = outcome.version if promoted else outcome.metrics.get(CARD_KEY, {}).get("version")
-        try:
-            version = registry.find(wanted or outcome.version)
-        except RegistryError:
-            return None
+        version = registry.find(wanted or outcome.version)
         if wanted and current != version:
             if (current.name if current else None) == served:
                 registry.promote(version)
             elif promoted:
                 reason = f"{OVERTAKEN}; {outcome.reason}"
                 outcome = dataclasses.replace(outcome, status="kept back", reason=reason)
-        self._ledger.mark_seen(self.project, accepted)
         return outcome
 
     def _start(self) -> dict[str, Any]:
@@ -142,16 +153,21 @@ class FineTuningJob:
         self._timeline.expect(phases.JUDGE, CLICKS_EACH * objects)
         self._timeline.expect(phases.PROPOSE, annotations)
 
-    def _gather(self, annotations: AnnotationList, accepted: set[int]) -> Samples:
-        """Fetch the images of the accepted annotations with their masks."""
+    def _gather(self, annotations: AnnotationList, accepted: set[int], share: float) -> Samples:
+        """Fetch the images of the accepted annotations with their masks; a share of them is held out.
+
+        Raises:
+            SourceError: more images failed than were read: what keeps them away may pass, and nothing is learned.
+        """
         self._timeline.expect(phases.FETCH, len(accepted))
         self._timeline.begin(phases.FETCH)
-        samples = Samples(held_out_share(len(accepted)))
-        for done, image in enumerate(annotations.images(accepted, samples.problems.append), 1):
+        samples, failed, read = Samples(share), list[str](), 0
+        for read, image in enumerate(annotations.images(accepted, failed.append), 1):
             samples.add(image)
-            self._timeline.at(done / len(accepted))
-        if accepted and len(samples.problems) > len(accepted) / 2:
-            raise SourceError(f"most annotations cannot be read; the first one: {samples.problems[0]}")
+            self._timeline.at(read / len(accepted))
+        if len(failed) > read:
+            raise SourceError(f"most images cannot be read; the first one: {failed[0]}")
+        samples.problems[:0] = failed
         return samples
 
     def _attempt(self, samples: Samples) -> Outcome:

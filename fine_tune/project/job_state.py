@@ -44,7 +44,7 @@ class JobState:
 
     def begin(
         self, start: Mapping[str, Any], accepted: Mapping[int, str], force: bool = False
-    ) -> dict[int, str]:
+    ) -> tuple[dict[int, str], int]:
         """Go on with a job that began in the same way, or begin one.
 
         Args:
@@ -54,18 +54,21 @@ class JobState:
 
         Returns:
             The annotations that the job is about: those it began with, as far as they still are as they were. Those
-            that were made or changed since are left to the next job.
+            that were made or changed since are left to the next job, unless none is as it was: then this one begins
+            anew. Then, how many it began with.
         """
         if self._folder is None:
-            return dict(accepted)
+            return dict(accepted), len(accepted)
         known = self._read(BEGUN)
         if self._alive(known) and known["start"] == json.loads(json.dumps(start)):
             began = {int(number): updated for number, updated in known["accepted"].items()}
-            return {number: at for number, at in began.items() if accepted.get(number) == at}
+            left = {number: at for number, at in began.items() if accepted.get(number) == at}
+            if left:
+                return left, len(began)
         self.clear()
         values = {"format": FORMAT, "at": time.time(), "start": start, "accepted": accepted, "force": force}
         self._write(BEGUN, values)
-        return dict(accepted)
+        return dict(accepted), len(accepted)
 
     @property
     def training(self) -> Path | None:
@@ -100,20 +103,20 @@ class JobState:
             logger.warning("%s is not used, the job trains again: %s", path, error)
             return None
 
-    def save_outcome(self, outcome: Outcome) -> None:
-        """Keep what became of the job, before the version that it made is served."""
+    def save_outcome(self, outcome: Outcome, settled: bool = False) -> None:
+        """Keep what became of the job: before the version that it made is served, and `settled` after that."""
         if self._folder is not None:
-            self._write(OUTCOME, outcome.as_json())
+            self._write(OUTCOME, {**outcome.as_json(), "settled": settled})
 
-    def finished(self, force: bool) -> tuple[Outcome, dict[int, str], str | None] | None:
+    def finished(self, force: bool) -> tuple[Outcome, dict[int, str], str | None, bool] | None:
         """Return what became of a job that was killed after it had made its version.
 
         Args:
             force: whether that job was forced, as the one that asks is; the outcome of another kind is no answer.
 
         Returns:
-            The outcome, the annotations (id -> updated_at) that it learned from, and the name of the version that was
-            served when it began; None where there is no such job.
+            The outcome, the annotations (id -> updated_at) that it learned from, the name of the version that was
+            served when it began, and whether it is settled what is served; None where there is no such job.
         """
         if self._folder is None:
             return None
@@ -121,7 +124,8 @@ class JobState:
         if not (outcome and self._alive(began)) or began["force"] != force:
             return None
         accepted = {int(number): updated for number, updated in began["accepted"].items()}
-        return Outcome.from_json(outcome), accepted, began["start"].get("served")
+        settled = outcome.get("settled") is True
+        return Outcome.from_json(outcome), accepted, began["start"].get("served"), settled
 
     def clear(self) -> None:
         """Throw everything away."""

@@ -3,6 +3,13 @@
 They are read by every later version: a key keeps its text whatever its function is called.
 """
 
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+logger = logging.getLogger(__name__)
+
 LEDGER = "clickmask:ledger:"
 JOBS = "clickmask:fine-tune:"
 
@@ -30,9 +37,18 @@ def indexed(project: int) -> str:
     return f"{LEDGER}{project}:indexed"
 
 
-def project_of(key: bytes) -> int:
-    """Return the project of a key that `ANNOTATION_PATTERN` matches."""
-    return int(key.decode().split(":")[-2])
+def projects_of(entries: Iterable[bytes]) -> set[int]:
+    """Return the projects of keys that `ANNOTATION_PATTERN` matches, and of members of `PROJECTS`.
+
+    What names no project is left out and logged.
+    """
+    found = set()
+    for entry in entries:
+        try:
+            found.add(int(entry.removeprefix(LEDGER.encode()).removesuffix(b":annotations")))
+        except ValueError:
+            logger.warning("an entry of the ledger is left out, it is no id of a project: %.80r", entry)
+    return found
 
 
 def lock(project: int) -> str:

@@ -189,8 +189,7 @@ class Ledger:
     def projects(self) -> list[int]:
         """Return the ids of all projects with a record, and of those that were met."""
         found = self._redis.scan_iter(match=keys.ANNOTATION_PATTERN)
-        recorded = {keys.project_of(key) for key in found}
-        return sorted(recorded | {int(number) for number in self._redis.smembers(keys.PROJECTS)})
+        return sorted(keys.projects_of([*found, *self._redis.smembers(keys.PROJECTS)]))
 
     def forget_project(self, project: int) -> int:
         """Forget all that is known of a project; return how many annotations that were."""

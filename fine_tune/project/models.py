@@ -39,12 +39,12 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """Name what the answers depend on by sixteen hex digits: weights, input sides, domain, and the fallback."""
+        """Name what the answers depend on by sixteen hex digits: weights, card and fallback."""
         digest = hashlib.sha256()
         for network, card in ((self.network, self.card), *((self.fallback,) if self.fallback else ())):
             tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
             digest.update(to_safetensors(tensors))
-            keys = ("architecture", "encoding", "size", *LOOKS, "domain")
+            keys = ("architecture", "encoding", "size", "inference", *LOOKS, "domain")
             digest.update(json.dumps([card.get(key) for key in keys], sort_keys=True).encode())
         return digest.hexdigest()[:16]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import redis
 from rq import Queue, Retry
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, parse_job_id
@@ -24,6 +25,7 @@ from rq.serializers import JSONSerializer
 from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import held
+from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +33,26 @@ QUEUE = "clickmask"
 WAITING = ("queued", "scheduled", "deferred")
 RETRIES = 2  # of a job that fails
 LONGEST_PAUSE_S = 86400.0
-# What RQ raises over a record that is damaged, half gone, or of a version with other states and times.
+# What RQ and Redis raise over a record that is damaged, half gone, of another type, or of a version with other states
+# and times.
 UNREADABLE = (
     ValueError,
     TypeError,
     KeyError,
     AttributeError,
     AssertionError,
+    OverflowError,
     zlib.error,
     InvalidJobOperation,
+    redis.ResponseError,
 )
+LARGEST = 1e11  # number that is believed; a time of the year 5138
+MOST_DOUBLINGS = 64  # of a pause, which is at its longest before
 GUARD_S = 10  # life of the lock around "is one waiting?", in case its holder dies
+
+
+class GuardHeld(ClickmaskError, ValueError):
+    """The lock around the question whether a job waits is held for longer than it may live."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +117,9 @@ class Scheduler:
 
     def _pause_s(self, project: int) -> float:
         """Compute the pause: doubled with every job that failed since one that did not, as what ails it may stay."""
-        failures = int(self._redis.get(keys.failures(project)) or 0)
+        failures = self._number(keys.failures(project))
         most = max(self.policy.pause_s, LONGEST_PAUSE_S)
-        return min(self.policy.pause_s * 2.0 ** (failures // (RETRIES + 1)), most)
+        return min(self.policy.pause_s * 2.0 ** min(failures // (RETRIES + 1), MOST_DOUBLINGS), most)
 
     def request(self, project: int, why: str, delay_s: float = 0.0, force: bool = False) -> Job:
         """Return the waiting job of a project, enqueueing one where there is none.
@@ -116,9 +127,16 @@ class Scheduler:
         Args:
             why: for people to read.
             delay_s: it shall not begin earlier; a request without delay pulls forward a job that is scheduled.
-            force: train though nothing is new, and serve the result though too little is held out to judge it.
+            force: train though nothing is new, and serve the result whatever the gate says of it.
+
+        Raises:
+            GuardHeld: the lock around this question is not given back.
         """
-        with self._redis.lock(keys.guard(project), timeout=GUARD_S):
+        key = keys.guard(project)
+        guard = self._redis.lock(key, timeout=GUARD_S, blocking_timeout=2 * GUARD_S)
+        if not guard.acquire():
+            raise GuardHeld(f"{key} in Redis is not given back after {2 * GUARD_S:g} s: delete this key")
+        try:
             waiting = self.waiting(project)
             if waiting is not None:
                 if force:
@@ -129,6 +147,8 @@ class Scheduler:
                     self.queue.enqueue_job(waiting)
                 return waiting
             return self._enqueue(project, why, delay_s, force)
+        finally:
+            guard.release()
 
     def _enqueue(self, project: int, why: str, delay_s: float, force: bool) -> Job:
         if not self.policy.task:
@@ -220,14 +240,29 @@ class Scheduler:
         return bool(self._redis.exists(keys.cancelled(identity)))
 
     def last_end(self, project: int) -> float:
-        """Return when the last job of a project ended, in seconds since the epoch; 0 for never."""
-        return float(self._redis.get(keys.ended(project)) or 0.0)
+        """Return when the last job of a project ended, in seconds since the epoch; 0 for never.
+
+        One that ended while the clock was ahead has ended now, so that the pause after it is not longer for that.
+        """
+        return min(self._number(keys.ended(project)), time.time())
+
+    def _number(self, key: str) -> float:
+        """Return the number under a key; 0 where there is none, or, with a line in the log, what is no number."""
+        try:
+            number = float(self._redis.get(key) or 0.0)
+            if abs(number) < LARGEST:
+                return number
+            problem: object = number
+        except (ValueError, redis.ResponseError) as error:
+            problem = error
+        logger.warning("%s is taken for 0, it holds no number: %s", key, problem)
+        return 0.0
 
     def mark_end(self, project: int, failed: bool = False) -> None:
         """Remember that a job of a project ended now, or that a try of it failed."""
         self._redis.set(keys.ended(project), time.time())
         if failed:
-            self._redis.incr(keys.failures(project))
+            self._redis.set(keys.failures(project), int(self._number(keys.failures(project))) + 1)
         else:
             self._redis.delete(keys.failures(project))
 

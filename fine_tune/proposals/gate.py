@@ -18,7 +18,7 @@ from model.evaluation.clicker import next_click
 from model.evaluation.datasets import spread
 from model.evaluation.evaluate import Predicts
 from model.inference.predictor import Request
-from model.mask_ops import THRESHOLD, iou
+from model.mask_ops import THRESHOLD, iou, object_box
 from model.proposals.correction import soften
 from model.proposals.expectation import Expectation
 from model.proposals.propose import Proposal
@@ -169,18 +169,18 @@ def _savings(
     objects: int,
 ) -> list[Scored]:
     """Pair proposals with objects, best proposal first, and price them."""
+    ious = pairwise_ious(proposals, truth)
     free, pairs = set(range(len(truth.masks))), list[tuple[int, int]]()
     saved = [-1.0] * len(proposals)  # what is not paired is false
     for place, proposal in enumerate(proposals):
-        values = {i: iou(proposal.mask, truth.masks[i], truth.ignore) for i in free}
-        best = max(values, key=values.__getitem__, default=None)
-        if best is not None and values[best] >= MATCHED:
+        best = max(free, key=ious[place].__getitem__, default=None)
+        if best is not None and ious[place][best] >= MATCHED:
             free.remove(best)
             pairs.append((place, best))
         elif truth.ignore is not None and truth.ignore[proposal.click.pixel(*truth.ignore.shape)]:
             saved[place] = 0.0
-    ious = {place: iou(proposals[place].mask, truth.masks[i], truth.ignore) for place, i in pairs}
-    poor = [pair for pair in pairs if ious[pair[0]] < TARGET]
+    matched = {place: ious[place][index] for place, index in pairs}
+    poor = [pair for pair in pairs if matched[pair[0]] < TARGET]
 
     def mend(chosen: list[int]) -> list[int]:
         starts = [soften(proposals[poor[i][0]].mask) for i in chosen]
@@ -193,9 +193,26 @@ def _savings(
         wrong = proposals[place].label != truth.labels[index]
         saved[place] = by_hand[index] - mends.get(place, 0.0) - wrong
     return [
-        Scored(proposal.label, proposal.score, saved[place], ious.get(place, 0.0))
+        Scored(proposal.label, proposal.score, saved[place], matched.get(place, 0.0))
         for place, proposal in enumerate(proposals)
     ]
+
+
+def pairwise_ious(proposals: Sequence[Proposal], truth: CompleteImage) -> list[list[float]]:
+    """Compute the IoU (0..1) of every proposal with every object, a list per proposal; ask for each mask once."""
+    counted = np.ones(truth.image.shape[:2], bool) if truth.ignore is None else ~truth.ignore
+    areas = [np.count_nonzero(proposal.mask & counted) for proposal in proposals]
+    ious = [[1.0] * len(truth.masks) for _ in proposals]  # two empty masks agree
+    for index, mask in enumerate(truth.masks):
+        own = mask & counted
+        left, top, right, bottom = object_box(own) or (0, 0, 0, 0)
+        part = own[top:bottom, left:right]
+        area = np.count_nonzero(part)
+        for place, proposal in enumerate(proposals):
+            both = np.count_nonzero(proposal.mask[top:bottom, left:right] & part)
+            if either := areas[place] + area - both:
+                ious[place][index] = float(both / either)
+    return ious
 
 
 def expect(images: Sequence[ImageActions]) -> Expectation | None:
@@ -220,15 +237,13 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
 
     Every image is judged with thresholds that were chosen on the other half of them; those of the verdict are
     chosen on all.
+
+    Args:
+        images: `FEW_IMAGES` or more; fewer cannot tell.
     """
-    halves = images[::2], images[1::2]
-    actions = np.zeros(len(images))
-    for own, (mine, other) in enumerate((halves, halves[::-1])):
-        thresholds = choose_thresholds(other, labels)
-        actions[own::2] = [i.by_hand - i.saved(thresholds) for i in mine]
-    by_hand = np.array([i.by_hand for i in images])
+    by_hand, actions = np.array([i.by_hand for i in images]), _actions(images, labels)
     thresholds = choose_thresholds(images, labels)
-    if not len(images) or not by_hand.sum():
+    if not by_hand.sum():
         return Verdict(False, "no held-out image with an object", thresholds, len(images), 0, 0, 0, (0, 0), 1)
     drawn = np.random.default_rng(0).integers(len(images), size=(2000, len(images)))
     means = actions[drawn].mean(1)
@@ -240,16 +255,10 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
         f"{objects:.{digits}f} objects an image: {by_hand.mean():.{digits}f} clicks by hand, "
         f"{actions.mean():.{digits}f} actions with proposals (95 % interval {low:.{digits}f} to {high:.{digits}f})"
     )
-    offered = len(images) >= FEW_IMAGES and least > 0 and min(thresholds) < NEVER
-    if len(images) < FEW_IMAGES:
-        reason = (
-            f"only {len(images)} images are held out, at least {FEW_IMAGES} are needed to tell: {figures}"
-        )
-    else:
-        reason = figures if offered else f"proposals do not surely save work: {figures}"
+    offered = least > 0 and min(thresholds) < NEVER
     return Verdict(
         offered=offered,
-        reason=reason,
+        reason=figures if offered else f"proposals do not surely save work: {figures}",
         thresholds=thresholds,
         images=len(images),
         objects=objects,
@@ -258,3 +267,12 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
         interval=(low, high),
         ratio=float(actions.sum() / by_hand.sum()),
     )
+
+
+def _actions(images: Sequence[ImageActions], labels: int) -> np.ndarray:
+    """Count every image's actions (float64), with thresholds that were chosen on the other half of the images."""
+    halves, actions = (images[::2], images[1::2]), np.zeros(len(images))
+    for own, (mine, other) in enumerate((halves, halves[::-1])):
+        thresholds = choose_thresholds(other, labels)
+        actions[own::2] = [i.by_hand - i.saved(thresholds) for i in mine]
+    return actions

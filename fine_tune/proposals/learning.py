@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from fine_tune.data.encoded_image import EncodedImage
+from fine_tune.data.lazy_sequence import LazySequence
 from fine_tune.proposals.gate import FEW_IMAGES, ImageActions, expect, judge, measure_image
 from fine_tune.proposals.training import STEPS, CompleteImage, train_head
 from model.evaluation.datasets import spread
@@ -78,16 +79,16 @@ def learn(
     if len(held_out) < FEW_IMAGES:
         reason = f"only {len(held_out)} images are held out, at least {FEW_IMAGES} are needed to tell"
         return LearnedHead({"offered": False, "reason": reason})
-    images = [CompleteImage.of(image, names) for image in spread(train, TRAINED_ON)]
+    images = LazySequence(spread(train, TRAINED_ON), lambda image: CompleteImage.of(image, names))
     try:
         maps = train_head(
             models.loaded[0], images, len(names), STEPS, lambda done, of: on_share(TRAINING * done / of)
         )
     except UnsupportedNetwork as error:
         return LearnedHead({"offered": False, "reason": str(error)})
-    judged = [CompleteImage.of(image, names) for image in spread(held_out, JUDGED_ON)]
+    judged = spread(held_out, JUDGED_ON)
     actions = []
-    for measured in _measured(models, maps, judged, lanes):
+    for measured in _measured(models, maps, judged, names, lanes):
         actions.append(measured)
         on_share(TRAINING + (1 - TRAINING) * len(actions) / len(judged))
     verdict = judge(actions, len(names))
@@ -96,9 +97,10 @@ def learn(
 
 
 def _measured(
-    models: Models, maps: HeatMaps, images: Sequence[CompleteImage], lanes: int
+    models: Models, maps: HeatMaps, images: Sequence[EncodedImage], names: Sequence[str], lanes: int
 ) -> Iterator[ImageActions]:
-    def measure(image: CompleteImage) -> ImageActions:
+    def measure(encoded: EncodedImage) -> ImageActions:
+        image = CompleteImage.of(encoded, names)
         return measure_image(propose(maps, models.looker, image.image), models.predictor, image)
 
     with ThreadPoolExecutor(lanes) as pool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.inference.domain import FARTHEST
+from model.inference.domain import FARTHEST, distances
 
 DOUBT = 1.0  # what a model in full doubt weighs against an image as far from the known ones as everyday things are
 
@@ -27,16 +27,12 @@ def teaching_order(
     """
     gaps = np.full(len(descriptions), FARTHEST)
     for place in range(len(known)):
-        gaps = np.minimum(gaps, _distances(descriptions, known[place]))
+        gaps = np.minimum(gaps, distances(descriptions, known[place : place + 1])[:, 0])
     order, left = [], np.ones(len(descriptions), bool)
     for _ in range(len(descriptions)):
         worth = np.where(left, gaps / FARTHEST + DOUBT * doubts, -1.0)
         best = int(worth.argmax())
         order.append((best, float(worth[best])))
         left[best] = False
-        gaps = np.minimum(gaps, _distances(descriptions, descriptions[best]))
+        gaps = np.minimum(gaps, distances(descriptions, descriptions[best : best + 1])[:, 0])
     return order
-
-
-def _distances(descriptions: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.sqrt(((descriptions - other) ** 2).mean(1))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fine_tune.data.encoded_image import EncodedImage
+from fine_tune.data.lazy_sequence import LazySequence
 from model.mask_ops import depth_of
 from model.proposals.head import STRIDE, Head, HeatMaps, channels, encode, shrink
 
@@ -43,21 +43,25 @@ class CompleteImage:
 
     @staticmethod
     def of(image: EncodedImage, names: Sequence[str]) -> CompleteImage:
-        """Decode an image of a project.
+        """Decode an image of a project; each mask only when it is asked for, as there may be hundreds.
 
         Args:
-            names: of the labels; objects with other ones count as unlabelled parts of the image that teach nothing.
+            names: of the labels; objects with other ones count as unlabelled parts of the image that teach nothing,
+                and so do those that are too small to have a mask.
 
         Raises:
             ValueError: the bytes are damaged.
         """
         pixels, _ = image.decode()
-        masks = [image.decode_mask(index) > 0 for index in range(len(image.masks))]
-        known = [place for place, label in enumerate(image.labels) if label in names]
-        others = [mask for place, mask in enumerate(masks) if place not in known]
-        ignore = np.logical_or.reduce(others) if others else None
+        masks = LazySequence(range(len(image.masks)), lambda index: image.decode_mask(index) > 0)
+        known, ignore = list[int](), image.decode_specks()
+        for place, label in enumerate(image.labels):
+            if label in names:
+                known.append(place)
+            else:
+                ignore = masks[place] if ignore is None else ignore | masks[place]
         places = [names.index(image.labels[place]) for place in known]
-        return CompleteImage(pixels, [masks[place] for place in known], places, ignore)
+        return CompleteImage(pixels, LazySequence(known, masks.__getitem__), places, ignore)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def train_head(
     """Train a head on a network's encoder, which stays as it is.
 
     Args:
-        images: completely annotated; also those without objects.
+        images: completely annotated; also those without objects. Each is asked for twice, to be let go at once.
         labels: how many there are.
         on_step: called with (steps done, steps in all); what it raises ends the training.
 
@@ -154,12 +158,11 @@ def _example(network: nn.Module, image: CompleteImage, labels: int, scale: float
         size[own], nearest[own] = np.log2(max(wide, 1.0)), near[own]
     weight = np.zeros(cells, np.float32)  # padding teaches nothing
     weight[: -(-seen.shape[0] // STRIDE), : -(-seen.shape[1] // STRIDE)] = 1
-    if image.ignore is not None and image.ignore.any():
-        small = cv2.resize(
-            turn(image.ignore).view(np.uint8), seen.shape[1::-1], interpolation=cv2.INTER_NEAREST
-        )
-        part = small[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
-        weight[: part.shape[0], : part.shape[1]][part > 0] = 0
+    if image.ignore is not None:
+        undecided = np.zeros(cells, bool)
+        pixels = np.argwhere(turn(image.ignore))  # one by one, as a cell may be larger than a speck
+        undecided[tuple(((pixels + 0.5) * factors[::-1] / STRIDE).astype(int).T)] = True
+        weight[undecided & (heat.max(0) < 1)] = 0  # an object's centre counts all the same
     return _Example(
         features, torch.from_numpy(heat), torch.from_numpy(size)[None], torch.from_numpy(weight)[None]
     )

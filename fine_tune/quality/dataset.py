@@ -21,11 +21,10 @@ from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.network import Trace
 from fine_tune.quality.simulated_annotation import Annotation, Subject, annotate
 from fine_tune.quality.simulated_proposal import with_proposal
-from fine_tune.quality.steps import Effect, Step
+from fine_tune.quality.steps import RENAMED, Effect, Step
 from model.inference.predictor import Predictor
 
 BAD = 0.85  # an IoU below this is a mask to review
-RENAMED = {"stable": "stability_score", "solid": "solidity"}  # in files of older versions
 REACH = 15  # pixels around an object in which its neighbours are looked for
 
 

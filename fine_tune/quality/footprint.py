@@ -45,7 +45,7 @@ class Footprint:
             return float(bool(self.cells) == bool(mask.any()))
         bits = np.unpackbits(np.frombuffer(base64.b64decode(self.cells), np.uint8))[: SIDE * SIDE]
         height, width = mask.shape
-        x0, y0 = round(self.box[0] * width), round(self.box[1] * height)
+        x0, y0 = min(round(self.box[0] * width), width - 1), min(round(self.box[1] * height), height - 1)
         x1, y1 = max(round(self.box[2] * width), x0 + 1), max(round(self.box[3] * height), y0 + 1)
         own, other = bits.reshape(SIDE, SIDE) > 0, _grid(mask, (x0, y0, x1, y1))
         outside = np.count_nonzero(mask) - np.count_nonzero(mask[y0:y1, x0:x1])

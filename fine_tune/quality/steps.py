@@ -17,6 +17,7 @@ from model.mask_ops import THRESHOLD
 MEASURED_SIDE = 512  # pixels; maps are thinned out to about this side before they are measured
 UNDECIDED = (64, 192)  # map values between which the model is unsure: probabilities 0.25 to 0.75
 FRAME = 0.15  # width of the surroundings of a mask that are looked at, in sqrt(its area)
+RENAMED = {"stable": "stability_score", "solid": "solidity"}  # attributes of `Effect` before version 0.2
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from fine_tune.training.frozen_norm import agrees, fold_frozen_norms
 from fine_tune.training.lanes import Lanes
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Progress, Recipe
-from fine_tune.training.trainer import Trainer
+from fine_tune.training.trainer import StateError, Trainer
+from model.networks import nearest_size
 from model.scene import Scene
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Effort:
         fast = self.accelerator != "cpu" and torch.cuda.is_available()
         many = int(np.clip(300 + 4 * objects, 400, 1500)) if fast else CPU_STEPS
         steps = self.steps or many
-        sizes = tuple(max(round(size * share / 32), 1) * 32 for share in (0.5, 0.67))
+        sizes = tuple(nearest_size(size * share) for share in (0.5, 0.67))
         return Recipe(
             steps=steps,
             minutes=self.minutes,
@@ -159,6 +160,13 @@ class FineTuner(Trainer):
         except (OSError, SafetensorError) as error:
             logger.warning("the state of the training is not saved: %s", error)
 
+    def _resume(self, path: Path) -> None:
+        """Go on as the trainer does, or begin anew where the state cannot be used: a job has nobody to ask."""
+        try:
+            super()._resume(path)
+        except StateError as error:
+            logger.warning("%s is not used, the training begins anew: %s", path, error.__cause__)
+
     def loss(self, image: Tensor, guide: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Add to the trainer's loss, now and then, the distance to the base model with foreign clicks."""
         apart = self.progress.step % DISTIL_EVERY
@@ -194,7 +202,8 @@ def tune(
         base: the teacher of learning without forgetting.
         scenes: draws scenes.
         recipe, effort: see there.
-        on_step: called after every step; what it raises ends the training.
+        on_step: called after every step, and once where a training that is gone on with has none left; what it
+            raises ends the training.
         folder: where the state is kept; a training found there is gone on with. None keeps nothing.
 
     Raises:
@@ -254,6 +263,8 @@ def _steps(
         accelerator=effort.accelerator,
         devices=effort.devices,
     )
+    if tuner.progress.share >= 1:  # killed when it was over: what was done is still to be told
+        yield tuner.progress
     yield from tuner.run()
     yield {name: value.cpu().numpy() for name, value in tuner.averaged.state_dict().items()}
 

@@ -54,6 +54,15 @@ def spread(count: int, task: Callable[..., Iterator[T]], *arguments: Any) -> Gen
             process.join()
 
 
+def fabric_class():  # type: ignore[no-untyped-def]
+    """Import Lightning Fabric, from the small package or from the whole one; late, because it is slow."""
+    try:
+        from lightning_fabric import Fabric
+    except ImportError:
+        from lightning.fabric import Fabric
+    return Fabric
+
+
 def _rank(index: int, count: int, port: int, messages: Any, payload: bytes) -> None:
     """One process; the variables are those of torchrun, by which Fabric knows that it need not start others."""
     os.environ |= {"LOCAL_RANK": str(index), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from model.networks import SIZE_STEP
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -47,8 +49,8 @@ class Recipe:
         if not (self.steps or self.minutes):
             raise ValueError("a recipe needs a length: give steps or minutes")
         sizes = self.sizes + self.late_sizes
-        if any(size % 32 for size in sizes):
-            raise ValueError(f"sizes {sizes}: every input side must be a multiple of 32")
+        if any(size % SIZE_STEP for size in sizes):
+            raise ValueError(f"sizes {sizes}: every input side must be a multiple of {SIZE_STEP}")
 
 
 @dataclass

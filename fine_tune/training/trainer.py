@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -24,7 +25,9 @@ from fine_tune.training.backbone import freeze, freeze_statistics, parameter_gro
 from fine_tune.training.click_batch import ClickBatch, SceneSource
 from fine_tune.training.depthwise import DepthwiseInFloat32
 from fine_tune.training.losses import binary_cross_entropy, divergence, normalized_focal_loss
+from fine_tune.training.multi_gpu import fabric_class
 from fine_tune.training.recipe import Progress, Recipe
+from model.errors import ClickmaskError
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -42,6 +45,10 @@ def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval()
 
 
+class StateError(ClickmaskError, ValueError):
+    """The state of a training cannot be gone on with; the message names the file."""
+
+
 class Trainer:
     """Trains a network on simulated clicks, and can be resumed at any moment.
 
@@ -53,6 +60,9 @@ class Trainer:
         accelerator, devices: as Lightning Fabric understands them.
         teacher: a trained network, left as it is, whose probabilities are learnt beside the truth in the first
             `recipe.taught` of the run.
+
+    Raises:
+        StateError: the state in the folder is damaged, or that of another network.
     """
 
     save_every_s = 120.0
@@ -68,7 +78,7 @@ class Trainer:
         teacher: nn.Module | None = None,
     ) -> None:
         self.recipe, self.folder, self.progress = recipe, folder, Progress()
-        self.fabric = _fabric_class()(
+        self.fabric = fabric_class()(
             accelerator=accelerator, devices=devices, precision=_precision(accelerator)
         )
         self.fabric.launch()
@@ -221,13 +231,14 @@ class Trainer:
         """Write weights, averages, optimizer and progress atomically, so that a kill leaves the last state."""
         if self.folder is None or not self.fabric.is_global_zero:
             return
-        tensors = {f"network.{k}": v for k, v in self._plain.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        tensors = self._weights()
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
         target = self.folder / "state.safetensors"
         note = {"progress": json.dumps(asdict(self.progress)), "recipe": json.dumps(asdict(self.recipe))}
         save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, f"{target}.part", note)
+        with open(f"{target}.part", "rb") as file:
+            os.fsync(file.fileno())  # a power cut would otherwise leave the name of what was not written
         os.replace(f"{target}.part", target)
         self._log()
 
@@ -242,30 +253,42 @@ class Trainer:
                 writer.writeheader()
             writer.writerow(row)
 
+    def _weights(self) -> dict[str, Tensor]:
+        """Name the weights and their averages as they are saved."""
+        parts = {"network": self._plain, "averaged": self.averaged}
+        return {f"{part}.{k}": v for part, network in parts.items() for k, v in network.state_dict().items()}
+
     def _resume(self, path: Path) -> None:
+        """Go on from a saved state, where there is one.
+
+        Raises:
+            StateError: it is damaged, or that of another network; nothing has changed.
+        """
         if not path.exists():
             return
-        tensors = load_file(path)
-        with _open(path) as file:
-            self.progress = Progress(**json.loads(file.metadata()["progress"]))
+        state: dict[int, dict[str, Tensor]] = {}
+        try:
+            tensors = load_file(path)
+            with safe_open(path, "pt") as file:
+                progress = Progress(**json.loads(file.metadata()["progress"]))
+            for key, value in _part(tensors, "optimizer.").items():
+                index, name = key.split(".", 1)
+                state.setdefault(int(index), {})[name] = value
+            saved = {key: value.shape for key, value in tensors.items() if not key.startswith("optimizer.")}
+            if saved != {key: value.shape for key, value in self._weights().items()}:
+                raise ValueError("it is the state of another network")
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            fix = "put a sound one in its place, or remove it to begin anew"
+            raise StateError(f"{path}: the training cannot go on from it ({error}); {fix}") from error
+        self.progress = progress
         self._plain.load_state_dict(_part(tensors, "network."))
         self.averaged.load_state_dict(_part(tensors, "averaged."))
         self._ema.n_averaged.fill_(self.progress.step)
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _part(tensors, "optimizer.").items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _open(path: Path):  # type: ignore[no-untyped-def]
-    from safetensors import safe_open
-
-    return safe_open(path, "pt")
 
 
 def _precision(accelerator: str) -> str:
@@ -274,12 +297,3 @@ def _precision(accelerator: str) -> str:
         return "bf16-mixed"
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
     return "bf16-mixed" if accelerator != "mps" and capabilities.get("avx512_bf16") else "32-true"
-
-
-def _fabric_class():  # type: ignore[no-untyped-def]
-    """Import Lightning Fabric, from the small package or from the whole one; late, because it is slow."""
-    try:
-        from lightning_fabric import Fabric
-    except ImportError:
-        from lightning.fabric import Fabric
-    return Fabric

@@ -1,17 +1,19 @@
 """Let the simulated annotators click objects with the models of a job, on all cores, and never twice the same.
 
-Records are kept by the weights that answered, the object and the annotator. So a job that was killed goes on where it
-was, a look at more objects runs only those that are new, and the figures of a served version are at hand when the
-next job begins.
+Records are kept by the model that answered, the code, the object and the annotator. So a job that was killed goes on
+where it was, a look at more objects runs only those that are new, and the figures of a served version are known when
+the next job begins.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from torch import nn
 
 from fine_tune.project.judging.gate import TARGET, THRESHOLD, Measured
 from fine_tune.project.models import Model
+from model import evaluation, inference
 from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.evaluation.evaluate import CLICKERS, Journal, Predicts, Rules, evaluate
@@ -148,7 +151,7 @@ class Clicking:
         return self._engines[key][1]
 
     def _journal(self, model: Model, rules: Rules) -> Journal:
-        identity = {"model": model.digest, **rules.identity()}
+        identity = {"model": model.digest, "code": _code(), "precision": self._precision, **rules.identity()}
         return self._journals.setdefault(json.dumps(identity), Journal(self._file, identity))
 
 
@@ -183,6 +186,16 @@ class _Pulsing:
 def cores() -> int:
     """Count the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _code() -> str:
+    """Name the code that clicks and answers by sixteen hex digits: a model must not win by an upgrade."""
+    digest = hashlib.sha256()
+    for package in (inference, evaluation):
+        for file in sorted(Path(package.__path__[0]).glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _model_of(line: str) -> Any:

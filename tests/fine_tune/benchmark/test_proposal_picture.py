@@ -18,7 +18,7 @@ def judged(seed: int, ious: list[float], saving: float = 2.0) -> Judged:
     scene = discs(seed)
     truth = CompleteImage(np.zeros_like(scene.image), scene.masks, scene.labels)
     shapes = [(mask, iou) for mask, iou in zip(scene.masks, ious, strict=False)]
-    proposals = [Proposal(Click(0, 0), 0, 0.9, mask.view(np.uint8) * 255, mask) for mask, _ in shapes]
+    proposals = [Proposal(Click(0, 0), 0, 0.9, mask) for mask, _ in shapes]
     counted = [Scored(0, 0.9, saving, iou) for _, iou in shapes]
     return Judged(truth, proposals, ImageActions(len(scene.masks), 3.0 * len(scene.masks), counted))
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fine_tune.data.augment import SMALL_AREA, SMALL_SIDE, augment, paste, shrink, squeeze
+from fine_tune.data.augment import SMALL_AREA, SMALL_SIDE, augment, flatten, paste, shrink, squeeze
 from tests.fine_tune.shape_scenes import shape_scene
 
 
@@ -45,6 +45,21 @@ def test_a_pasted_object_is_in_image_and_truth_or_takes_from_the_truth():
         else:
             np.testing.assert_array_equal(mixed.truth, pasted)
     assert seen == {True, False}
+
+
+def test_the_ground_of_a_flat_scene_has_one_colour():
+    photos, deviations = 0, []
+    for seed in range(40):
+        scene = shape_scene(np.random.default_rng(seed), 160)
+        flat = flatten(scene, np.random.default_rng(seed))
+        np.testing.assert_array_equal(flat.truth, scene.truth)
+        around = cv2.dilate(scene.truth.view(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        deviations.append(float(flat.image[~around].std(0).max()))
+        inside = cv2.erode(scene.truth.view(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        photos += deviations[-1] == 0 and (flat.image[inside] == scene.image[inside]).all()
+    assert max(deviations) < 4
+    assert deviations.count(0) > 10
+    assert photos > 3
 
 
 def test_of_an_object_and_its_twin_one_is_meant():

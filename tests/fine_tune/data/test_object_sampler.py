@@ -8,7 +8,7 @@ import pytest
 
 from fine_tune.data.augment import MIN_AREA
 from fine_tune.data.bundle import pack, read
-from fine_tune.data.object_sampler import ObjectSampler, weight_of
+from fine_tune.data.object_sampler import SET_WEIGHTS, ObjectSampler, weight_of
 from tests.fine_tune.mask_sets import write_set
 
 
@@ -27,8 +27,10 @@ def test_every_scene_has_an_object_of_fair_size(items):
         assert not (scene.truth & scene.ignore).any()
 
 
-def test_sets_are_drawn_by_weight(items):
-    sampler, rng = ObjectSampler(items, {"cats": 1.0, "dogs": 0.0}), np.random.default_rng(0)
+def test_sets_are_drawn_by_weight(items, monkeypatch):
+    monkeypatch.setitem(SET_WEIGHTS, "cats", 1.0)
+    monkeypatch.setitem(SET_WEIGHTS, "dogs", 0.0)
+    sampler, rng = ObjectSampler(items), np.random.default_rng(0)
     cats = {item.image for item in items if item.name == "cats"}
     decoded = [i.decode()[0].tobytes() for i in items if i.image in cats]
     assert all(sampler.draw(rng).image.tobytes() in decoded for _ in range(20))
@@ -54,10 +56,9 @@ def test_nothing_to_train_on_is_said():
 
 
 def test_a_group_is_drawn_by_its_own_name_or_its_sets():
-    weights = {"voc": 0.2, "voc.sbd": 0.05}
-    assert weight_of("voc.sbd", weights) == 0.05
-    assert weight_of("voc.voc2012", weights) == 0.2
-    assert weight_of("other", weights) == weight_of("another.one", weights) < 0.05
+    assert weight_of("voc_animals.sbd") == SET_WEIGHTS["voc_animals.sbd"]
+    assert weight_of("voc_animals.mine") == SET_WEIGHTS["voc_animals"]
+    assert weight_of("other") == weight_of("another.one") < 0.01
 
 
 def test_stuff_is_seldom_meant(tmp_path):

@@ -79,6 +79,19 @@ def test_specks_and_whole_images_are_no_objects():
     assert samples.count()["train_images"] == 0
 
 
+def test_where_objects_are_that_are_too_small_stays_known():
+    image = np.zeros((900, 3 * MAX_SIDE, 3), np.uint8)
+    speck, hair, thing, everything = masks = np.zeros((4, *image.shape[:2]), bool)
+    speck[300:315, 300:315] = hair[700, 100:900] = thing[100:200, 100:200] = everything[:] = True
+    samples = Samples(0.0)
+    samples.add(LabelledImage("both", image, list(masks), ["speck", "hair", "thing", "everything"]))
+    samples.add(LabelledImage("none", image, [thing, everything]))
+    both, none = samples.train
+    assert both.labels == ("thing",) and none.decode_specks() is None
+    known = (speck | hair).reshape(300, 3, MAX_SIDE, 3).any((1, 3))
+    np.testing.assert_array_equal(both.decode_specks(), known)
+
+
 def test_judged_objects_are_spread_over_the_images():
     samples = Samples()
     for place, name in enumerate(names(True, 3)):

@@ -2,16 +2,20 @@
 
 import dataclasses
 import resource
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from fine_tune.project import attempt, phases
+from fine_tune.project.job_state import JobState
 from model.scene import Sample
 from model.versions import checkpoint
 from model.versions.registry import Registry
-from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, setup
+from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, Killed, setup
 from tests.fine_tune.shape_project import Shapes, base
 from tests.fine_tune.shape_scenes import shape_scene
 
@@ -109,6 +113,21 @@ def test_a_full_disk_leaves_the_served_version(home: Path, jobs: Jobs):
     assert Registry(home).current(LINE) == before
     assert jobs.ledger.fresh(PROJECT, "submitted")
     assert not list((home / "registry" / LINE).glob(".tmp-*"))
+
+
+def test_a_job_that_was_killed_at_the_end_of_its_training_tells_what_it_did(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    def kill(self: JobState, network: nn.Module, facts: Mapping[str, Any]) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobState, "save_tuned", kill)
+        with pytest.raises(Killed):
+            jobs.run(Shapes(COUNT), setup(home))
+    outcome = jobs.run(Shapes(COUNT), setup(home))
+    done = outcome.metrics["training"]
+    assert (done["steps"], done["samples"]) == (2, 8)
 
 
 def test_the_pace_of_clicks_is_that_of_judging_alone(

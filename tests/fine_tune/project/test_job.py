@@ -1,14 +1,24 @@
 """Whole jobs on a project of shapes: what is promoted, what is left alone, and how killed ones go on."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fine_tune.data.project_samples import LabelledImage, SourceError
+from fine_tune.data import project_samples
+from fine_tune.data.project_samples import (
+    HELD_OUT,
+    LabelledImage,
+    SourceError,
+    held_out_share,
+    is_held_out,
+)
 from fine_tune.project import phases
 from fine_tune.project.job import Cancelled
+from fine_tune.project.judging.clicking import Clicking
+from fine_tune.project.models import Model
 from fine_tune.project.outcome import OVERTAKEN
 from model.inference.domain import Domain
 from model.versions import checkpoint
@@ -121,6 +131,31 @@ def test_images_that_cannot_be_read_are_named(home: Path, jobs: Jobs):
     assert outcome.problems == ["task 7: there is no such file"]
 
 
+def test_annotations_stay_new_where_most_images_cannot_be_had(home: Path, jobs: Jobs):
+    class Gone(ShapeAnnotations):
+        def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
+            for task in range(COUNT // 3):
+                on_problem(f"task {task}: 403")
+            return
+            yield
+
+    with pytest.raises(SourceError, match="most images cannot be read; the first one: task 0: 403"):
+        jobs.run(Shapes(COUNT, listed_as=Gone), setup(home))
+    assert len(jobs.ledger.fresh(PROJECT, "submitted")) == COUNT
+
+
+def test_damaged_objects_of_a_few_images_end_no_job(home: Path, jobs: Jobs):
+    damaged = [f"task 7, region {number}: the RLE is cut off" for number in range(COUNT)]
+
+    class Damaged(ShapeAnnotations):
+        def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
+            for image in super().images(chosen, on_problem):
+                yield dataclasses.replace(image, problems=damaged) if image.digest == "image-7" else image
+
+    outcome = jobs.run(Shapes(COUNT, listed_as=Damaged), setup(home))
+    assert outcome.problems == damaged
+
+
 @pytest.mark.parametrize("phase", [phases.CHOOSE, phases.JUDGE])
 def test_a_job_that_was_killed_after_its_training_does_not_train_again(home: Path, jobs: Jobs, phase: str):
     before = Registry(home).versions(LINE)
@@ -172,6 +207,27 @@ def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
     assert not jobs.ledger.fresh(PROJECT, "submitted")
 
 
+def test_a_version_that_a_person_took_back_is_not_served_again(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    def kill(self: Clicking, models: Sequence[Model]) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Clicking, "keep", kill)
+        with pytest.raises(Killed):
+            jobs.run(Shapes(COUNT), setup(home), force=True)
+    registry = Registry(home)
+    made = registry.current(LINE)
+    before = registry.rollback(LINE)
+    log = Log()
+    outcome = jobs.run(Shapes(COUNT), setup(home), log, force=True)
+    assert made is not None and outcome.version == made.name
+    assert registry.current(LINE) == before
+    assert log.phases == [], "it is over"
+    assert not jobs.ledger.fresh(PROJECT, "submitted")
+
+
 def test_what_is_annotated_while_a_killed_job_waits_is_left_to_the_next_one(home: Path, jobs: Jobs):
     with pytest.raises(Killed):
         jobs.run(Shapes(COUNT), setup(home), killed_in(phases.JUDGE))
@@ -182,6 +238,26 @@ def test_what_is_annotated_while_a_killed_job_waits_is_left_to_the_next_one(home
     assert log.steps == []
     assert outcome.counts["train_images"] + outcome.counts["held_out_images"] == COUNT - 1
     assert jobs.ledger.fresh(PROJECT, "submitted") == {4, COUNT}
+
+
+def test_what_a_killed_job_has_trained_on_does_not_judge_it(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        project_samples, "FEW", COUNT * HELD_OUT
+    )  # so that fewer images than these hold out more
+    source = Shapes(COUNT)
+    with pytest.raises(Killed):
+        jobs.run(source, setup(home), killed_in(phases.CHOOSE))
+    trained = {name for n in range(COUNT) if not is_held_out(name := f"image-{n}")}
+    left = range(COUNT // 2, COUNT)
+    assert any(is_held_out(f"image-{n}", held_out_share(len(left))) and f"image-{n}" in trained for n in left)
+    for annotation in source.listed[: left.start]:
+        annotation["updated_at"] = "2026-02-01T00:00:00Z"
+    outcome = jobs.run(source, setup(home))
+    training = checkpoint.read_card(Registry(home).find(outcome.version).path)["training"]
+    assert training["held_out"]
+    assert not trained & set(training["held_out"])
 
 
 def test_another_effort_or_parent_begins_anew(home: Path, jobs: Jobs):

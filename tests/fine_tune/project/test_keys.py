@@ -30,6 +30,12 @@ def test_a_key_keeps_its_text(made: str, text: str):
 
 def test_the_pattern_finds_the_records_of_every_project_and_nothing_else():
     assert fnmatch.fnmatch(keys.records(314), keys.ANNOTATION_PATTERN)
-    assert keys.project_of(keys.records(314).encode()) == 314
+    assert keys.projects_of([keys.records(314).encode()]) == {314}
     for other in (keys.PROJECTS, keys.seen(3), keys.fresh(3, "submitted"), keys.indexed(3)):
         assert not fnmatch.fnmatch(other, keys.ANNOTATION_PATTERN)
+
+
+def test_what_names_no_project_is_left_out(caplog: pytest.LogCaptureFixture):
+    junk = [keys.records("x").encode(), b"junk", b"\xff", b""]  # type: ignore[arg-type]
+    assert keys.projects_of([b"3", *junk, keys.records(4).encode()]) == {3, 4}
+    assert caplog.text.count("is no id of a project") == len(junk)

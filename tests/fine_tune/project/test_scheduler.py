@@ -1,14 +1,17 @@
 """One waiting job per project, whoever asks and however often."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from rq.job import Job
 
+from fine_tune.project import keys
+from fine_tune.project import scheduler as scheduler_module
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import project_lock
-from fine_tune.project.scheduler import Policy, Scheduler
+from fine_tune.project.scheduler import GuardHeld, Policy, Scheduler
 from tests.backend.redis_server import RedisServer
 
 TASK = "tests.of.no_function"  # nothing runs here
@@ -70,7 +73,7 @@ def test_soon_after_a_job_the_next_one_is_put_off(redis_server: RedisServer, sch
     assert scheduler.queue.scheduled_job_registry.get_job_ids() == []
 
 
-@pytest.mark.parametrize(("tries", "pause"), [(2, 600), (3, 1200), (7, 2400), (3000, 86400)])
+@pytest.mark.parametrize(("tries", "pause"), [(2, 600), (3, 1200), (7, 2400), (5000, 86400)])
 def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
     redis_server: RedisServer,
     scheduler: Scheduler,
@@ -89,6 +92,19 @@ def test_after_jobs_that_failed_the_next_one_is_put_off_longer(
     assert planned() == pytest.approx(pause, abs=1)
     scheduler.mark_end(3)
     assert planned() == pytest.approx(600, abs=1)
+
+
+def test_a_job_that_ended_while_the_clock_was_ahead_delays_the_next_one_by_the_pause_alone(
+    redis_server: RedisServer, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        ahead = time.time() + 365 * 86400
+        patch.setattr(time, "time", lambda: ahead)
+        scheduler.mark_end(3)
+    job = [arrive(redis_server, scheduler, number) for number in (1, 2, 3)][-1]
+    assert job is not None
+    when = scheduler.queue.scheduled_job_registry.get_scheduled_time(job).timestamp()
+    assert when <= time.time() + scheduler.policy.pause_s
 
 
 def test_annotations_that_come_while_a_job_runs_are_counted_when_it_ends(
@@ -170,6 +186,7 @@ def test_without_a_task_nothing_is_enqueued(redis_server: RedisServer):
         ("created_at", "yesterday"),
         ("timeout", "soon"),
         (None, "text"),
+        (None, ""),
     ],
 )
 def test_a_job_whose_record_cannot_be_read_makes_room(
@@ -178,6 +195,8 @@ def test_a_job_whose_record_cannot_be_read_makes_room(
     sound, damaged = scheduler.request(4, "test"), scheduler.request(3, "test")
     client, key = redis_server.client(), f"rq:job:{damaged.id}"
     client.hset(key, field, value) if field else client.delete(key)
+    if field is None and value:
+        client.set(key, value)
     assert scheduler.job(damaged.id) is None
     assert [job.id for job in scheduler.jobs()] == [sound.id]
     with pytest.raises(ValueError, match="is unknown"):
@@ -185,3 +204,34 @@ def test_a_job_whose_record_cannot_be_read_makes_room(
     assert scheduler.request(3, "test").id != damaged.id
     client.set("clickmask:fine-tune:3:waiting", b"\xff")
     assert scheduler.request(3, "test").id != damaged.id
+
+
+@pytest.mark.parametrize("junk", ["junk", "inf", "nan", "1e18", b"\xff"])
+def test_times_and_counts_that_cannot_be_read_are_written_anew(
+    redis_server: RedisServer, scheduler: Scheduler, junk: str | bytes
+):
+    client = redis_server.client()
+    for key in (keys.ended(3), keys.failures(3)):
+        client.set(key, junk)
+    assert scheduler.last_end(3) == 0
+    for number in (1, 2, 3):
+        job = arrive(redis_server, scheduler, number)
+    assert job is not None
+    scheduler.mark_end(3, failed=True)
+    assert client.get(keys.failures(3)) == b"1"
+    client.delete(keys.failures(3))
+    client.sadd(keys.failures(3), 1)
+    scheduler.mark_end(3, failed=True)
+    assert client.get(keys.failures(3)) == b"1"
+
+
+def test_a_guard_that_is_never_given_back_is_named(
+    redis_server: RedisServer, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scheduler_module, "GUARD_S", 0.05)
+    redis_server.client().set(keys.guard(3), "junk")
+    with pytest.raises(GuardHeld, match="fine-tune:3:guard in Redis is not given back"):
+        scheduler.request(3, "test")
+    monkeypatch.undo()
+    redis_server.client().delete(keys.guard(3))
+    assert scheduler.request(3, "test").get_status() == "queued"

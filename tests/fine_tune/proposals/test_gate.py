@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import model
+from fine_tune.data.lazy_sequence import LazySequence
+from fine_tune.data.project_samples import LabelledImage, Samples
 from fine_tune.proposals.gate import (
     NEVER,
     ImageActions,
@@ -16,10 +19,13 @@ from fine_tune.proposals.gate import (
     expect,
     judge,
     measure_image,
+    pairwise_ious,
 )
 from fine_tune.proposals.training import CompleteImage, train_head
+from model.click import Click
+from model.mask_ops import iou
 from model.proposals.head import HeatMaps
-from model.proposals.propose import propose
+from model.proposals.propose import Proposal, propose
 from model.versions import checkpoint
 from model.versions.assemble import Loaded
 from tests.fine_tune.proposals.drawn import discs, shuffled
@@ -53,17 +59,40 @@ def test_images_are_judged_with_thresholds_of_others():
     assert not verdict.offered and verdict.actions == pytest.approx((4 * 2 + 4 * 3) / 8)
 
 
-def test_few_images_are_not_enough():
-    images = [ImageActions(1, 2.0, [Scored(0, 0.9, 2.0)])] * 3
-    verdict = judge(images, 1)
-    assert not verdict.offered and "only 3 images" in verdict.reason
-    assert judge(images + images, 1).offered
+def test_proposals_that_save_on_every_image_are_offered():
+    assert judge([ImageActions(1, 2.0, [Scored(0, 0.9, 2.0)])] * 4, 1).offered
 
 
 def test_scores_stand_for_the_ious_that_were_measured():
     sure, unsure = Scored(0, 0.9, 2.0, 0.8), Scored(0, 0.3, -1.0, 0.0)
     made = expect([ImageActions(1, 2.0, [sure, unsure])] * 10)
     assert made is not None and (made.of(0.9), made.of(0.3)) == (0.8, 0.0)
+
+
+def test_ious_are_of_what_counts_and_every_mask_is_asked_for_once(predictor: Any):
+    scene, drawn = discs(5), np.random.default_rng(0)
+    noise = [drawn.random(scene.image.shape[:2]) < 0.3 for _ in range(3)]
+    masks = [*scene.masks, *noise, np.zeros_like(noise[0])]
+    asked: list[int] = []
+    lazy = LazySequence(range(len(masks)), lambda place: asked.append(place) or masks[place])
+    proposals = [Proposal(Click(0, 0), 0, 0.9, mask) for mask in masks[::-1]]
+    for ignore in (None, drawn.random(noise[0].shape) < 0.5):
+        asked.clear()
+        found = pairwise_ious(proposals, CompleteImage(scene.image, lazy, [0] * len(masks), ignore))
+        assert found == [[iou(p.mask, mask, ignore) for mask in masks] for p in proposals]
+        assert asked == list(range(len(masks)))
+
+
+def test_a_proposal_of_an_object_too_small_to_be_judged_costs_nothing(predictor: Any):
+    scene = discs(5)
+    speck, other = (np.zeros(scene.image.shape[:2], bool) for _ in range(2))
+    speck[0:6, 0:6], other[0:6, 20:26] = True, True
+    samples = Samples(0.0)
+    samples.add(LabelledImage("scene", scene.image, [*scene.masks, speck], ["Disc"] * 6))
+    truth = CompleteImage.of(samples.train[0], ["Disc"])
+    proposals = [Proposal(Click(x, 3), 0, 0.9, mask) for x, mask in ((3, speck), (23, other))]
+    found = measure_image(proposals, predictor, truth)
+    assert (found.objects, [proposal.saving for proposal in found.proposals]) == (5, [0, -1])
 
 
 def test_no_image_is_judged():

@@ -1,6 +1,8 @@
 """Learning to propose as a job does it: from a project's images to what a version's card says."""
 
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from fine_tune.data.project_samples import LabelledImage, Samples, is_held_out
 from fine_tune.proposals import learning
 from fine_tune.proposals.learning import LearnedHead, Models, learn
 from tests.fine_tune.proposals.disc_proposer import packaged
-from tests.fine_tune.proposals.drawn import discs
+from tests.fine_tune.proposals.drawn import SIDE, discs
 from tests.fine_tune.proposals.flood_fill import FloodFill
 
 
@@ -38,6 +40,22 @@ def test_a_head_that_saves_work_is_offered(monkeypatch: pytest.MonkeyPatch):
     assert head.offered and head.tensors, head.facts["reason"]
     assert head.facts["labels"] == ["Disc"] and head.facts["ratio"] < 0.6
     assert shares == sorted(shares) and shares[-1] == 1
+
+
+def test_no_more_than_a_few_masks_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learning, "STEPS", 4)
+    made, copies = samples(4, 1), 60
+    learned(made)  # what is imported on the way is not to be counted
+    for part in (made.train, made.held_out):
+        part[:] = [replace(image, masks=image.masks * copies, labels=image.labels * copies) for image in part]
+    masks_of_an_image = len(made.train[0].masks) * SIDE**2
+    tracemalloc.start()
+    try:
+        learned(made)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < masks_of_an_image / 2
 
 
 def test_few_held_out_images_train_nothing():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import model
-from fine_tune.proposals.training import focal_loss, train_head
+from fine_tune.proposals.training import CompleteImage, _example, focal_loss, train_head
 from model.versions import checkpoint
 from model.versions.assemble import Loaded
 from tests.fine_tune.proposals.drawn import discs
@@ -39,6 +40,27 @@ def test_the_same_images_make_the_same_head(loaded: Loaded):
         torch.manual_seed(seed)
         made.append(train_head(loaded[0], [discs(0)], 1, steps=2).head.state_dict())
     assert all(torch.allclose(value, made[1][name]) for name, value in made[0].items())
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_speck_is_not_taught_as_background_but_an_objects_centre_counts(loaded: Loaded, flip: bool):
+    scene = discs(0)
+    ignore = scene.masks[0].copy()
+    ignore[2, 7] = ignore[157, 150] = True  # smaller than a cell, and not in its middle
+    target = _example(
+        loaded[0], CompleteImage(scene.image, scene.masks, scene.labels, ignore), 1, scale=0.5, flip=flip
+    )
+    weight, heat = (
+        array.numpy()[0, :, ::-1] if flip else array.numpy()[0] for array in (target.weight, target.heat)
+    )
+    assert weight.shape == (24, 24)  # 20 cells of 8 pixels each way, and padding
+    left = 4 if flip else 0  # where the image begins
+    weight, heat = weight[:20, left:][:, :20], heat[:20, left:][:, :20]
+    centres = heat == 1
+    assert centres.sum() == 5 and weight[centres].all()
+    cells = ignore.reshape(20, 8, 20, 8).any((1, 3))
+    assert cells[0, 0] and cells[19, 18]
+    np.testing.assert_array_equal(weight == 0, cells & ~centres)
 
 
 def test_what_is_raised_at_a_step_ends_the_training(loaded: Loaded):

@@ -36,6 +36,13 @@ def test_tiny_and_empty_masks():
     assert Footprint.of(dot).iou(dot) == 1
 
 
+@pytest.mark.parametrize("cut", [np.s_[500:600, 1992:], np.s_[1992:, 500:600], np.s_[-1:, -1:]])
+def test_an_object_at_the_far_edge_of_an_image_that_has_become_smaller(cut):
+    mask, small = np.zeros((2000, 2000), bool), np.zeros((100, 100), bool)
+    mask[cut], small[40:60, 40:60] = True, True
+    assert Footprint.of(mask).iou(small) == pytest.approx(0, abs=0.01)
+
+
 def test_small():
     assert len(Footprint.of(ellipse(200, 150, 80, 50)).cells) <= 100
 

@@ -106,6 +106,20 @@ def test_a_training_that_is_closed_goes_on_where_it_was(tmp_path):
     assert steps == [4, 5, 6]
 
 
+def test_a_training_whose_state_is_damaged_begins_anew(tmp_path, caplog):
+    effort, steps = Effort(steps=2, batch=4, accelerator="cpu"), []
+    arguments = (network(), network(), shape_scene, effort.recipe(10, 64), effort)
+    tune(*arguments, folder=tmp_path)
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    tune(*arguments, lambda progress: steps.append(progress.step), tmp_path)
+    assert steps == [1, 2]
+    assert "state.safetensors is not used, the training begins anew" in caplog.text
+    steps.clear()
+    tune(*arguments, lambda progress: steps.append(progress.step), tmp_path)
+    assert steps == [2], "a sound one has taken its place, and tells once how far it came"
+
+
 def test_a_training_is_bounded_by_its_work():
     cpu = Effort(accelerator="cpu").recipe(1000, 384)
     assert cpu.steps == fine_tuner.CPU_STEPS

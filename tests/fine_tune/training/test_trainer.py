@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from fine_tune.training import simulated_clicks
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Recipe
-from fine_tune.training.trainer import Trainer, averaged_copy
+from fine_tune.training.trainer import StateError, Trainer, averaged_copy
 from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor
 from model.networks import build
@@ -79,6 +81,53 @@ def test_a_killed_run_goes_on_where_it_was_saved(network, tmp_path):
         assert torch.equal(value, saved[name]), name
     next(again.run())
     assert again.progress.step == 4
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def without_progress(path):
+    save_file(load_file(path), path)
+
+
+def with_another_head(path):
+    with safe_open(path, "pt") as file:
+        note = file.metadata()
+    save_file({**load_file(path), "averaged.head.bias": torch.zeros(7)}, path, note)
+
+
+@pytest.mark.parametrize("damage", [cut, without_progress, with_another_head])
+def test_a_state_that_cannot_be_used_is_named_and_changes_nothing(network, tmp_path, damage):
+    trainer = Trainer(network, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    next(trainer.run())
+    trainer.save()
+    path = tmp_path / "state.safetensors"
+    damage(path)
+    torch.manual_seed(5)
+    fresh = build("lite0-fpn", width=32, context_layers=1, context_dim=32)
+    before = {name: value.clone() for name, value in fresh.state_dict().items()}
+    with pytest.raises(StateError, match=r"state\.safetensors: .*remove it to begin anew"):
+        Trainer(fresh, shape_scene, RECIPE, tmp_path, accelerator="cpu")
+    assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
+    assert path.exists(), "it may be days of training"
+
+
+def test_a_state_is_on_the_disk_before_it_has_its_name(network, tmp_path, monkeypatch):
+    trainer, synced, replace = (
+        Trainer(network, shape_scene, RECIPE, tmp_path, accelerator="cpu"),
+        [],
+        os.replace,
+    )
+
+    def rename(part, target):
+        assert synced == [os.stat(part).st_ino]
+        replace(part, target)
+
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(os, "replace", rename)
+    trainer.save()
+    assert synced and (tmp_path / "state.safetensors").exists()
 
 
 def test_progress_is_logged_when_saving(network, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from fine_tune.project.judging import clicking as clicking_module
 from fine_tune.project.judging.clicking import Clicking
 from fine_tune.project.judging.gate import TARGET
 from fine_tune.project.models import Model
@@ -58,6 +59,19 @@ def test_what_is_known_is_not_clicked_again(model: Model, tmp_path: Path):
     assert 0 < again.made < made
 
 
+def test_other_code_or_precision_clicks_anew(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def made(precision: str) -> int:
+        clicking = Clicking("cpu", precision, threads=1, file=tmp_path / "r.jsonl")
+        clicking.measure(model, SAMPLES[:2], CLICKS)
+        return clicking.made
+
+    assert made("auto") > 0
+    assert made("auto") == 0
+    assert made("float32") > 0
+    monkeypatch.setattr(clicking_module, "_code", lambda: "another version of clickmask")
+    assert made("auto") > 0
+
+
 def test_an_object_that_is_good_enough_gets_no_more_clicks(model: Model):
     measured = Clicking("cpu", threads=1).measure(model, SAMPLES, CLICKS)
     for report in measured.reports.values():
@@ -74,9 +88,10 @@ def test_other_weights_sides_or_domains_are_another_model(model: Model):
         dataclasses.replace(model, network=other).digest,
         dataclasses.replace(model, card={**CARD, "size": 128}).digest,
         dataclasses.replace(model, card={**CARD, "domain": {"limit": 1}}).digest,
+        dataclasses.replace(model, card={**CARD, "inference": {"merge": False}}).digest,
         dataclasses.replace(model, fallback=(network(), CARD)).digest,
     }
-    assert len(digests) == 5
+    assert len(digests) == 6
     assert Model("another-name", network(), dict(CARD)).digest == model.digest
 
 
