@@ -78,10 +78,12 @@ class OptionalRedis:
             # No connection is opened here: the first command does it, and again after a loss.
             self._client = redis.Redis.from_url(
                 url,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
                 health_check_interval=30,
                 retry=Retry(NoBackoff(), 0),  # newer clients would try again for seconds
+            )
+            # Given to from_url, these would give way to those in the address, for which no click can wait.
+            self._client.connection_pool.connection_kwargs.update(
+                socket_timeout=timeout_s, socket_connect_timeout=timeout_s
             )
         self._pause_s = pause_s
         self._silent_until = self._complained_until = self._room_until = 0.0
@@ -96,8 +98,9 @@ class OptionalRedis:
             return default
         try:
             return command(self._client)
-        except redis.ResponseError as error:
-            # It answers: full, read-only, or a key of another kind. The next command may well succeed.
+        except (redis.ResponseError, UnicodeError) as error:
+            # It answers: full, read-only, or a key of another kind; or text that cannot be sent, or a host that
+            # cannot be looked up. The next command may well succeed.
             self._complain(error)
             return default
         except redis.RedisError as error:
@@ -155,7 +158,7 @@ class OptionalRedis:
             return "absent"
         try:
             self._client.ping()
-        except redis.RedisError:
+        except (redis.RedisError, UnicodeError):
             return "down"
         self._silent_until = 0.0
         return "up"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,17 @@ import numpy as np
 from backend.images.address import ImageError
 from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.label_config import ImageTag, LabelConfig, LabelConfigError
+from backend.label_studio.config_tree import ImageTag
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
 from backend.label_studio.task_states import listed
 from backend.settings import Settings
+from fine_tune.data.lazy_sequence import LazySequence
 from fine_tune.data.project_samples import LabelledImage, SourceError
 from model.evaluation.datasets import DatasetError
 from model.scene import Sample, Scene
+
+logger = logging.getLogger(__name__)
 
 BATCH = 50  # tasks whose annotations are asked for at once
 Fetch = Callable[[str, int | None], np.ndarray]
@@ -35,7 +40,7 @@ def read_export(path: Path, config: str | None, fetch: Fetch, min_area: int = 1)
         min_area: smaller objects (pixels) are left out.
 
     Raises:
-        DatasetError: no such export, no object in it, or an object that cannot be read.
+        DatasetError: no such export, or no object in it that can be read. One that cannot is left out with a warning.
     """
     try:
         tasks = json.loads(path.read_bytes())  # whatever the locale is, and with a byte order mark, too
@@ -66,7 +71,12 @@ def _samples(
     for task in tasks:
         for item in objects(accepted(choose(task.get("annotations") or ()).get("result") or ())):
             name = f"{task.get('id')}#{item.id}"
-            if np.count_nonzero(_mask(name, item)) >= min_area:
+            try:
+                counts = np.count_nonzero(_mask(name, item)) >= min_area
+            except DatasetError as error:  # the other objects are sound
+                logger.warning("an object is left out: %s", error)
+                continue
+            if counts:
                 address = _address(name, task, item, config)
                 samples.append(
                     Sample(name, partial(_scene, name, item, partial(fetch, address, task.get("id"))))
@@ -108,7 +118,8 @@ def _mask(name: str, item: AcceptedObject) -> np.ndarray:
 
 
 def _scene(name: str, item: AcceptedObject, image: Callable[[], np.ndarray]) -> Scene:
-    truth, pixels = _mask(name, item), image()
+    pixels = image()
+    truth = _mask(name, item.fitted(*pixels.shape[:2]))
     if pixels.shape[:2] != truth.shape:
         raise DatasetError(
             f"task {name}: annotated on {truth.shape[1]}x{truth.shape[0]} pixels, but its image now has "
@@ -127,7 +138,7 @@ class ProjectSource:
     def annotations(self) -> ProjectAnnotations:
         """List the annotations of the project as they are now; see `Source`."""
         try:
-            tasks = [task for page, _ in listed(self._client, self._project) for task in page]
+            tasks = list(listed(self._client, self._project))
         except LabelStudioError as error:
             raise SourceError(str(error)) from error
         return ProjectAnnotations(self._project, tasks, self._client, self._images)
@@ -161,35 +172,44 @@ class ProjectAnnotations:
         for task in self._exported([t for t in self._tasks if t in needed or None in needed]):
             annotation = choose(a for a in task["annotations"] if a["id"] in chosen)
             by_image: dict[tuple[str, int], list[AcceptedObject]] = {}
-            for item in objects(accepted(annotation.get("result") or ())):
+            try:
+                known = LabelConfig.parse(config, task["data"])
+            except LabelConfigError as error:
+                on_problem(f"task {task['id']}: {error}")
+                continue
+            remarks = partial(known.remarks, data=task["data"])
+            for item in objects(accepted(annotation.get("result") or (), remarks)):
                 region = item.regions[0]
-                by_image.setdefault((region.to_name, region.item_index or 0), []).append(item)
+                by_image.setdefault(region.image, []).append(item)
             for (name, index), items in by_image.items():
                 try:
-                    tag = LabelConfig.parse(config, task["data"]).image(name)
-                    yield self._image(tag.url(task["data"], index), task["id"], items, on_problem)
+                    tag = known.image(name)
+                    yield self._image(tag.url(task["data"], index), task["id"], items)
                 except (ImageError, LabelConfigError, ValueError) as error:
                     if isinstance(error, ImageError):
                         self._record()  # one image may be missing; a Label Studio that is gone has them all
                     on_problem(f"task {task['id']}: {error}")
 
-    def _image(
-        self, url: str, task: int, items: Sequence[AcceptedObject], on_problem: Callable[[str], None]
-    ) -> LabelledImage:
+    def _image(self, url: str, task: int, items: Sequence[AcceptedObject]) -> LabelledImage:
         picture = self._images.get(url, task)
         self._images.forget(url, task)  # it is used once
-        masks, labels = [], []
+        sound, problems, size = list[AcceptedObject](), list[str](), picture.pixels.shape[:2]
         for item in items:
             try:
-                masks.append(item.mask())
-                labels.append(next(iter(item.regions[0].labels), ""))
+                item = item.fitted(*size)
+                if (drawn := item.size()) != size:
+                    raise ValueError(
+                        f"drawn on {drawn[1]}x{drawn[0]} pixels, but the image now has {size[1]}x{size[0]}"
+                    )
+                sound.append(item)
             except ValueError as error:  # the other objects of the image are sound
-                on_problem(f"task {task}, region {item.id}: {error}")
-        if any(mask.shape != picture.pixels.shape[:2] for mask in masks):
-            raise ValueError("the masks have another size than the image has now")
-        if not masks:
-            raise ValueError("none of its masks can be read")
-        return LabelledImage(picture.digest, picture.pixels, masks, labels)
+                problems.append(f"task {task}, region {item.id}: {error}")
+        if not sound:
+            raise ValueError(f"none of its masks can be used; the first one: {problems[0]}")
+        labels = [next(iter(item.regions[0].labels), "") for item in sound]
+        # Hundreds of masks as large as the image would be gigabytes.
+        masks = LazySequence(sound, AcceptedObject.mask)
+        return LabelledImage(picture.digest, picture.pixels, masks, labels, problems)
 
     def _exported(self, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the tasks with their annotations."""

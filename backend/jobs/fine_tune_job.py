@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from backend.jobs.annotations import ProjectSource
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.jobs.policy import policy
 from backend.settings import Settings, SettingsError
-from fine_tune.data import synthetic_scenes
+from fine_tune.data import bundle, synthetic_scenes
+from fine_tune.data.object_sampler import ObjectSampler
 from fine_tune.project.job import Cancelled, FineTuningJob
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import ProjectLocked, project_lock
@@ -27,6 +30,8 @@ from fine_tune.project.phases import Report
 from fine_tune.project.scheduler import Scheduler
 from fine_tune.project.setup import Setup
 from fine_tune.training.fine_tuner import Effort
+from model.evaluation.datasets import read_folder
+from model.scene import Sample
 from model.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -109,18 +114,12 @@ def setup(settings: Settings) -> Setup:
         SettingsError: the replay bundle cannot be read, or there are fewer GPUs than are to train.
         DatasetError: the folder of CLICKMASK_GENERAL_SET cannot be read.
     """
-    from model.evaluation.datasets import read_folder
-
     replay = None
     if settings.replay is not None:
-        from fine_tune.data.bundle import read
-        from fine_tune.data.object_sampler import ObjectSampler
-
         try:
-            replay = ObjectSampler(read(settings.replay)).plain
+            replay = ObjectSampler(bundle.read(settings.replay)).plain
         except (ValueError, OSError) as error:
             raise SettingsError(f"CLICKMASK_REPLAY cannot be used: {error}") from error
-    chosen = settings.general_set
     return Setup(
         registry=Registry(settings.home, settings.registry),
         accept=settings.accept,
@@ -131,10 +130,21 @@ def setup(settings: Settings) -> Setup:
         precision=settings.precision,
         replay=replay,
         home=settings.home,
-        retention_set=synthetic_scenes.samples()
-        if chosen is None
-        else read_folder(Path(chosen), max_objects=40),
+        retention_set=_retention_set(settings.general_set),
     )
+
+
+def _retention_set(folder: Path | None) -> list[Sample]:
+    return (
+        synthetic_scenes.samples() if folder is None else _marked(folder, read_folder(folder, max_objects=40))
+    )
+
+
+def _marked(folder: Path, samples: Sequence[Sample]) -> list[Sample]:
+    """Name objects by the state of their folder, too: what was clicked before its files changed says nothing."""
+    files = sorted((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in folder.rglob("*.*"))
+    mark = hashlib.sha256(repr(files).encode()).hexdigest()[:8]
+    return [dataclasses.replace(sample, id=f"{sample.id}@{mark}") for sample in samples]
 
 
 def _effort(settings: Settings) -> Effort:

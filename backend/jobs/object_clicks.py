@@ -1,7 +1,7 @@
 """Counts the clicks that the objects of saved annotations took, by the model version that answered them.
 
 A webhook brings the whole annotation, and its masks tell in their ``meta`` how they were made. What is kept is a few
-numbers for each annotation; annotations that no event told of are not counted.
+numbers for each annotation; annotations that neither an event nor a comparison told of are not counted.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from backend.label_studio.task_states import TaskStates
 from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import QUEUE, Scheduler
+from fine_tune.project.scheduler import QUEUE, UNREADABLE, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -68,17 +68,26 @@ def compare_all(settings: Settings, client: Any) -> None:
     scheduler, studio = Scheduler(client, policy(settings)), LabelStudio(settings)
     for project in Ledger(client).projects():
         try:
-            compare(project, studio, client)
-        except LabelStudioError as error:
-            if error.status == GONE and _is_gone(project, studio):
-                logger.info("project %d is no longer in Label Studio, and is forgotten", project)
-                forget(client, project)
-            else:
-                logger.warning("project %d is not compared: %s", project, error)
-            continue  # a job could not read it either
-        # Also where nothing has changed: a server may have died between an event's record and its job.
-        if not scheduler.running(project):
-            scheduler.count(project)
+            _compare_and_count(project, scheduler, studio, client)
+        except UNREADABLE as error:
+            logger.warning(
+                "project %d is not compared, what Redis holds of it cannot be read: %s", project, error
+            )
+
+
+def _compare_and_count(project: int, scheduler: Scheduler, studio: LabelStudio, client: Any) -> None:
+    try:
+        compare(project, studio, client)
+    except LabelStudioError as error:
+        if error.status == GONE and _is_gone(project, studio):
+            logger.info("project %d is no longer in Label Studio, and is forgotten", project)
+            forget(client, project)
+        else:
+            logger.warning("project %d is not compared: %s", project, error)
+        return  # a job could not read it either
+    # Also where nothing has changed: a server may have died between an event's record and its job.
+    if not scheduler.running(project):
+        scheduler.count(project)
 
 
 def compare(project: int, studio: LabelStudio, client: Any) -> tuple[int, int]:
@@ -94,8 +103,11 @@ def compare(project: int, studio: LabelStudio, client: Any) -> tuple[int, int]:
     states = TaskStates(client, project)
     if states.project_state() == state:
         return 0, 0
-    ledger, (changed, there) = Ledger(client), states.changes(studio)
-    gone = {record["task"] for record in ledger.annotations(project).values()} - there - {None}
+    ledger = Ledger(client)
+    # Before asking, too: a task that comes meanwhile, and its annotation's event, are not missing.
+    noted = {record["task"] for record in ledger.annotations(project).values()}
+    changed, there = states.changes(studio)
+    gone = noted - there - {None}
     listing = partial(_annotations, studio, project, list(changed), client)
     newer, deleted = ledger.reconcile(project, listing, changed.keys() | gone)
     states.keep(changed, states.known().keys() - there)

@@ -45,6 +45,13 @@ def row(job: Job) -> dict[str, Any]:
     return {"id": job.id, "status": status, "created": created, **values, "result": _result(job, status)}
 
 
+def announcement(job: Job) -> str:
+    """Say of a job that was asked for what it waits for, and how to watch it where it waits for nothing else."""
+    values = row(job)
+    state = "runs" if values["status"] == "started" else "waits for a worker"
+    return f"job {job.id} {state}; {values['result'] or f'watch it with `clickmask jobs watch {job.id}`'}"
+
+
 def _result(job: Job, status: str) -> str:
     if status == "queued":
         return "" if Worker.count(connection=job.connection) else NO_WORKER

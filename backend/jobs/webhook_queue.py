@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 import time
 from contextlib import suppress
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 1000
 RETRY_S = 2.0
-NEVER = ("WRONGTYPE", "user_script")  # what Redis says of a command that fails however often it is tried
+# What Redis says of a command that fails however often it is tried; Redis 6 puts the place in the script before it.
+NEVER = re.compile(r"(.*@user_script:\d+: )?(WRONGTYPE|user_script)")
 ACTIONS = (
     "ANNOTATION_CREATED",
     "ANNOTATIONS_CREATED",  # from predictions, many at once
@@ -125,7 +127,7 @@ class WebhookQueue:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return
             except redis.RedisError as error:
-                if str(error).startswith(NEVER):
+                if NEVER.match(str(error)):
                     logger.error("%s is left out: %s", describe(action, body), error)
                     return
                 if self._stopped.is_set():

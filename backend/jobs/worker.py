@@ -7,8 +7,10 @@ interrupted (SIGINT) finishes its job first.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -16,11 +18,12 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from rq import Queue
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
-from rq.worker import SpawnWorker
+from rq.worker import BaseWorker, SpawnWorker
 
 from backend.jobs import reconcile_job
 from backend.jobs.status import PROGRESS
@@ -35,6 +38,7 @@ TRIES = 16
 LONGEST_PAUSE_S = 2.0
 GRACE_S = 60.0  # in which a job whose time is up has to end by itself
 NO_LIMIT = -1  # of a job's time, in RQ's terms
+PASSWORDS = ("password", "ssl_password")  # among the options of a connection
 
 
 class Worker(SpawnWorker):
@@ -79,6 +83,7 @@ class Worker(SpawnWorker):
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Start the process of a job, unless the worker is leaving: SIGTERM may come just before."""
+        _conceal(self.connection.connection_pool.connection_kwargs)
         super().fork_work_horse(job, queue)
         if self.leaving:
             self._end_horse()
@@ -87,10 +92,11 @@ class Worker(SpawnWorker):
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)  # and the processes that train for it: they are of one group
 
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """Run the job, in its process: a result that Redis does not take at once is worth some tries."""
-        self.connection.set_retry(patient())
-        super().main_work_horse(job, queue)
+    @classmethod
+    def find_by_key(cls, worker_key: str, connection: Any, *args: Any, **options: Any) -> BaseWorker | None:
+        """Find a worker: what a job's process does first, for which Redis is worth some tries from then on."""
+        connection.set_retry(patient())
+        return super().find_by_key(worker_key, connection, *args, **options)
 
     def monitor_work_horse(self, job: Job, queue: Queue, execution: Execution) -> None:
         """Wait for the end of a job's process, which ends itself when its time is up.
@@ -155,10 +161,52 @@ class Worker(SpawnWorker):
             self.timed_out = True
             self.kill_horse()
 
+    def stop_scheduler(self) -> None:
+        """End the scheduler's process, which may miss a signal while it starts: it is asked until it ends."""
+        process = self.scheduler and self.scheduler._process
+        while process and process.is_alive():
+            process.terminate()
+            process.join(1)
+
     def run_maintenance_tasks(self) -> None:
-        """Do what is due before and between jobs."""
+        """Do what is due before and between jobs, but not on the way out: RQ would start a scheduler anew."""
+        if self._stop_requested:
+            return
+        self._stay_known()
         super().run_maintenance_tasks()
         reconcile_job.enqueue(self.connection, self.sync_s)
+
+    def _stay_known(self) -> None:
+        """Register again where Redis has forgotten the worker: RQ does that once, and a Redis may come back empty."""
+        known = self.connection.sismember(self.redis_workers_keys, self.key)
+        if not (known and self.connection.hexists(self.key, "birth")):
+            logger.warning("Redis has forgotten this worker, which registers again")
+            # What a sign of life has left there, RQ takes for another worker.
+            self.connection.delete(self.key)
+            self.register_birth()
+
+
+class _FromEnvironment(str):
+    """A text which shows itself as the Python that reads it from the environment."""
+
+    def __new__(cls, text: str, name: str) -> _FromEnvironment:
+        """Put the text into the environment under a name, for the processes of jobs."""
+        os.environ[name] = text
+        made = super().__new__(cls, text)
+        made._name = name
+        return made
+
+    _name: str
+
+    def __repr__(self) -> str:
+        return f"os.environ[{self._name!r}]"
+
+
+def _conceal(options: dict[str, Any]) -> None:
+    """Keep the passwords of a connection out of commands: RQ writes its options into one that everybody can read."""
+    for key in PASSWORDS:
+        if options.get(key):
+            options[key] = _FromEnvironment(options[key], f"RQ_REDIS_{key.upper()}")
 
 
 def patient() -> Retry:
@@ -175,17 +223,39 @@ def work(settings: Settings, url: str, burst: bool = False) -> None:
     Args:
         url: of the Redis.
     """
-    while True:
+    with suppress(StopRequested):
+        while not _work_once(settings, url, burst):
+            logger.warning("the worker begins anew in %.0f s", LONGEST_PAUSE_S)
+            time.sleep(LONGEST_PAUSE_S)
+
+
+def _work_once(settings: Settings, url: str, burst: bool) -> bool:
+    """Work as long as Redis answers; tell whether that is all there is to do.
+
+    Raises:
+        StopRequested: a signal came before or after RQ's own loop, which looks for them.
+    """
+    _heed_signals()
+    worker = None
+    try:
         worker = Worker.of(settings, redis.Redis.from_url(url, health_check_interval=30, retry=patient()))
-        try:
-            _clear(worker.connection)
-            worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
-        except redis.RedisError as error:
-            logger.warning("the worker cannot say good-bye to Redis: %s", error)
-        if burst or worker.told_to_stop:
-            return
-        logger.warning("the worker begins anew in %.0f s", LONGEST_PAUSE_S)
-        time.sleep(LONGEST_PAUSE_S)
+        _clear(worker.connection)
+        worker.work(burst=burst, logging_level=settings.log_level.upper(), with_scheduler=not burst)
+    except redis.RedisError as error:
+        logger.warning("Redis does not answer the worker: %s", error)
+    finally:
+        _heed_signals()
+        if worker:  # which has left its scheduler where it was told to end while it began
+            worker.stop_scheduler()
+    return burst or bool(worker and worker.told_to_stop)
+
+
+def _heed_signals() -> None:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise StopRequested
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
 
 def _clear(client: Any) -> None:

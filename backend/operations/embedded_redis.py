@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import redis
 
@@ -69,7 +70,7 @@ class EmbeddedRedis:
     def __init__(self, home: Path) -> None:
         self._folder = home / "redis"
         self._socket = self._folder / "redis.sock"
-        if len(str(self._socket)) > MAX_SOCKET_PATH:
+        if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
             name = hashlib.sha256(str(self._socket).encode()).hexdigest()[:16]
             self._socket = Path(tempfile.gettempdir()) / f"clickmask-{name}.sock"
         self._log = self._folder / "redis.log"
@@ -79,7 +80,7 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """Return the `unix://` address of the server, whether it runs or not."""
-        return f"unix://{self._socket}"
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def child(self) -> Child:

@@ -91,11 +91,17 @@ class LabelStudioServer:
         """
         command = [
             str(self._executable), "start", "--no-browser", "--data-dir", str(self._folder / "data"),
-            "--internal-host", "127.0.0.1", "--port", str(self.port), "--username", self.email,
-            "--password", self.password, "--user-token", self.token,
+            "--internal-host", "127.0.0.1", "--port", str(self.port),
         ]  # fmt: skip
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LABEL_STUDIO_", "HEARTEX_"))}
-        own = {"HOME": str(self._folder), "LABEL_STUDIO_HOST": self.url}
+        own = {
+            "HOME": str(self._folder),
+            "LABEL_STUDIO_HOST": self.url,
+            # Not by options: everybody on this machine can read a command.
+            "LABEL_STUDIO_USERNAME": self.email,
+            "LABEL_STUDIO_PASSWORD": self.password,
+            "LABEL_STUDIO_USER_TOKEN": self.token,
+        }
         self.log.unlink(missing_ok=True)
         self.process = spawn(command, {**inherited, **ENVIRONMENT, **own, **self._switches}, self.log)
         begin = time.monotonic()

@@ -21,11 +21,12 @@ from backend.clicks.proposer import TaskProposer
 from backend.images.store import ImageError, ImageStore
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.jobs.policy import policy
-from backend.label_studio.client import PAGE, LabelStudio, Record
+from backend.label_studio.client import LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import Task
 from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
+from fine_tune.project import keys
 from fine_tune.project.job import Cancelled
 from fine_tune.project.phases import Report
 from fine_tune.project.scheduler import QUEUE, WAITING, Scheduler
@@ -68,11 +69,14 @@ class Proposed:
 def enqueue(client: Any, project: int, limit: int | None, settings: Settings) -> Job:
     """Return the project's job that waits or runs, enqueueing one where there is none.
 
+    That it was cancelled before does not count any more.
+
     Args:
         client: a `redis.Redis` client. Its errors pass through.
-        limit: tasks at most; None for all.
+        limit: as for `propose`; a job that is tried again counts anew.
     """
     identity = f"propose-{project}"
+    client.delete(keys.cancelled(identity))  # of the job that had this id before, or that goes on now
     known = Scheduler(client).job(identity)
     if known is not None and known.get_status() in (*WAITING, "started"):
         return known
@@ -109,7 +113,8 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
 
     Args:
         report: called with phase and share (0..1) after every task; what it raises ends the work.
-        limit: tasks at most; None for all.
+        limit: tasks that get proposals now, at most; None for all. Those that have them already, or get none, do not
+            count: else a project that begins with such tasks would never get any further.
 
     Raises:
         NoProposals: the served version offers none.
@@ -119,11 +124,14 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
     client = LabelStudio(settings)
     images = ImageStore(settings, client)
     proposer, xml = TaskProposer(settings, images), client.project(project)["label_config"]
-    total = min(client.count_unlabelled(project), limit or 1 << 31)
-    done, ready = Proposed(model.version), list[tuple[Record, Record | None]]()
-    for number, task in enumerate(_open_tasks(client, project, limit), 1):
-        report(PHASE, number / max(total, number), step=number, steps=total)
+    total, most = client.count_unlabelled(project), limit or 1 << 31
+    done, ready, filled = Proposed(model.version), list[tuple[Record, Record | None]](), 0
+    for number, task in enumerate(_open_tasks(client, project)):
+        step = filled + 1
+        steps = max(min(total - (number - filled), most), step)  # without those that came to nothing
+        report(PHASE, step / steps, step=step, steps=steps)
         if any(known.get("model_version") == model.version for known in task["predictions"]):
+            _remove_earlier(client, task, model.version)  # a job was cut short before it came to that
             continue
         try:
             config = LabelConfig.parse(xml, task["data"])
@@ -133,6 +141,9 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
             done.failed += 1
             continue
         ready.append((task, found))
+        filled += found is not None
+        if filled == most:
+            break
         if len(ready) == BATCH:
             _write(client, project, ready, done)
             ready = []
@@ -164,15 +175,12 @@ def served(project: int, settings: Settings) -> LoadedModel:
     return model
 
 
-def _open_tasks(client: LabelStudio, project: int, limit: int | None) -> Iterator[Record]:
+def _open_tasks(client: LabelStudio, project: int) -> Iterator[Record]:
     """Yield the tasks without an annotation, a page at once; those that are annotated meanwhile may be among them."""
-    last, left = 0, limit or 1 << 31
-    while left > 0:
-        page = client.unlabelled_tasks(project, after=last, count=min(PAGE, left))
+    page = client.unlabelled_tasks(project)
+    while page:
         yield from page
-        if not page:
-            return
-        last, left = page[-1]["id"], left - len(page)
+        page = client.unlabelled_tasks(project, after=page[-1]["id"])
 
 
 def _write(
@@ -183,9 +191,15 @@ def _write(
     if full:
         client.import_predictions(project, full)
     for task, found in ready:
-        for known in task["predictions"]:
-            if OURS.fullmatch(str(known.get("model_version"))):
-                client.delete_prediction(known["id"])
+        _remove_earlier(client, task, done.version)
         done.written += found is not None
         done.empty += found is None
         done.objects += len({region["id"] for region in found["result"]}) if found else 0
+
+
+def _remove_earlier(client: LabelStudio, task: Record, version: str) -> None:
+    """Remove what other versions of ours predicted for a task."""
+    for known in task["predictions"]:
+        name = str(known.get("model_version"))
+        if name != version and OURS.fullmatch(name):
+            client.delete_prediction(known["id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,7 +33,7 @@ def annotated(count: int) -> Web:
 
 
 def export(web: Web, tasks: list[dict[str, Any]]) -> None:
-    """Have the project consist of these tasks: listed page by page, the newest change first, and exported."""
+    """Have the project consist of these tasks: listed page by page, as is asked for, and exported."""
     total = sum(len(each["annotations"]) for each in tasks)
     record = {"id": PROJECT, "label_config": CONFIG, "total_annotations_number": total}
 
@@ -46,14 +47,38 @@ def export(web: Web, tasks: list[dict[str, Any]]) -> None:
 
     def listed(handler: BaseHTTPRequestHandler) -> None:
         page, size = (int(asked(handler)[key][0]) for key in ("page", "page_size"))
-        newest = sorted(map(_light, tasks), key=lambda each: str(each["updated_at"]), reverse=True)
-        part = newest[(page - 1) * size : page * size]
-        send(handler, 200, json.dumps({"tasks": part, "total": len(tasks)}).encode())
+        found = _chosen(map(_light, tasks), json.loads(asked(handler)["query"][0]))
+        part = found[(page - 1) * size : page * size]
+        send(handler, 200, json.dumps({"tasks": part, "total": len(found)}).encode())
 
     web.routes["/api/projects/3/export"] = exported
     web.routes["/api/projects/3/"] = answers(200, json.dumps(record).encode())
     web.routes["/api/projects"] = answers(200, json.dumps({"results": [record], "count": 1}).encode())
     web.routes["/api/tasks"] = listed
+
+
+def before_the_second_page(web: Web, act: Callable[[], None]) -> None:
+    """Have something happen to the project between the first page of its tasks and the second one."""
+    first, page = iter([True]), web.routes["/api/tasks"]
+
+    def listed(handler: BaseHTTPRequestHandler) -> None:
+        if "page_size=100" in handler.path and not next(first, False):
+            web.routes["/api/tasks"] = page
+            act()
+        page(handler)
+
+    web.routes["/api/tasks"] = listed
+
+
+def _chosen(tasks: Iterable[dict[str, Any]], query: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those above a number where that is asked for; in the order of their numbers, or the newest change first."""
+    for above in query.get("filters", {"items": []})["items"]:
+        assert (above["filter"], above["operator"]) == ("filter:tasks:id", "greater")
+        tasks = [each for each in tasks if each["id"] > above["value"]]
+    if query["ordering"] == ["tasks:id"]:
+        return sorted(tasks, key=lambda each: each["id"])
+    assert query["ordering"] == ["-tasks:updated_at"]
+    return sorted(tasks, key=lambda each: str(each["updated_at"]), reverse=True)
 
 
 def _light(task: dict[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,22 @@ def test_a_refused_command_does_not_close_the_way_for_others(
     assert caplog.text.count("refuses") == 1
 
 
+def test_the_address_does_not_make_a_click_wait(redis_server: RedisServer) -> None:
+    store = OptionalRedis(f"{redis_server.url}?socket_timeout=12&socket_connect_timeout=12", timeout_s=0.5)
+    assert store.state() == "up"
+    connection = store.client().connection_pool.make_connection()
+    assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.5, 0.5)
+
+
+def test_what_cannot_be_looked_up_or_sent_is_left_out(redis_server: RedisServer) -> None:
+    nowhere = OptionalRedis("redis://.redis.svc")
+    assert nowhere.attempt(lambda client: client.get("a"), "default") == "default"
+    assert nowhere.state() == "down"
+    store = OptionalRedis(redis_server.url)
+    assert store.attempt(lambda client: client.get("\ud800"), "default") == "default"
+    assert store.attempt(lambda client: client.ping(), False)
+
+
 def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:
     store = OptionalRedis(redis_server.url, pause_s=0.2)
     redis_server.stop()

@@ -40,7 +40,10 @@ def _config(record: dict[str, Any]) -> Findings:
     if not problems:
         yield Finding(OK, "label config", "clicks or boxes have masks to become")
     if record.get("show_collab_predictions"):
-        text = "on: every opening of a task waits for the backend; `clickmask connect` turns it off"
+        text = (
+            "on: every opening of a task waits for the backend; right where `clickmask connect --prelabel` shows "
+            "proposals, else `clickmask connect` turns it off"
+        )
         yield Finding(WARN, "prelabeling", text)
 
 

@@ -237,6 +237,19 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
     assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
 
 
+def test_objects_of_a_general_set_that_has_changed_are_others(tmp_path: Path):
+    folder = retention_set(tmp_path / "general")
+
+    def names() -> list[str]:
+        return [sample.id for sample in setup(Settings(home=tmp_path, general_set=folder)).retention_set]
+
+    before = names()
+    assert names() == before
+    file = next(file for file in sorted(Path(folder).rglob("*.*")) if file.is_file())
+    file.touch()
+    assert not set(names()) & set(before)
+
+
 @pytest.mark.parametrize(
     ("device", "gpus", "accelerator"),
     [

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from backend.jobs.reconcile_job import BATCH, DONE, compare_all, enqueue
+from backend.label_studio.client import LabelStudio
 from backend.label_studio.task_states import TaskStates
+from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
+from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
 from tests.backend.annotated_project import PROJECT, annotated, export, task
@@ -71,6 +74,43 @@ def test_a_project_whose_webhooks_never_arrive_is_compared_and_a_lost_one_is_pas
     assert [job.meta["project"] for job in Scheduler(client).jobs()] == [PROJECT]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (keys.records(2), "x"),
+        (keys.fresh(2, "submitted"), "x"),
+        (keys.latest(2), ["x"]),
+        (keys.ended(2), "1e18"),
+        (f"{RECONCILIATION}tasks:2", {"junk": "x"}),
+        (keys.PROJECTS, ["junk"]),
+        (keys.records("x"), {"1": "x"}),  # type: ignore[arg-type]
+    ],
+)
+def test_a_record_that_cannot_be_read_keeps_no_other_project_from_being_compared(
+    project: Web,
+    settings: Settings,
+    redis_server: RedisServer,
+    key: str,
+    value: str | list[str] | dict[str, str],
+):
+    client, ledger = redis_server.client(), Ledger(redis_server.client())
+    for path in ("", "export"):
+        project.routes[f"/api/projects/2/{path}"] = project.routes[f"/api/projects/3/{path}"]
+    ledger.meet(2)
+    ledger.meet(PROJECT)
+    body = {"annotation": task(1, MASK)["annotations"][0], "project": {"id": 2}}
+    ledger.record("ANNOTATION_CREATED", body)
+    if isinstance(value, str):
+        client.set(key, value)
+    elif isinstance(value, list):
+        client.sadd(key, *value)
+    else:
+        client.hset(key, mapping=value)
+    compare_all(dataclasses.replace(settings, train_after=1), client)
+    assert sorted(ledger.annotations(PROJECT)) == [1, 2, 3]
+    assert PROJECT in [job.meta["project"] for job in Scheduler(client).jobs()]
+
+
 def test_only_tasks_that_changed_are_read(project: Web, settings: Settings, redis_server: RedisServer):
     client, ledger = redis_server.client(), Ledger(redis_server.client())
     ledger.meet(PROJECT)
@@ -109,6 +149,23 @@ def test_many_tasks_are_read_a_few_at_once(project: Web, settings: Settings, red
     export(project, [late if number == 50 else task(number, MASK) for number in range(1, count + 1)])
     compare_all(settings, client)
     assert exported(project) == [[50]]
+
+
+def test_an_annotation_of_a_task_that_comes_while_tasks_are_read_stays(
+    project: Web, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    client, ledger, ask = redis_server.client(), Ledger(redis_server.client()), TaskStates.changes
+    ledger.meet(PROJECT)
+
+    def late(states: TaskStates, studio: LabelStudio) -> tuple[dict[int, str], set[int]]:
+        found = ask(states, studio)
+        body = {"annotation": {**task(4, MASK)["annotations"][0], "task": 4}, "project": {"id": PROJECT}}
+        ledger.record("ANNOTATION_CREATED", body)
+        return found
+
+    monkeypatch.setattr(TaskStates, "changes", late)
+    compare_all(settings, client)
+    assert sorted(ledger.annotations(PROJECT)) == [1, 2, 3, 4]
 
 
 def test_what_a_review_writes_is_no_change(project: Web, settings: Settings, redis_server: RedisServer):

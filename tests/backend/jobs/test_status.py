@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 from rq import Queue
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from backend.cli import main
 from backend.jobs.policy import policy
-from backend.jobs.status import NO_WORKER, row, rows
+from backend.jobs.status import NO_WORKER, announcement, row, rows
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
@@ -17,7 +18,11 @@ from tests.backend.redis_server import RedisServer
 
 def test_a_job_that_waits_says_for_what(redis_server: RedisServer):
     scheduler = Scheduler(redis_server.client(), policy(Settings()))
-    assert row(scheduler.request(3, "test"))["result"] == NO_WORKER
+    queued = scheduler.request(3, "test")
+    assert row(queued)["result"] == NO_WORKER
+    assert announcement(queued) == f"job {queued.id} waits for a worker; {NO_WORKER}"
+    queued.set_status(JobStatus.STARTED)
+    assert announcement(queued) == f"job {queued.id} runs; watch it with `clickmask jobs watch {queued.id}`"
     job = scheduler.request(4, "test", delay_s=600)
     assert row(job)["result"].startswith("begins at 20")
     job.meta["problem"] = "Label Studio cannot be reached"

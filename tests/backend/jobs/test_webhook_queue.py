@@ -1,10 +1,11 @@
 import logging
+import re
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from backend.jobs.webhook_queue import BACKLOG, WebhookQueue
+from backend.jobs.webhook_queue import BACKLOG, NEVER, WebhookQueue
 from backend.metrics import Metrics
 from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger
@@ -71,7 +72,31 @@ def test_an_event_that_redis_will_never_take_does_not_hold_up_the_others(
     events.put("ANNOTATION_CREATED", saved(2))
     events.flush()
     assert list(Ledger(redis_server.client()).annotations(3)) == [2]
-    assert "annotation 1 of task 9, project 4 is left out: WRONGTYPE" in caplog.text
+    assert re.search("annotation 1 of task 9, project 4 is left out: .*WRONGTYPE", caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("said", "lasts"),
+    [
+        (
+            "WRONGTYPE Operation against a key holding the wrong kind of value script: 1f, on @user_script:2.",
+            True,
+        ),
+        ("Error running script (call to f_1f): @user_script:2: WRONGTYPE Operation against a key", True),
+        ("user_script:2: attempt to index a nil value script: 1f, on @user_script:2.", True),
+        (
+            "Error running script (call to f_1f): @user_script:2: user_script:2: attempt to index a nil value",
+            True,
+        ),
+        ("command not allowed when used memory > 'maxmemory'. script: 1f, on @user_script:2.", False),
+        (
+            "Error running script (call to f_1f): @user_script:2: @user_script: 2: -OOM command not allowed",
+            False,
+        ),
+    ],
+)
+def test_what_lasts_is_told_from_what_passes_in_every_redis(said: str, lasts: bool) -> None:
+    assert bool(NEVER.match(said)) is lasts
 
 
 def test_events_wait_for_redis_to_come_back(events: WebhookQueue, redis_server: RedisServer) -> None:

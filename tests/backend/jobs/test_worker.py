@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +22,7 @@ import rq.worker.worker_classes
 from rq import Queue, Retry
 from rq.executions import Execution
 from rq.job import Job
+from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 from backend.jobs import worker as worker_module
@@ -125,6 +130,52 @@ def test_a_redis_that_is_away_for_long_ends_no_worker(
     assert running.poll() is None
 
 
+@contextmanager
+def told_to_end(script: str, url: str, log: Path) -> Iterator[None]:
+    """Run a worker that logs to a file; afterwards tell it to end, which it must do at once, and alone."""
+    with log.open("wb") as output:
+        command = [sys.executable, "-c", script, url]
+        with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output) as process:
+            yield
+            known = log.stat().st_size
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            assert process.wait(60) == 0
+    assert not alive(family)
+    assert b"Traceback" not in log.read_bytes()[known:]
+
+
+@pytest.mark.parametrize("ever", [True, False])
+def test_a_worker_that_waits_for_redis_ends_when_it_is_told_to(
+    redis_server: RedisServer, tmp_path: Path, ever: bool
+) -> None:
+    log = tmp_path / "log"
+    if not ever:
+        redis_server.stop()
+    with told_to_end(IMPATIENT.replace("0.1", "600"), redis_server.url, log):
+        if ever:
+            until("the worker", lambda: "Listening" in log.read_text())
+            redis_server.stop()
+        until("the pause", lambda: "begins anew in 600 s" in log.read_text())
+
+
+def test_a_worker_that_is_told_to_end_while_it_begins_leaves_no_scheduler(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    begins = """
+import time
+from rq.worker import BaseWorker
+def begin(self, *args, start=BaseWorker._start_scheduler):
+    start(self, *args)
+    print("begins", flush=True)
+    time.sleep(600)
+BaseWorker._start_scheduler = begin
+"""
+    log = tmp_path / "log"
+    with told_to_end(begins + IMPATIENT, redis_server.url, log):
+        until("the scheduler", lambda: "begins" in log.read_text())
+
+
 def test_a_job_is_put_back_when_its_worker_is_told_to_end(
     queue: Queue, running: subprocess.Popen[bytes]
 ) -> None:
@@ -147,6 +198,41 @@ def test_a_job_is_put_back_when_its_worker_is_told_to_end(
     assert job.retries_left == 2, "it did not fail"
     assert (job.meta["project"], job.meta["phase"], job.meta["share"]) == (3, "waiting", None)
     assert "goes on where it was" in job.meta["problem"]
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_worker_on_its_way_out_starts_no_scheduler(redis_server: RedisServer, leaves: bool) -> None:
+    worker = Worker.of(Settings(), redis_server.client())
+    worker.bootstrap()
+    worker._start_scheduler()
+    worker.run_maintenance_tasks()
+    worker.stop_scheduler()
+    worker._stop_requested = leaves
+    worker.run_maintenance_tasks()
+    started = worker.scheduler._process.is_alive()
+    worker.teardown()
+    assert started is not leaves
+
+
+def test_a_scheduler_that_misses_the_first_signal_is_asked_again(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = multiprocessing.Event()
+
+    def late(scheduler: RQScheduler) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ready.set()
+        time.sleep(0.5)
+        signal.signal(signal.SIGTERM, scheduler.request_stop)
+
+    monkeypatch.setattr(RQScheduler, "_install_signal_handlers", late)
+    worker = Worker.of(Settings(), redis_server.client())
+    worker.bootstrap()
+    worker._start_scheduler()
+    assert ready.wait(60)
+    worker.stop_scheduler()  # or for ever
+    assert worker.scheduler._process.exitcode == 0
+    worker.teardown()
 
 
 def test_an_interrupted_worker_finishes_its_job(queue: Queue, running: subprocess.Popen[bytes]) -> None:
@@ -235,3 +321,54 @@ def test_junk_in_the_queue_keeps_no_job_back(redis_server: RedisServer) -> None:
     command = [sys.executable, "-m", "backend.cli", "worker", "--burst"]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"CLICKMASK_REDIS_URL": redis_server.url}, check=True)
     assert job.get_status() == "finished"
+
+
+def test_passwords_of_redis_are_not_in_the_command_of_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RQ_REDIS_PASSWORD", "RQ_REDIS_SSL_PASSWORD"):
+        monkeypatch.setenv(name, "")  # and away again after the test
+    with tempfile.TemporaryDirectory(prefix="cm") as folder:
+        server = RedisServer(Path(folder), "--requirepass", "o'pen")
+        server.url = server.url.replace("unix://", "unix://:o'pen@")
+        server.start()
+        queue = Queue(QUEUE, connection=server.client(), serializer=JSONSerializer)
+        job, worker = queue.enqueue("os.getcwd"), Worker.of(Settings(), server.client())
+        worker.register_birth()
+        worker.execution = worker.prepare_execution(job)
+        worker.connection.connection_pool.connection_kwargs["ssl_password"] = "of the key"
+        worker.fork_work_horse(job, queue)
+        command = " ".join(psutil.Process(worker.horse_pid).cmdline())
+        _, status = os.waitpid(worker.horse_pid, 0)
+        assert (status, job.get_status()) == (0, "finished")
+        server.stop()
+    assert "o'pen" not in command and "of the key" not in command
+
+
+def test_a_redis_that_comes_back_empty_gets_to_know_the_worker_again(redis_server: RedisServer) -> None:
+    client = redis_server.client()
+    worker = Worker.of(Settings(), client)
+    worker.register_birth()
+    for away in (client.flushall, lambda: client.delete(worker.key)):  # the second as when it slept for long
+        away()
+        worker.heartbeat()
+        worker.run_maintenance_tasks()
+        (known,) = Worker.all(connection=client)
+        assert (known.name, known.queue_names()) == (worker.name, [QUEUE])
+
+
+def test_a_process_of_a_job_waits_for_a_redis_that_is_away(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == worker_module.TRIES:
+            redis_server.start()
+
+    client = redis.Redis(unix_socket_path=redis_server.url.removeprefix("unix://"))  # as RQ makes it there
+    redis_server.stop()
+    monkeypatch.setattr("redis.retry.sleep", sleep)
+    assert Worker.find_by_key("rq:worker:one", connection=client) is None  # a worker that Redis does not know
+    assert len(pauses) >= worker_module.TRIES

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import redis
 
 from backend.operations.embedded_redis import OLDEST, EmbeddedRedis, EmbeddedRedisError, find_server
 from backend.operations.supervisor import ChildEnded, Supervisor
+from backend.redis_store import OptionalRedis
+from backend.settings import Settings, values
+from backend.settings.masking import without_password
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path):
@@ -37,9 +42,21 @@ def test_a_second_one_on_the_same_folder_is_refused_and_the_first_goes_on(tmp_pa
         assert redis.Redis.from_url(url).ping()
 
 
-def test_a_folder_with_a_long_name_will_do(tmp_path):
-    with EmbeddedRedis(tmp_path / ("long" * 30)) as url:
+@pytest.mark.parametrize("letter", ["l", "ü"])
+def test_a_folder_with_a_long_name_will_do(tmp_path_factory, letter):
+    home = tmp_path_factory.mktemp("h")
+    free = 107 - len(os.fsencode(home / "redis/redis.sock"))  # bytes; the slash comes on top
+    with EmbeddedRedis(home / (letter * free)[: free // len(letter.encode()) + 1]) as url:
         assert redis.Redis.from_url(url).ping()
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a?db=7", "a%20b", "ü", "a@b", "a:[b", "'a\""])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    with EmbeddedRedis(tmp_path / name) as url:
+        assert values.redis_url(url) == without_password(url) == url
+        assert Settings.from_env(Settings(redis_url=url).to_env()).redis_url == url
+        assert redis.Redis.from_url(url).ping()
+        assert OptionalRedis(url).state() == "up"
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path):

@@ -46,10 +46,12 @@ def test_it_runs_while_the_context_lasts_as_it_is_told(
         told = requests.get(server.url, timeout=5).json()
         assert server.process is not None
         family = [psutil.Process(server.process.pid)]
-        named = dict(zip(told["argv"], told["argv"][1:], strict=False))
-        assert named["--username"] == server.email
-        assert (named["--password"], named["--user-token"]) == (server.password, server.token)
+        command = " ".join(told["argv"])
+        assert server.password not in command and server.token not in command, "everybody can read it"
         environment = told["environment"]
+        names = ("USERNAME", "PASSWORD", "USER_TOKEN")
+        account = [environment[f"LABEL_STUDIO_{name}"] for name in names]
+        assert account == [server.email, server.password, server.token]
         assert environment["LABEL_STUDIO_HOST"] == server.url
         assert environment["COLLECT_ANALYTICS"] == "false"
         assert environment["SENTRY_DSN"] == "here", "a switch differs from what is usual"
@@ -70,10 +72,10 @@ def test_secrets_are_made_once_for_a_folder_and_are_private(tmp_path: Path) -> N
 
 
 def test_the_last_words_are_told_without_the_secrets(tmp_path: Path) -> None:
-    program = executable(tmp_path, "#!/bin/sh\necho no database for $*\nexit 3\n")
+    program = executable(tmp_path, "#!/bin/sh\necho no database for $* $LABEL_STUDIO_USER_TOKEN\nexit 3\n")
     server = LabelStudioServer(program, tmp_path / "data")
     with pytest.raises(LabelStudioStartError, match="no database for start") as error:
         server.start()
     assert server.token not in str(error.value) and server.password not in str(error.value)
-    assert "--user-token <token>" in str(error.value)
+    assert f"{server.port} <token>" in str(error.value)
     assert server.process is None

@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 from rq import SimpleWorker
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
+from backend.clicks.proposer import TaskProposer
 from backend.jobs.status import row
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.predict_request import Task
 from backend.operations import propose_job
 from backend.operations.propose_job import NoProposals, enqueue, propose, served
+from backend.serving.loader import LoadedModel
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import Registry
 from tests.backend.proposing_studio import DiscStudio
@@ -51,13 +57,67 @@ def test_open_tasks_get_proposals_and_others_are_left_alone(studio: DiscStudio, 
     assert len(studio.writes()) == before  # nothing is left to do
 
 
+def test_what_earlier_versions_predicted_is_removed_after_a_job_was_killed(
+    studio: DiscStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, settings = add_proposing(Registry(tmp_path)).name, studio.settings(tmp_path)
+    for known in ("project-3-1-00000000", "base-1-00000000", "somebody else"):
+        studio.predict(100, known)
+
+    def die(self: LabelStudio, prediction: int) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(LabelStudio, "delete_prediction", die)
+        propose(3, settings, ignored)
+    assert len(studio.versions(100)) == 4
+    assert propose(3, settings, ignored).written == 0
+    assert studio.versions(100) == ["somebody else", version]
+
+
 def test_an_image_that_is_gone_costs_only_its_own_task(studio: DiscStudio, tmp_path: Path) -> None:
     add_proposing(Registry(tmp_path))
     del studio.web.routes["/data/upload/3/100.png"]
-    done = propose(3, studio.settings(tmp_path), ignored, limit=2)
-    assert (done.written, done.failed) == (1, 1)
+    done = propose(3, studio.settings(tmp_path), ignored)
+    assert (done.written, done.failed) == (3, 1)
     assert "1 images could not be read" in done.sentence
-    assert not studio.versions(102)
+
+
+def test_a_limit_goes_on_with_tasks_that_have_no_proposals_yet(
+    studio: DiscStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propose_job, "BATCH", 2)
+    version, settings = add_proposing(Registry(tmp_path)).name, studio.settings(tmp_path)
+    del studio.web.routes["/data/upload/3/100.png"]  # it would take the place of another one each time
+    studio.predict(101, version)
+    places: list[tuple[float, int, int]] = []
+
+    def report(phase: str, share: float, **facts: Any) -> None:
+        places.append((share, facts["step"], facts["steps"]))
+
+    assert propose(3, settings, report, limit=1).written == 1
+    assert [len(studio.versions(number)) for number in studio.tasks] == [0, 1, 1, 0]
+    assert places == [(1, 1, 1)] * 3
+    places.clear()
+    assert propose(3, settings, report).written == 1
+    assert [len(studio.versions(number)) for number in studio.tasks] == [0, 1, 1, 1]
+    assert places == [(1 / 4, 1, 4), (1 / 3, 1, 3), (1 / 2, 1, 2), (1, 1, 1)]
+    assert propose(3, settings, ignored, limit=1).written == 0
+
+
+def test_tasks_on_which_nothing_is_found_do_not_use_the_limit_up(
+    studio: DiscStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_proposing(Registry(tmp_path))
+    prediction = TaskProposer.prediction
+
+    def nothing_at_first(self: TaskProposer, config: LabelConfig, task: Task, model: LoadedModel) -> Any:
+        return None if task.id in (100, 101) else prediction(self, config, task, model)
+
+    monkeypatch.setattr(TaskProposer, "prediction", nothing_at_first)
+    done = propose(3, studio.settings(tmp_path), ignored, limit=1)
+    assert (done.written, done.empty) == (1, 2)
+    assert studio.versions(102) and not studio.versions(103)
 
 
 def test_why_nothing_is_proposed(studio: DiscStudio, tmp_path: Path) -> None:
@@ -75,21 +135,54 @@ def test_why_nothing_is_proposed(studio: DiscStudio, tmp_path: Path) -> None:
         served(3, settings)
 
 
-def test_a_worker_does_it_once(
-    studio: DiscStudio, tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def gave_way(studio: DiscStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Have this process be a worker; what is returned says how often it gave way, without becoming nice."""
     add_proposing(Registry(tmp_path))
     for name, value in studio.variables(tmp_path).items():
         monkeypatch.setenv(name, value)
-    gave_way: list[bool] = []  # the worker of this test is the test's own process, which must not become nice
-    monkeypatch.setattr(propose_job, "let_clicks_go_first", lambda: gave_way.append(True))
+    times: list[bool] = []
+    monkeypatch.setattr(propose_job, "let_clicks_go_first", lambda: times.append(True))
+    return times
+
+
+def work(client: Any) -> None:
+    SimpleWorker([QUEUE], connection=client, serializer=JSONSerializer).work(burst=True)
+
+
+def test_a_worker_does_it_once(
+    studio: DiscStudio, tmp_path: Path, redis_server: RedisServer, gave_way: list[bool]
+) -> None:
     client = redis_server.client()
     job = enqueue(client, 3, 1, studio.settings(tmp_path))
     assert enqueue(client, 3, None, studio.settings(tmp_path)).id == job.id
     assert [known.id for known in Scheduler(client).jobs()] == [job.id]
-    SimpleWorker([QUEUE], connection=client, serializer=JSONSerializer).work(burst=True)
+    work(client)
     assert gave_way
     job.refresh()
     values = row(job)
     assert values["status"] == "finished" and "objects proposed on 1 tasks" in values["result"]
     assert values["phase"] == "proposing" and values["share"] == 1
+
+
+def test_a_job_that_was_cancelled_does_not_end_the_next_one(
+    studio: DiscStudio, tmp_path: Path, redis_server: RedisServer, gave_way: list[bool]
+) -> None:
+    client, settings = redis_server.client(), studio.settings(tmp_path)
+    scheduler = Scheduler(client)
+    scheduler.cancel(enqueue(client, 3, None, settings).id)
+    job = enqueue(client, 3, None, settings)
+    work(client)
+    job.refresh()
+    assert "proposed on 4 tasks" in row(job)["result"]
+
+
+def test_a_job_that_is_asked_for_again_before_it_has_ended_goes_on(
+    studio: DiscStudio, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    client, settings = redis_server.client(), studio.settings(tmp_path)
+    scheduler, job = Scheduler(client), enqueue(client, 3, None, settings)
+    job.set_status(JobStatus.STARTED)
+    assert scheduler.cancel(job.id) == "cancelling"
+    assert enqueue(client, 3, None, settings).id == job.id
+    assert not scheduler.cancelled(job.id)

@@ -18,5 +18,4 @@ def test_the_work_of_a_network_and_the_speed_of_the_machine(tmp_path: Path) -> N
         expected = sizes[smallest].multiply_adds * (size / smallest) ** 2
         assert 0.9 < each.multiply_adds / expected < 1.1
         assert each.gflops > 0
-    assert all(speed > 0 for speed in limits.products.values())
-    assert set(limits.products) == {"float32", "bfloat16"}
+    assert limits.product > 0

@@ -56,7 +56,8 @@ def test_prelabeling_is_a_warning(studio: ConnectedStudio) -> None:
     assert found(studio) == {
         "prelabeling": (
             WARN,
-            "on: every opening of a task waits for the backend; `clickmask connect` turns it off",
+            "on: every opening of a task waits for the backend; right where `clickmask connect --prelabel` shows "
+            "proposals, else `clickmask connect` turns it off",
         )
     }
 
