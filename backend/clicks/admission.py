@@ -19,7 +19,7 @@ class Overloaded(ClickmaskError, RuntimeError):
 
 
 class DeadlineExceeded(ClickmaskError, RuntimeError):
-    """Tells that the deadline has passed; the work goes on, so that its result is cached next time."""
+    """Tells that the deadline has passed; a pass that has begun goes on, so that its result is cached next time."""
 
 
 class AdmissionControl:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 
+from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_regions import AcceptedObject, MaskRegion, accepted, objects
 from backend.label_studio.predict_request import Prompt, Task
 from model.click import Click
@@ -12,24 +14,25 @@ from model.click import Click
 logger = logging.getLogger(__name__)
 
 
-def shown(task: Task) -> list[MaskRegion]:
+def shown(task: Task, config: LabelConfig) -> list[MaskRegion]:
     """Return the accepted masks that the annotator who asks can see, the most recent last."""
+    remarks = partial(config.remarks, data=task.data)
     regions: dict[str, MaskRegion] = {}
     for saved in task.saved.shown:
-        for region in accepted(saved.results):
+        for region in accepted(saved.results, remarks):
             regions.pop(region.id, None)
             regions[region.id] = region
     return list(regions.values())
 
 
-def candidates(prompt: Prompt, task: Task) -> list[AcceptedObject]:
+def candidates(prompt: Prompt, task: Task, config: LabelConfig) -> list[AcceptedObject]:
     """Return the accepted objects of a prompt's label and image that it could go on from, the most recent first.
 
     Locked and empty ones and those that cannot be read are left out, the latter with a warning in the log.
     """
-    wanted = (prompt.labels, prompt.to_name, prompt.item_index or 0, prompt.height, prompt.width)
-    free = [region for region in shown(task) if not region.locked]
-    fitting = [r for r in free if (r.labels, r.to_name, r.item_index or 0, r.height, r.width) == wanted]
+    wanted = (prompt.labels, (prompt.to_name, prompt.item_index or 0), prompt.height, prompt.width)
+    free = [r.fitted(prompt.height, prompt.width) for r in shown(task, config) if not r.locked]
+    fitting = [r for r in free if (r.labels, r.image, r.height, r.width) == wanted]
     readable = []
     for candidate in reversed(objects(fitting)):
         try:

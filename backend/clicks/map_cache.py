@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import zstandard
 
 from backend.label_studio.predict_request import Prompt
 from backend.redis_store import MAPS, OptionalRedis
@@ -24,6 +25,7 @@ from model.click import Click
 from model.inference.predictor import box_prior
 
 MAX_REDIS_BYTES = 1 << 20
+ZSTD_LEVEL = 1  # a quarter of the time of zlib's, and a tenth smaller
 _HEADER = struct.Struct("<HHIIII")
 
 
@@ -170,22 +172,22 @@ class MapCache:
 
 
 def pack(values: np.ndarray) -> bytes:
-    """Pack an HxW uint8 map as bytes: the box around what is not zero, deflated fast, with a checksum."""
+    """Pack an HxW uint8 map as bytes: the box around what is not zero, compressed fast, with a checksum."""
     rows, columns = np.flatnonzero(values.any(axis=1)), np.flatnonzero(values.any(axis=0))
     height, width = values.shape
     top, bottom = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
     left, right = (int(columns[0]), int(columns[-1]) + 1) if columns.size else (0, 0)
     body = np.ascontiguousarray(values[top:bottom, left:right]).tobytes()
     header = _HEADER.pack(height, width, top | bottom << 16, left | right << 16, len(body), zlib.crc32(body))
-    return header + zlib.compress(body, 1)
+    return header + zstandard.compress(body, ZSTD_LEVEL)
 
 
 def unpack(packed: bytes) -> np.ndarray | None:
     """Undo `pack`: a read-only HxW uint8 map; None for bytes that are not a whole packed map."""
     try:
         height, width, rows, columns, size, checksum = _HEADER.unpack_from(packed)
-        body = zlib.decompress(packed[_HEADER.size :])
-    except (struct.error, zlib.error):
+        body = _decompressed(packed[_HEADER.size :], size)
+    except (struct.error, zlib.error, zstandard.ZstdError):
         return None
     if len(body) != size or zlib.crc32(body) != checksum:
         return None
@@ -196,3 +198,11 @@ def unpack(packed: bytes) -> np.ndarray | None:
     values[top:bottom, left:right] = np.frombuffer(body, np.uint8).reshape(bottom - top, right - left)
     values.flags.writeable = False
     return values
+
+
+def _decompressed(frame: bytes, size: int) -> bytes:
+    """Return what was compressed by zstd, or by zlib as in version 0.1; no more than ``size`` bytes and one."""
+    if frame.startswith(zstandard.FRAME_HEADER):
+        known = zstandard.frame_content_size(frame) == size
+        return zstandard.decompress(frame) if known else b""
+    return zlib.decompressobj().decompress(frame, size + 1)

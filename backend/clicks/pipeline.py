@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.clicks.admission import DeadlineExceeded
 from backend.clicks.candidates import shown
 from backend.clicks.habits import Habits
 from backend.clicks.last_object import LastObject, LastObjects
@@ -67,6 +68,7 @@ class ClickPipeline:
             ImageError: the image cannot be had, or is not the one in the browser.
             LabelConfigError: the labeling config has no place for the answer.
             NothingToMark: there are only clicks that take away, and nothing to take away from.
+            DeadlineExceeded: so many clicks are new that they take several requests.
             NotReady: there is no model.
         """
         started, task, named = time.perf_counter(), request.tasks[0], bool(prompt.labels)
@@ -84,7 +86,7 @@ class ClickPipeline:
             raise NothingToMark(
                 "there is nothing to take away from: begin an object with a click without Alt"
             )
-        values = self._replay(sequence, model.predictor, image.pixels)
+        values = self._replay(sequence, model.predictor, image.pixels, started + self.settings.deadline_s)
         # The editor breaks where a bitmask that is selected is replaced, as a click in it selects it.
         kept = None if any(output.mask.shape == BITMASK for output in outputs) else target.region_id
         region_id = kept or fresh_id(prompt, model.version)
@@ -120,7 +122,9 @@ class ClickPipeline:
         task = request.tasks[0]
         choices = request.config.labels(prompt.to_name, task.data)
         if len(choices) > 1:
-            drawn = next((region.labels for region in reversed(shown(task)) if region.labels), ())
+            drawn = next(
+                (region.labels for region in reversed(shown(task, request.config)) if region.labels), ()
+            )
             return replace(prompt, labels=self.habits.label(request.project_id, task, prompt, drawn, choices))
         return replace(prompt, labels=choices)
 
@@ -149,15 +153,20 @@ class ClickPipeline:
             several=lambda: self.habits.several(project, task, prompt),
             named=named,
             nameless=self.ownership.nameless(project, task.saved),
+            config=request.config,
         )
 
-    def _replay(self, sequence: ClickSequence, predictor: Predictor, image: np.ndarray) -> np.ndarray:
+    def _replay(
+        self, sequence: ClickSequence, predictor: Predictor, image: np.ndarray, until: float
+    ) -> np.ndarray:
         """Compute the map (HxW uint8) after all clicks of a sequence that is not empty.
 
         Every map on the way is cached, so that any prefix of the clicks is a hit next time.
 
         Args:
             image: HxWx3 uint8 RGB.
+            until: time of `time.perf_counter` after which no further pass begins but the first: whoever sends
+                hundreds of clicks keeps nobody waiting, and the next request goes on from there.
         """
         values, done, place = sequence.start, 0, "new"
         first, last = 0 if sequence.boxed else 1, len(sequence.clicks)
@@ -170,6 +179,10 @@ class ClickPipeline:
             self.metrics.sessions.labels("replay" if done < last - 1 else place).inc()
         with self.metrics.stage("predict"):
             for count in range(first, last + 1):
+                if count > first and time.perf_counter() >= until:
+                    raise DeadlineExceeded(
+                        f"{last + 1 - count} of {last} clicks are left for the next request"
+                    )
                 clicks = sequence.in_force[: len(sequence.key.base) + count]
                 values = predictor.predict(image, clicks, values)
                 self.maps.put(sequence.name(count), values)

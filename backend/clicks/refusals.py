@@ -19,6 +19,8 @@ ERRORS: dict[type[ClickmaskError], str] = {
 }
 
 FIXES = {
+    "request": "Send what the sentence asks for; if Label Studio itself sent it, please report it. Raise "
+    "CLICKMASK_MAX_BODY_MB where a body is too large.",
     "image": "Run clickmask doctor PROJECT: it fetches an image as a click does, and names the setting to change.",
     "label_config": "Run clickmask doctor PROJECT: it names what the labeling config lacks; clickmask connect "
     "PROJECT --labels A,B sets one that works.",

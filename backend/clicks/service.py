@@ -54,17 +54,17 @@ class ClickService:
 
     def version_of(self, project: int | None) -> str:
         """Return the version that answers for a project, and have it loaded soon; "" where there is none."""
-        self.prepare(project)
+        self._prepare(project)
         return self._models.version_of(project)
 
-    def prepare(self, project: int | None) -> None:
+    def _prepare(self, project: int | None) -> None:
         """Have the model of a project loaded, and what Label Studio tells of it learned; returns at once."""
         self._models.prepare(project)
         self._pipeline.ownership.learn(project)
 
     def _prefetch(self, request: PredictRequest) -> None:
         """Have ready what the first click will need."""
-        self.prepare(request.project_id)
+        self._prepare(request.project_id)
         if len(request.tasks) == 1:  # many tasks are no sign that anybody is about to click
             for url in request.image_urls(request.tasks[0]):
                 self._pipeline.images.prefetch(url, request.tasks[0].id)

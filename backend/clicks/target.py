@@ -40,13 +40,14 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from backend.clicks.candidates import candidates, under
 from backend.clicks.last_object import LastObject
 from backend.clicks.ownership import Whose
+from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_regions import AcceptedObject
 from backend.label_studio.predict_request import Prompt, Task
 from model.click import Click
@@ -94,6 +95,7 @@ class Surroundings:
         several: tells whether the annotator's clicks are known to come together, as without Auto-Accept.
         named: whether the prompt came with a label.
         nameless: whether `last` may be somebody else's.
+        config: the labeling config.
     """
 
     last: LastObject | None
@@ -102,6 +104,7 @@ class Surroundings:
     several: Callable[[], bool] = lambda: False
     named: bool = True
     nameless: bool = False
+    config: LabelConfig = field(default_factory=LabelConfig)
 
 
 def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -> Target:
@@ -115,7 +118,7 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
     if prompt.box is not None or not prompt.clicks:
         return NEW
     first, lone, last = prompt.clicks[0], len(prompt.clicks) == 1, known.last
-    accepted = [entry for entry in candidates(prompt, task) if not _undone(entry, prompt)]
+    accepted = [entry for entry in candidates(prompt, task, known.config) if not _undone(entry, prompt)]
     if known.whose is Whose.UNKNOWN or (known.whose is Whose.DISPLAYED and first.positive):
         accepted = []
     hit = under(first, accepted)

@@ -177,7 +177,7 @@ class ImageStore:
 
     def _inline(self, url: str) -> bytes:
         """Return the bytes of a data: URI (RFC 2397), with the liberties that browsers allow."""
-        head, comma, body = url.partition(",")
+        head, comma, body = url.partition("#")[0].partition(",")
         if not comma:
             raise ImageError("a data: URI without a comma holds no image")
         if len(body) > (self._settings.max_image_mb << 20) * 4 // 3 + 4:

@@ -201,19 +201,11 @@ class LabelStudio:
         """Replace a task's data."""
         return self._object("PATCH", f"/api/tasks/{task}/", json={"data": data})
 
-    def import_tasks(self, project: int, tasks: list[Record]) -> Record:
-        """Add tasks to a project."""
-        return self._object("POST", f"/api/projects/{project}/import", json=tasks)
-
     def upload(self, project: int, files: list[Path]) -> Record:
         """Upload image files; each becomes a task."""
         # One name each: of several files under one name, Label Studio takes the last.
         parts = [(f"file{n}", (path.name, path.read_bytes())) for n, path in enumerate(files)]
         return self._object("POST", f"/api/projects/{project}/import", files=parts)
-
-    def annotation(self, annotation: int) -> Record:
-        """Return one annotation with its results."""
-        return self._object("GET", f"/api/annotations/{annotation}/")
 
     def annotated_tasks(self, project: int, among: Sequence[int] = ()) -> list[Record]:
         """Return all tasks that carry annotations, with full results; of some tasks where these are named."""
@@ -228,10 +220,6 @@ class LabelStudio:
         tasks = shaped(self._object("GET", "/api/tasks", params=params)["tasks"], list)
         newest = [task["updated_at"] for task in tasks]
         return f"{number} {newest}"
-
-    def create_annotation(self, task: int, result: list[Record], **fields: Any) -> Record:
-        """Add an annotation to a task."""
-        return self._object("POST", f"/api/tasks/{task}/annotations/", json={"result": result, **fields})
 
     def import_predictions(self, project: int, predictions: list[Record]) -> None:
         """Add predictions, each with its task's number (task, result, score, model_version)."""
@@ -277,12 +265,9 @@ class LabelStudio:
         """Return the Data Manager's tabs of a project."""
         return self._objects("GET", "/api/dm/views/", params={"project": project})
 
-    def save_view(self, project: int, data: Record, view: int | None = None) -> Record:
-        """Create a tab of the Data Manager, or replace the one with the given id."""
-        body = {"project": project, "data": data}
-        if view is None:
-            return self._object("POST", "/api/dm/views/", json=body)
-        return self._object("PATCH", f"/api/dm/views/{view}/", json=body)
+    def create_view(self, project: int, data: Record) -> Record:
+        """Create a tab of the Data Manager."""
+        return self._object("POST", "/api/dm/views/", json={"project": project, "data": data})
 
     def _pages(self, path: str, key: str, total: str, **params: Any) -> Iterator[Record]:
         """Everything of a paged list; a page after the last one would be an error."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
+from xml.sax.saxutils import escape
 
 from model.errors import ClickmaskError
 
@@ -26,7 +29,7 @@ class LabelConfigError(ClickmaskError, ValueError):
 
 @lru_cache(maxsize=64)
 def parse(xml: str | None) -> Element:
-    """Parse a labeling config; nobody may change what is returned.
+    """Parse a labeling config, without its namespaces; nobody may change what is returned.
 
     Raises:
         LabelConfigError: none at all, not XML, or XML with a document type declaration.
@@ -36,11 +39,14 @@ def parse(xml: str | None) -> Element:
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(xml.encode(), True)
-        return ElementTree.fromstring(xml.encode(), ElementTree.XMLParser(encoding="utf-8"))
+        root = ElementTree.fromstring(xml.encode(), ElementTree.XMLParser(encoding="utf-8"))
     except (expat.ExpatError, ElementTree.ParseError, UnicodeError) as error:
         raise LabelConfigError(
             f"the labeling config is not XML ({error}); copy it from the project settings"
         ) from None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # the editor goes by the name that is written
+    return root
 
 
 @lru_cache(maxsize=64)
@@ -49,13 +55,62 @@ def has_repeaters(xml: str) -> bool:
     return any(_tag(element) == "repeater" for element in parse(xml).iter())
 
 
-def write_out(root: Element, data: Mapping[str, Any]) -> Element:
+@dataclass(frozen=True)
+class ImageTag:
+    """An ``<Image>`` tag.
+
+    Attributes:
+        name: what ``toName`` and ``to_name`` refer to.
+        source: its ``value`` (or ``valueList``), normally ``$key`` with ``key`` a key of the task's data.
+    """
+
+    name: str
+    source: str
+
+    def indices(self, data: Mapping[str, Any]) -> Sequence[int | None]:
+        """Return the positions of its images in a task's ``data``: those in a list, or None alone for one image."""
+        value = look_up(self.source, data)
+        return range(len(value)) if isinstance(value, list) else (None,)
+
+    def url(self, data: Mapping[str, Any], item_index: int | None = None) -> str:
+        """Return the image's address in a task's ``data``; ``item_index`` picks one of a list.
+
+        Raises:
+            LabelConfigError: the data has no such key or no address there.
+        """
+        value = look_up(self.source, data)
+        if isinstance(value, list):
+            index = item_index or 0
+            value = value[index] if 0 <= index < len(value) else None
+        address = value.strip() if isinstance(value, str) else ""  # as browsers read it
+        if not address:
+            at = "" if item_index is None else f" (item {item_index})"
+            raise LabelConfigError(
+                f'the task has no image address for <Image name="{self.name}" value="{self.source}">{at}; '
+                f"its data has the keys {_keys(data)}"
+            )
+        return address
+
+
+class _FirstPages(dict[str, Any]):
+    """Data in which every list has one element, so that a config can be looked at without a task."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, key: str) -> Any:
+        return [{}]
+
+
+def write_out(root: Element, data: Mapping[str, Any] | None) -> Element:
     """Return a config with every Repeater replaced by its content, once for each element of a list in the data.
+
+    Without data it is written out once.
 
     Raises:
         LabelConfigError: that makes too many tags.
     """
-    whole = copy.deepcopy(root)
+    whole, data = copy.deepcopy(root), _FirstPages() if data is None else data
     left = _MOST_TAGS
     waiting = [whole]
     while waiting:
@@ -70,8 +125,14 @@ def write_out(root: Element, data: Mapping[str, Any]) -> Element:
 
 
 def attributes(element: Element) -> dict[str, str]:
-    """Return a tag's attributes by their names in lower case."""
-    return {key.lower(): value for key, value in element.attrib.items()}
+    """Return a tag's attributes by their names in lower case.
+
+    Text in a tag without further tags is its value, whatever the attribute says; the editor takes it as it is written
+    in XML, with ``&amp;`` for an ampersand.
+    """
+    found = {key.lower(): value for key, value in element.attrib.items()}
+    text = "" if len(element) else escape((element.text or "").strip())
+    return {**found, "value": text} if text else found
 
 
 def look_up(source: str, data: Mapping[str, Any]) -> Any:
@@ -143,3 +204,9 @@ def _find_start(path: str, data: Mapping[str, Any]) -> Any:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _keys(data: Mapping[str, Any]) -> str:
+    shown = reprlib.Repr()
+    shown.maxlist, shown.maxstring = 12, 40
+    return shown.repr(sorted(map(str, data)))

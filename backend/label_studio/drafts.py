@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from backend.json_fields import elements
+from backend.json_fields import Field, RequestError, elements
 from backend.label_studio.label_config import KEYPOINT, PROMPTS, shape_of
 from backend.label_studio.prompt_regions import polarity
 from backend.label_studio.region_meta import RegionMeta
@@ -115,7 +115,7 @@ class SavedWork:
     @cached_property
     def polarities(self) -> dict[str, bool]:
         """Polarity of every keypoint that has one, by its region id."""
-        found = ((str(result.get("id")), polarity(result)) for result in self._results())
+        found = ((str(result.get("id")), _polarity(result)) for result in self._results())
         return {number: positive for number, positive in found if positive is not None}
 
     @cached_property
@@ -144,6 +144,14 @@ class SavedWork:
     def _results(self) -> Iterator[dict[str, Any]]:
         # Drafts last: they are newer than the annotation they change.
         return (result for saved in (*self.annotations, *self.drafts) for result in saved.results)
+
+
+def _polarity(result: dict[str, Any]) -> bool | None:
+    """Return what a saved keypoint's flag tells; other tools may have written one that tells nothing."""
+    try:
+        return polarity(Field(result))
+    except RequestError:
+        return None
 
 
 def _author(completed_by: Any) -> str:

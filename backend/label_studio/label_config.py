@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,7 +9,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from backend.label_studio import config_tree
-from backend.label_studio.config_tree import LabelConfigError, attributes, look_up
+from backend.label_studio.config_tree import ImageTag, LabelConfigError, attributes, look_up
 
 # Shapes that a control draws. A result is of the type "brush", or "brushlabels" where the control has labels itself.
 BRUSH, BITMASK, POLYGON = "brush", "bitmask", "polygon"
@@ -24,43 +23,6 @@ _TAGS |= {"rectangle": "Rectangle", "": ""}
 def shape_of(kind: str) -> str:
     """Return the shape in a result's type: ``brush`` of ``brush`` and ``brushlabels``; "" of ``labels``."""
     return kind.removesuffix(LABELS)
-
-
-@dataclass(frozen=True)
-class ImageTag:
-    """An ``<Image>`` tag.
-
-    Attributes:
-        name: what ``toName`` and ``to_name`` refer to.
-        source: its ``value`` (or ``valueList``), normally ``$key`` with ``key`` a key of the task's data.
-    """
-
-    name: str
-    source: str
-
-    def indices(self, data: Mapping[str, Any]) -> Sequence[int | None]:
-        """Return the positions of its images in a task's ``data``: those in a list, or None alone for one image."""
-        value = look_up(self.source, data)
-        return range(len(value)) if isinstance(value, list) else (None,)
-
-    def url(self, data: Mapping[str, Any], item_index: int | None = None) -> str:
-        """Return the image's address in a task's ``data``; ``item_index`` picks one of a list.
-
-        Raises:
-            LabelConfigError: the data has no such key or no address there.
-        """
-        value = look_up(self.source, data)
-        if isinstance(value, list):
-            index = item_index or 0
-            value = value[index] if 0 <= index < len(value) else None
-        address = value.strip() if isinstance(value, str) else ""  # as browsers read it
-        if not address:
-            at = "" if item_index is None else f" (item {item_index})"
-            raise LabelConfigError(
-                f'the task has no image address for <Image name="{self.name}" value="{self.source}">{at}; '
-                f"its data has the keys {_keys(data)}"
-            )
-        return address
 
 
 @dataclass(frozen=True)
@@ -110,7 +72,7 @@ class Output:
     Attributes:
         mask: the control that draws it.
         name: the one that names it, where the first has no labels.
-        renamable: whether there is a ``<Labels>``, with which annotators may rename it.
+        renamable: whether there is a ``<Labels>`` with which annotators may rename it.
     """
 
     mask: Control
@@ -137,7 +99,7 @@ class LabelConfig:
         """
         if not config_tree.has_repeaters(xml):
             return _parse(xml)
-        return _read(config_tree.write_out(config_tree.parse(xml), _FirstPages() if data is None else data))
+        return _read(config_tree.write_out(config_tree.parse(xml), data))
 
     def image(self, to_name: str) -> ImageTag:
         """Return the image tag of that name; LabelConfigError when there is none."""
@@ -161,7 +123,8 @@ class LabelConfig:
         pixels = [c for c in carriers if c.shape != POLYGON][:1]
         polygons = [c for c in carriers if c.shape == POLYGON][:1]
         if carriers:
-            renamable = bool(self._rows(to_name))
+            remarks = self.remarks(to_name)
+            renamable = any(row.source or set(row.labels) - remarks for row in self._rows(to_name))
             return tuple(Output(control, None, renamable) for control in pixels + polygons)
         plain = sorted((c for c in takers if not c.labelled), key=lambda c: MASKS.index(c.shape))
         if plain:
@@ -179,6 +142,37 @@ class LabelConfig:
         rows = self._rows(to_name) if not takers or self._plain(to_name) else []
         found = [label for control in rows + takers for label in _labels_of(control, data or {})]
         return tuple(dict.fromkeys(found))
+
+    def remarks(self, to_name: str, data: Mapping[str, Any] | None = None) -> frozenset[str]:
+        """Return the labels that say something else of an object than what it is, such as "occluded".
+
+        They are those of a ``<Labels>`` of which a mask on ``to_name`` may have none.
+
+        Args:
+            data: of the task, for labels that come from there.
+        """
+        masks = set(self.labels(to_name, data))
+        rows = [_labels_of(row, data or {}) for row in self._rows(to_name)]
+        return frozenset(label for row in rows if masks and not masks & set(row) for label in row)
+
+    def meant(
+        self, to_name: str, given: Sequence[tuple[str, ...]], data: Mapping[str, Any] | None = None
+    ) -> tuple[str, ...]:
+        """Return the labels that a mask on ``to_name`` is to have; () where none is chosen.
+
+        Args:
+            given: labels that a prompt has of different controls, those that come first count; some are remarks.
+            data: of the task, for labels that come from there.
+        """
+        remarks = self.remarks(to_name, data)
+        names = next(filter(None, (tuple(n for n in labels if n not in remarks) for labels in given)), ())
+        if not names and not self._choice(to_name, remarks, data):
+            return next(filter(None, given), ())  # the config is wrong: what was chosen has no mask
+        if not self._plain(to_name):
+            return names
+        # One row names a mask of a control without labels.
+        rows = [_labels_of(row, data or {}) for row in self._rows(to_name)]
+        return max((tuple(n for n in names if n in row) for row in rows), key=len, default=()) or names
 
     def problems(self) -> list[str]:
         """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
@@ -203,6 +197,7 @@ class LabelConfig:
         for to_name in prompt.to_names:
             labels = (
                 prompt.labels
+                or self._choice(to_name, self.remarks(to_name))
                 or [label for row in self._rows(to_name) for label in row.labels]
                 or self.labels(to_name)
             )
@@ -213,6 +208,14 @@ class LabelConfig:
                     self.outputs(to_name, chosen)
                 except LabelConfigError as error:
                     yield f"{prompt.tag}: {error}"
+
+    def _choice(
+        self, to_name: str, remarks: frozenset[str], data: Mapping[str, Any] | None = None
+    ) -> list[str]:
+        """Return the labels that people choose from, without remarks."""
+        givers = [c for c in self.controls if c.shape not in MASKS and to_name in c.to_names]
+        found = [label for giver in givers for label in _labels_of(giver, data or {})]
+        return [label for label in found if label not in remarks]
 
     def _rows(self, to_name: str) -> list[Control]:
         return [c for c in self.controls if c.kind == LABELS and to_name in c.to_names]
@@ -226,16 +229,6 @@ class LabelConfig:
             return f'no <BrushLabels> or <PolygonLabels> has toName="{to_name}"; add one with label {wanted}'
         names = " or ".join(control.tag for control in takers)
         return f"label {wanted} is not in {names}; give it the same labels as the prompt tool"
-
-
-class _FirstPages(dict[str, Any]):
-    """Data in which every list has one element, so that a config can be looked at without a task."""
-
-    def __contains__(self, key: object) -> bool:
-        return True
-
-    def __getitem__(self, key: str) -> Any:
-        return [{}]
 
 
 @lru_cache(maxsize=64)
@@ -278,9 +271,3 @@ def _labels_of(control: Control, data: Mapping[str, Any]) -> tuple[str, ...]:
         entry.get("alias") or entry.get("value") if isinstance(entry, dict) else entry for entry in entries
     ]
     return control.labels + tuple(str(label) for label in told if label)
-
-
-def _keys(data: Mapping[str, Any]) -> str:
-    shown = reprlib.Repr()
-    shown.maxlist, shown.maxstring = 12, 40
-    return shown.repr(sorted(map(str, data)))

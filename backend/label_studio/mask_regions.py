@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
 
-from backend.json_fields import elements
 from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, shape_of
 from backend.label_studio.mask_formats import bitmask, polygon, rle
 from backend.label_studio.mask_formats.runs import Runs
@@ -35,7 +35,7 @@ class MaskRegion:
         labels: label names, as the annotator wanted them last; empty for an unlabelled region.
         to_name: name of the image tag.
         item_index: position in a multi-image tag; None, which other tools write, is the first.
-        height, width: size of the image, pixels.
+        height, width: size of the image, pixels; 0 where a polygon does not tell it, see `fitted`.
         value: the ``value`` of the result that holds the mask.
         meta: how this backend made it, where it did.
         origin: ``manual``, ``prediction`` (accepted untouched) or ``prediction-changed``.
@@ -55,9 +55,18 @@ class MaskRegion:
     locked: bool = False
 
     @property
+    def image(self) -> tuple[str, int]:
+        """Name of the image tag and position in it, which tell whether two regions are on one image."""
+        return self.to_name, self.item_index or 0
+
+    @property
     def object_id(self) -> str:
         """Id shared by the regions that one answer was made of: the id of the first."""
         return object_id(self.id)
+
+    def fitted(self, height: int, width: int) -> MaskRegion:
+        """Return the region for an image of this size, which a polygon, being in percent, takes from the image."""
+        return replace(self, height=height, width=width) if self.shape == POLYGON else self
 
     def check(self) -> None:
         """Look whether there is a mask of the right size, as far as that is quick; ValueError says what is wrong."""
@@ -68,6 +77,13 @@ class MaskRegion:
             rle.check(content, self.height, self.width)
         else:
             bitmask.check(content, self.height, self.width)
+
+    def read(self) -> None:
+        """Look through the whole mask without making it; ValueError when it cannot be decoded."""
+        if self.shape == POLYGON:
+            polygon.box(self._points, self.height, self.width)
+        else:
+            _ = self._runs
 
     def mask(self) -> np.ndarray:
         """Return the mask, HxW bool, as the editor shows it. ValueError when it cannot be decoded."""
@@ -120,9 +136,30 @@ class AcceptedObject:
         """Region ids of the prompts that made it."""
         return tuple(dict.fromkeys(prompt for region in self.regions for prompt in region.meta.prompts))
 
+    @property
+    def image(self) -> tuple[str, int]:
+        """See `MaskRegion.image`."""
+        return self.regions[0].image
+
+    def fitted(self, height: int, width: int) -> AcceptedObject:
+        """Return the object for an image of this size; see `MaskRegion.fitted`."""
+        return replace(self, regions=tuple(region.fitted(height, width) for region in self.regions))
+
     def mask(self) -> np.ndarray:
         """Return the mask, HxW bool: of the regions with pixels where there are any, polygons are less exact."""
-        return np.logical_or.reduce([region.mask() for region in self._best])
+        # One by one, as an object may have dozens of parts.
+        return reduce(np.logical_or, (region.mask() for region in self._best))
+
+    def size(self) -> tuple[int, int]:
+        """Return height and width of the mask, pixels; errors as for `mask`, but it is cheaper."""
+        for region in self._best:
+            region.read()
+        sizes = {(region.height, region.width) for region in self._best}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"its parts are of images of several sizes (h, w) {sorted(sizes)}: draw it again"
+            )
+        return sizes.pop()
 
     @property
     def box(self) -> tuple[float, float, float, float] | None:
@@ -146,13 +183,20 @@ class AcceptedObject:
         return exact or list(self.regions)
 
 
-def accepted(results: Iterable[Any]) -> list[MaskRegion]:
+def accepted(
+    results: Iterable[Any], remarks: Callable[[str], frozenset[str]] | None = None
+) -> list[MaskRegion]:
     """Return the regions with a mask among the results of an annotation or draft, in order.
 
     A region may have several results of one id: the mask, and names that the editor adds to it. Left out are
     keypoints and rectangles, regions whose mask has no content, relations and other entries; and, with a line in
-    the log, regions whose mask is malformed or has no size.
+    the log, regions whose mask is malformed, and pixels without a size.
+
+    Args:
+        remarks: the labels on an image tag that say something else than what an object is, see `LabelConfig.remarks`;
+            None where the config is not known, and what a row says has to be guessed.
     """
+    remarks = cache(remarks) if remarks else None
     groups: dict[Any, list[dict[str, Any]]] = {}
     for number, entry in enumerate(results):
         if isinstance(entry, dict):
@@ -160,8 +204,7 @@ def accepted(results: Iterable[Any]) -> list[MaskRegion]:
     regions = []
     for number, group in groups.items():
         try:
-            region = _region(str(number), group)
-            if region is not None:
+            if (region := _region(str(number), group, remarks)) is not None:
                 region.check()
                 regions.append(region)
         except ValueError as error:
@@ -178,37 +221,46 @@ def object_id(region_id: str) -> str:
 def objects(regions: Iterable[MaskRegion]) -> list[AcceptedObject]:
     """Group regions by object, in order of the first region of each.
 
-    Left out are objects that others go on from under an id of their own, as corrected bitmasks do.
+    Left out are objects that others go on from under an id of their own, as corrected bitmasks do: those were made by
+    all prompts of the earlier object, and more.
     """
     groups: dict[str, list[MaskRegion]] = {}
     for region in regions:
         groups.setdefault(region.object_id, []).append(region)
     found = [AcceptedObject(object_id, tuple(group)) for object_id, group in groups.items()]
-    return [entry for entry in found if not any(_goes_on(other, entry) for other in found)]
+    prompts = [(entry.image, set(entry.prompts)) for entry in found]
+    # A task may have too many to compare all pairs.
+    made_by: dict[tuple[tuple[str, int], str], list[set[str]]] = {}
+    for image, own in prompts:
+        for prompt in own:
+            made_by.setdefault((image, prompt), []).append(own)
+    return [
+        entry
+        for entry, (image, own) in zip(found, prompts, strict=True)
+        if not any(own < more for prompt in entry.prompts[:1] for more in made_by[image, prompt])
+    ]
 
 
-def _goes_on(later: AcceptedObject, earlier: AcceptedObject) -> bool:
-    """Tell whether one object was made by all prompts of another one, and more."""
-    images = [(entry.regions[0].to_name, entry.regions[0].item_index) for entry in (later, earlier)]
-    return images[0] == images[1] and bool(earlier.prompts) and set(earlier.prompts) < set(later.prompts)
-
-
-def _region(number: str, group: list[dict[str, Any]]) -> MaskRegion | None:
-    """Read the results of one region; None where none of them holds a mask, ValueError for one without a size."""
+def _region(
+    number: str, group: list[dict[str, Any]], remarks: Callable[[str], frozenset[str]] | None
+) -> MaskRegion | None:
+    """Read the results of one region; None where none of them holds a mask, ValueError for pixels without a size."""
     # What a control that only names has copied counts where no other result holds the mask.
     entry = next(filter(_shape, sorted(group, key=lambda entry: entry.get("type") == LABELS)), None)
     if entry is None:
         return None
-    height, width = _side(entry, "original_height"), _side(entry, "original_width")
     meta, index = RegionMeta.read(entry.get("meta")), entry.get("item_index")
+    to_name, rows = str(entry.get("to_name", "")), [names_of(e) for e in group if e.get("type") == LABELS]
+    if remarks:
+        rows = [row for row in rows if not remarks(to_name).issuperset(row)]
     return MaskRegion(
         id=number,
         shape=_shape(entry),
-        labels=_wanted(names_of(entry), [names_of(e) for e in group if e.get("type") == LABELS], meta),
-        to_name=str(entry.get("to_name", "")),
+        labels=meta.wanted(names_of(entry), rows, guess=not remarks),
+        to_name=to_name,
         item_index=index if isinstance(index, int) else None,
-        height=height,
-        width=width,
+        height=_side(entry, "original_height"),
+        width=_side(entry, "original_width"),
         value=entry["value"],
         meta=meta,
         origin=str(entry.get("origin") or "manual"),
@@ -228,33 +280,19 @@ def _shape(entry: dict[str, Any]) -> str:
 
 
 def _is_content(shape: str, value: dict[str, Any]) -> bool:
-    content = value.get(_CONTENT[shape])
-    return (
-        bool(content) if shape == BITMASK or isinstance(content, rle.UnreadRle) else bool(elements(content))
-    )
-
-
-def _wanted(own: tuple[str, ...], names: list[tuple[str, ...]], meta: RegionMeta) -> tuple[str, ...]:
-    """Return the labels that the annotator wanted last.
-
-    Args:
-        own: labels of the control that holds the mask.
-        names: labels of the rows that only name, whose last change cannot be seen in `own`.
-        meta: with the labels of the suggestion: whichever differs from them was changed.
-    """
-    row = next((labels for labels in reversed(names) if labels), ())
-    if not row or (own and meta.labels and row == meta.labels):
-        return own
-    return row
+    # A brush's mask in another field is not read, but told to be missing.
+    return bool(value.get(_CONTENT[shape]) or (shape == BRUSH and value.get("maskDataURL")))
 
 
 def _side(entry: dict[str, Any], name: str) -> int:
-    """Return a side of an image in pixels; 320.0 and "320", which other tools write, are 320."""
+    """Return a side of an image in pixels, 0 where a polygon has none; 320.0 and "320" of other tools are 320."""
     value = entry.get(name)
     try:
         size = 0.0 if isinstance(value, bool) else float(value or 0)
     except (TypeError, ValueError, OverflowError):
         size = 0.0
-    if not (size.is_integer() and 0 < size <= MAX_SIDE):
-        raise ValueError(f"{name} is {value!r}, no size in pixels")
-    return int(size)
+    if size.is_integer() and 0 < size <= MAX_SIDE:
+        return int(size)
+    if _shape(entry) == POLYGON:
+        return 0
+    raise ValueError(f"{name} is {value!r}, no size in pixels")

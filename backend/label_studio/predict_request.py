@@ -15,16 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from backend.json_fields import Field, RequestError, project_number
+from backend.label_studio.config_tree import ImageTag
 from backend.label_studio.drafts import SavedWork
 from backend.label_studio.label_config import (
     KEYPOINT,
     LABELS,
     PROMPTS,
     RECTANGLE,
-    ImageTag,
     LabelConfig,
     LabelConfigError,
     shape_of,
@@ -135,6 +136,8 @@ class PredictRequest:
         entries = [] if result.absent and not event.absent else result.items()
         if not entries:
             return PredictRequest(tasks, project, config, (), "" if event.absent else event.text())
+        if root["label_config"].absent:
+            raise root["label_config"].fail("the labeling config of the project, as XML")
         prompts = tuple(_prompts(entries, tasks[0], config))
         return PredictRequest(tasks, project, config, prompts, "", _other_kinds(entries))
 
@@ -186,11 +189,11 @@ def _urls(tag: ImageTag, task: Task) -> Iterator[str]:
 
 
 def _prompts(entries: list[Field], task: Task, config: LabelConfig) -> Iterator[Prompt]:
-    named = _named(entries)
+    named, meant = _named(entries), partial(config.meant, data=task.data)
     groups: dict[tuple[Any, ...], list[PromptRegion]] = {}
     for entry in entries:
         if shape_of(str(entry["type"].value)) in PROMPTS:
-            region = PromptRegion.read(entry, named.get(str(entry["id"].value), ()))
+            region = PromptRegion.read(entry, named.get(str(entry["id"].value), ()), meant)
             if all(tag.name != region.to_name for tag in config.images):
                 raise entry["to_name"].fail("the name of an <Image> tag of label_config")
             groups.setdefault(region.group, []).append(region)
@@ -198,13 +201,13 @@ def _prompts(entries: list[Field], task: Task, config: LabelConfig) -> Iterator[
         yield _prompt(group, task.saved)
 
 
-def _named(entries: list[Field]) -> dict[str, tuple[str, ...]]:
+def _named(entries: list[Field]) -> dict[str, list[tuple[str, ...]]]:
     """Return the labels that elements of another type give to a prompt of the same id, those of <Labels> first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for entry in entries:
-        names, number = names_of(entry.value), str(entry["id"].value)
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for entry in sorted(entries, key=lambda entry: entry["type"].value != LABELS):
+        names = names_of(entry.value)
         if names:
-            found[number] = names if entry["type"].value == LABELS else found.get(number, names)
+            found.setdefault(str(entry["id"].value), []).append(names)
     return found
 
 

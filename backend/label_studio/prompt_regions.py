@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,12 @@ MAX_SIDE = 65_535
 _SLACK = 5.0
 # Names under which senders tell a keypoint's polarity, and whether a true flag means positive.
 _FLAGS = {"is_positive": True, "positive": True, "isPositive": True, "is_negative": False, "negative": False}
+# How senders write such a flag. The words for a polarity mean it, whatever the flag is called.
+_TRUE, _FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", "off", "0", "-1"}
+_POLARITIES = {"positive": True, "pos": True, "+": True, "negative": False, "neg": False, "-": False}
+
+
+Meant = Callable[[str, Sequence[tuple[str, ...]]], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -55,21 +62,23 @@ class PromptRegion:
     value: Field
 
     @staticmethod
-    def read(entry: Field, named: tuple[str, ...] = ()) -> PromptRegion:
+    def read(entry: Field, named: Sequence[tuple[str, ...]] = (), meant: Meant | None = None) -> PromptRegion:
         """Check one element; RequestError names what is wrong with it.
 
         Args:
-            named: the labels that other elements of the same id give it.
+            named: the labels that each of the other elements of the same id gives it.
+            meant: chooses its labels, as `LabelConfig.meant` does; None takes the first that there are.
         """
         value, kind = entry["value"], entry["type"].text()
         number, index, rotation = entry["id"], entry["item_index"], entry["image_rotation"]
+        to_name = entry["to_name"].text()
         return PromptRegion(
             id="" if number.absent else number.text(),
             shape=shape_of(kind),
-            labels=_labels(value, kind) or named,
-            to_name=entry["to_name"].text(),
+            labels=(meant or _first)(to_name, _given(value, kind, named)),
+            to_name=to_name,
             from_name=entry["from_name"].text(),
-            positive=polarity(entry.mapping()),
+            positive=polarity(entry),
             width=entry["original_width"].integer(1, MAX_SIDE),
             height=entry["original_height"].integer(1, MAX_SIDE),
             rotation=0 if rotation.absent else rotation.number(-360, 360, "degrees"),
@@ -107,20 +116,35 @@ class PromptRegion:
         return self.value[axis].number(-200, 200, "percent of the image") / 100 * size
 
 
-def polarity(entry: dict[str, Any]) -> bool | None:
+def polarity(entry: Field) -> bool | None:
     """Return a keypoint's polarity, None where nothing tells.
 
     The flag may be on it, its value or its label, and be called is_positive or positive, or say the contrary.
+
+    Raises:
+        RequestError: a flag is neither true nor false; a guess would make a wrong mask.
     """
-    value = entry.get("value")
-    value = value if isinstance(value, dict) else {}
-    labels = [*elements(value.get("labels")), *elements(value.get(str(entry.get("type"))))]
-    for holder in (entry, value, *labels):
+    value = entry["value"]
+    known = value if isinstance(value.value, dict) else Field({})
+    lists = known["labels"], known[str(entry["type"].value)]
+    labels = [label for named in lists if isinstance(named.value, list) for label in named.items()]
+    for holder in (entry, known, *labels):
         for name, meaning in _FLAGS.items():
-            flag = holder.get(name) if isinstance(holder, dict) else None
-            if flag is not None:
-                return (str(flag).lower() not in ("false", "0", "no")) is meaning
+            if isinstance(holder.value, dict) and not holder[name].absent:
+                return _polarity(holder[name], meaning)
     return None
+
+
+def _polarity(flag: Field, meaning: bool) -> bool:
+    """Read a flag; ``meaning`` tells whether a true one means positive."""
+    if isinstance(flag.value, bool | int | float) and flag.value == flag.value:  # not NaN
+        return (flag.value > 0) is meaning
+    word = flag.value.strip().lower() if isinstance(flag.value, str) else ""
+    if word in _POLARITIES:
+        return _POLARITIES[word]
+    if word not in _TRUE | _FALSE:
+        raise flag.fail("true or false")
+    return (word in _TRUE) is meaning
 
 
 def names_of(entry: Any) -> tuple[str, ...]:
@@ -132,17 +156,23 @@ def names_of(entry: Any) -> tuple[str, ...]:
     return tuple(name for name in elements(value.get(kind)) if isinstance(name, str))
 
 
-def _labels(value: Field, kind: str) -> tuple[str, ...]:
-    """Return the labels of a prompt; only one of a control without labels of its own may have none."""
-    labels = value["labels"] if value[kind].absent else value[kind]
-    if labels.absent and not kind.endswith(LABELS):
-        return ()
-    entries = labels.items()
-    if not entries and kind.endswith(LABELS):
-        raise labels.fail("the label that is selected in the editor")
-    return tuple(
-        entry["value"].text() if isinstance(entry.value, dict) else entry.text() for entry in entries
-    )
+def _given(value: Field, kind: str, named: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the labels that a prompt has of each control, its own first.
+
+    Where allowEmpty is on in the config, a control with labels of its own sends an empty list.
+    """
+    fields = [field for field in (value[kind], value["labels"]) if not field.absent]
+    if not fields and not named and kind.endswith(LABELS):
+        raise value[kind].fail("the label that is selected in the editor, [] for none")
+    return [*(tuple(map(_name, field.items())) for field in fields), *named]
+
+
+def _name(label: Field) -> str:
+    return label["value"].text() if isinstance(label.value, dict) else label.text()
+
+
+def _first(_: str, given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return next(filter(None, given), ())
 
 
 def _span(ends: list[float], size: int) -> tuple[float, float]:

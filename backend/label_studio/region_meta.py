@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,23 @@ class RegionMeta:
             proposed=meta.get("proposed") is True,
             expected=_pair(meta.get("expected")),
         )
+
+    def wanted(
+        self, own: tuple[str, ...], rows: Sequence[tuple[str, ...]], guess: bool = False
+    ) -> tuple[str, ...]:
+        """Return the labels that the annotator wanted last: whichever differ from those of the suggestion.
+
+        Args:
+            own: labels of the control that holds the mask.
+            rows: labels of the rows that only name, whose last change cannot be seen in `own`.
+            guess: whether rows may say something else than what the object is.
+        """
+        rows, known = [row for row in rows if row], own or self.labels
+        if known and (own in rows or self.labels in rows):
+            return known
+        if guess and own and self.clicks is not None and not self.labels:
+            return own  # it was suggested where no row could rename it
+        return rows[0] if rows else own
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values; points are triples of x, y and 1 (positive) or 0."""

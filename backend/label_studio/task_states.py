@@ -7,7 +7,7 @@ changed or went, and it lists tasks without annotations.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backend.label_studio.client import AS_STORED, PAGE, LabelStudio
@@ -38,7 +38,7 @@ class TaskStates:
         return {int(task): state.decode() for task, state in self._redis.hgetall(self._key).items()}
 
     def changes(self, studio: LabelStudio) -> tuple[dict[int, str], set[int]]:
-        """Ask Label Studio which tasks have changed; it lists the newest changes first.
+        """Ask Label Studio which tasks have changed: the newest changes, and all tasks where some may be gone.
 
         Returns:
             Task -> state of those that are new or have changed, and the numbers of all tasks that there are.
@@ -46,15 +46,29 @@ class TaskStates:
         Raises:
             LabelStudioError: it refuses or does not answer.
         """
-        known, changed, there = self.known(), dict[int, str](), set[int]()
-        for tasks, total in listed(studio, self._project):
-            fresh = {task: state for task, state in tasks.items() if known.get(task) != state}
+        known = self.known()
+        if known:
+            changed, total = self._newest(studio, known)
+            there = known.keys() | changed.keys()
+            if len(there) == total:  # none is missing
+                return changed, there
+        tasks = listed(studio, self._project)
+        return _differing(tasks, known), set(tasks)
+
+    def _newest(self, studio: LabelStudio, known: Mapping[int, str]) -> tuple[dict[int, str], int]:
+        """Return the changed tasks up to a page without any, and the number of all tasks.
+
+        Tasks that come, change or go meanwhile move others to another page, so one that is not seen may be there.
+        """
+        changed, page, seen = dict[int, str](), 1, 0
+        while True:
+            tasks, total = _page(studio, self._project, page, {"ordering": ["-tasks:updated_at"]})
+            fresh, seen = _differing(tasks, known), seen + len(tasks)
             changed |= fresh
-            there |= tasks.keys()
-            if not fresh and len(known.keys() | changed.keys()) == total:
-                # All that follow changed earlier, none is missing.
-                return changed, known.keys() | changed.keys()
-        return changed, there
+            # All that follow changed earlier; and a page after the last one would be an error.
+            if not fresh or seen >= total:
+                return changed, total
+            page += 1
 
     def keep(self, states: Mapping[int, str], gone: Iterable[int] = ()) -> None:
         """Remember the states of some tasks, and forget the tasks that are gone."""
@@ -90,16 +104,33 @@ class TaskStates:
         self._redis.hdel(PROJECTS, str(self._project))
 
 
-def listed(studio: LabelStudio, project: int) -> Iterator[tuple[dict[int, str], int]]:
-    """Yield the tasks of a project page by page as task -> state, with the number of all; the newest change first."""
-    query = json.dumps({"ordering": ["-tasks:updated_at"]})
-    page, seen = 1, 0
+def listed(studio: LabelStudio, project: int) -> dict[int, str]:
+    """Return task -> state of all tasks that are there all the while, in the order of their numbers.
+
+    Pages begin after the last number. Pages by place skip a task when one before it goes meanwhile, or when it comes
+    to the front itself.
+
+    Raises:
+        LabelStudioError: it refuses or does not answer.
+    """
+    found, last = dict[int, str](), 0
     while True:
-        params = {"project": project, "page": page, "page_size": PAGE, "query": query, **AS_STORED}
-        answer = shaped(studio.call("GET", "/api/tasks", params=params), dict)
-        tasks, total = shaped(answer["tasks"], list), shaped(answer["total"], int)
-        yield {int(task["id"]): state_of(task) for task in tasks}, total
-        seen += len(tasks)
-        if not tasks or seen >= total:
-            return  # a page after the last one would be an error
-        page += 1
+        above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
+        query = {"filters": {"conjunction": "and", "items": [above]}, "ordering": ["tasks:id"]}
+        tasks, left = _page(studio, project, 1, query)
+        found |= tasks
+        if not tasks or len(tasks) >= left:
+            return found
+        last = max(tasks)
+
+
+def _page(studio: LabelStudio, project: int, page: int, query: Any) -> tuple[dict[int, str], int]:
+    """Return a page as task -> state, and the number of all tasks that the query is about."""
+    params = {"project": project, "page": page, "page_size": PAGE, "query": json.dumps(query), **AS_STORED}
+    answer = shaped(studio.call("GET", "/api/tasks", params=params), dict)
+    tasks = {int(task["id"]): state_of(task) for task in shaped(answer["tasks"], list)}
+    return tasks, shaped(answer["total"], int)
+
+
+def _differing(tasks: Mapping[int, str], known: Mapping[int, str]) -> dict[int, str]:
+    return {task: state for task, state in tasks.items() if known.get(task) != state}

@@ -19,7 +19,7 @@ import numpy as np
 from backend.label_studio.predict_request import Prompt
 from backend.redis_store import CLICKS, OptionalRedis
 from fine_tune.quality.footprint import Footprint
-from fine_tune.quality.steps import Effect, measure, shrunk
+from fine_tune.quality.steps import RENAMED, Effect, measure, shrunk
 from model.click import Click
 from model.inference.clean import remove_small_regions
 
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 MAX_EVENTS = 100_000
 PAGE = 2_000  # events read at once
 FIELD = b"e"
-_RENAMED = {"stable": "stability_score", "solid": "solidity"}  # measures of `Effect` before version 0.2
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ class ClickEvent:
         """
         try:
             entry: dict[str, Any] = json.loads(text)
-            effect = {_RENAMED.get(key, key): value for key, value in entry["effect"].items()}
+            effect = {RENAMED.get(key, key): value for key, value in entry["effect"].items()}
             shape = {**entry["footprint"], "box": tuple(entry["footprint"]["box"])}
             return ClickEvent(
                 **_known(

@@ -70,7 +70,7 @@ def group_by_object(events: Iterable[ClickEvent]) -> list[ObjectHistory]:
     histories: list[ObjectHistory] = []
     owner: dict[tuple[object, ...], ObjectHistory] = {}
     for event in events:
-        place = (event.task, event.to_name, event.item_index, event.labels)
+        place = (event.task, event.to_name, event.item_index or 0, event.labels)
         history = next((owner[(*place, p)] for p in event.prompts if (*place, p) in owner), None)
         if history is None:
             history = ObjectHistory()
@@ -134,8 +134,8 @@ def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> Matc
 
 
 def _same_image(history: ObjectHistory, accepted: AcceptedObject) -> bool:
-    event, region = history.events[-1], accepted.regions[0]
-    return (event.to_name, event.item_index) == (region.to_name, region.item_index)
+    event = history.events[-1]
+    return (event.to_name, event.item_index or 0) == accepted.image
 
 
 def _until(history: ObjectHistory, prompts: set[str]) -> ObjectHistory:

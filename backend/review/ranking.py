@@ -68,13 +68,6 @@ class Ranking:
             worst[entry.task] = min(worst.get(entry.task, 1.0), entry.quality.iou)
         return worst
 
-    def by_annotator(self) -> dict[str, list[float]]:
-        """Return annotator -> predicted IoUs (0..1) of their objects."""
-        found: dict[str, list[float]] = {}
-        for entry in self.rated:
-            found.setdefault(entry.annotator, []).append(entry.quality.iou)
-        return found
-
 
 def rank(
     tasks: Iterable[dict[str, Any]],
@@ -211,11 +204,8 @@ def _best_iou(own: AcceptedObject, others: Sequence[AcceptedObject]) -> float:
     """Return the IoU with the object of the same image and label that overlaps most; 0 where there is none."""
     mask, best = own.mask(), 0.0
     for other in others:
-        if (other.regions[0].labels, other.regions[0].to_name) == (
-            own.regions[0].labels,
-            own.regions[0].to_name,
-        ):
-            seen = other.mask()
+        if (other.regions[0].labels, other.image) == (own.regions[0].labels, own.image):
+            seen = other.fitted(*mask.shape).mask()
             if seen.shape == mask.shape and (seen.any() or mask.any()):
                 best = max(best, iou(seen, mask))
     return best

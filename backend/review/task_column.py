@@ -52,7 +52,7 @@ class TaskColumn:
             LabelStudioError: Label Studio refuses or does not answer.
         """
         if all(view.get("data", {}).get("title") != self.title for view in client.views(project)):
-            client.save_view(project, self.tab())
+            client.create_view(project, self.tab())
 
     def tab(self) -> dict[str, Any]:
         """Return the tab: the tasks with a number, lowest first."""

@@ -84,6 +84,55 @@ def test_an_accepted_mask_is_corrected_after_it_was_named_otherwise(client: Flas
         assert ([region["id"] for region in again[:1]] == [answer[0]["id"]]) is kept
 
 
+COND = '<Labels name="cond" toName="image"><Label value="occluded"/><Label value="blurred"/></Labels>'
+
+
+def remarked(entries: list[dict[str, Any]], *, first: bool) -> list[dict[str, Any]]:
+    """Select "occluded" of the row for remarks, too; the editor puts the labels of its first row into the prompt."""
+    entry = entries[0] | ({"value": {**entries[0]["value"], "labels": ["occluded"]}} if first else {})
+    row = {**entry, "type": "labels", "from_name": "cond"}
+    row["value"] = {**entry["value"], "labels": ["occluded"]}
+    return [entry, row, *entries[1:]] if first else [entry, *entries[1:], row]
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("name", [name for name in CONFIGS if "hidden" in name])
+def test_a_remark_that_is_selected_is_no_label(client: FlaskClient, name: str, first: bool) -> None:
+    xml = CONFIGS[name][0].replace(ROW, COND + ROW if first else ROW + COND)
+    prompts = remarked(click("k1", 30, 40, "Spoon"), first=first)
+    (region,) = regions(client, predict(*prompts, config=xml, id=113))
+    assert mask_regions.accepted([region])[0].labels == ("Spoon",)
+    (region,) = regions(client, predict(*remarked(click("k2", 30, 40), first=True), config=xml, id=113))
+    assert mask_regions.accepted([region])[0].labels == ("Spoon",)  # as a click without a label
+
+
+def test_a_plain_mask_is_named_by_one_row(client: FlaskClient) -> None:
+    xml = CONFIGS["plain brush"][0].replace(ROW, ROW + COND)
+    prompts = click("k1", 30, 40, "Spoon")
+    prompts[0]["value"]["labels"] = ["Spoon", "occluded"]
+    _, name = regions(client, predict(*prompts, config=xml, id=114))
+    assert (name["from_name"], name["value"]) == ("label", {"labels": ["Spoon"]})
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_mask_with_a_remark_is_corrected_in_place(client: FlaskClient, labelled: bool) -> None:
+    if labelled:  # no row names masks
+        xml = CONFIG.replace("<View>", f"<View>{COND}")
+        first, second = [keypoint("k1", 30, 40)], lambda x, y: [keypoint("k2", x, y)]
+    else:
+        xml = CONFIGS["hidden brush"][0].replace(ROW, ROW + COND)
+        first, second = click("k1", 30, 40, "Spoon"), lambda x, y: click("k2", x, y, "Spoon")
+    (made,) = regions(client, predict(*first, config=xml, id=115))
+    rows, columns = np.nonzero(mask_regions.accepted([made])[0].mask())
+    x, y = (columns[0] + 0.5) / 2, rows[0] + 0.5
+    row = {**made, "type": "labels", "from_name": "cond"}
+    row["value"] = {**made["value"], "labels": ["occluded"]}
+    for result in ([made, row], [{**made, "meta": {}, "origin": "manual"}, row]):
+        draft = {"id": 1, "user": "a@example.com", "result": result}
+        (again,) = regions(client, predict(*second(x, y), config=xml, id=116, drafts=[draft]))
+        assert again["id"] == made["id"]
+
+
 def test_a_box_beside_a_row_of_labels_is_answered(client: FlaskClient) -> None:
     entry = rectangle("r1", 20, 20, 40, 50)
     row = {**entry, "type": "labels", "from_name": "label"}
@@ -103,6 +152,14 @@ def test_a_click_without_a_label_gets_the_last_one_of_the_task(client: FlaskClie
     assert label(*click("s1", 70, 40, "Spoon")) == ["Spoon"]
     assert label(*click("k2", 10, 10)) == ["Spoon"]
     assert label(*click("k1", 30, 40), *click("k3", 35, 40)) == ["Cup"]
+
+
+def test_a_click_without_a_label_is_answered_where_the_config_allows_it(client: FlaskClient) -> None:
+    xml = CONFIG.replace('toName="image"', 'toName="image" allowEmpty="true"')
+    entry = keypoint("k1", 30, 40)
+    entry["value"] |= {"keypointlabels": [], "labels": []}
+    (region,) = regions(client, predict(entry, config=xml, id=112))
+    assert region["value"]["brushlabels"] == ["Cat"]
 
 
 def test_without_any_labels_masks_have_none(client: FlaskClient) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import struct
 import zlib
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 PREFIX = "data:image/png;base64,"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">II5B")  # width, height, bits, colour type, compression, filter, interlace
-_PALETTE, _UP = 3, 2
+_GREY, _PALETTE, _UP = 0, 3, 2
 _WANTED = "a bitmask is a PNG in a data URL"
+_DAMAGED = "the PNG of the bitmask is damaged"
 _MOST_BYTES = 32 << 20  # of the PNG
 
 
@@ -64,20 +67,30 @@ def decode(url: str, height: int, width: int) -> np.ndarray:
     """
     file = _file(url)
     _check_header(file, height, width)  # before any pixel takes memory
+    if file[25] == _GREY and b"tRNS" in file:  # whose transparency OpenCV drops
+        return _alpha_of_grey(file)
     pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape[:2] != (height, width):
-        raise ValueError("the PNG of the bitmask is damaged")
+        raise ValueError(_DAMAGED)
     if pixels.ndim < 3 or pixels.shape[2] != 4:
         return np.full((height, width), 255, np.uint8)
     alpha = pixels[..., 3]
     return alpha.astype(np.uint8) if alpha.dtype == np.uint8 else (alpha // 256).astype(np.uint8)
 
 
+def _alpha_of_grey(file: bytes) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(file), formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGBA"))[..., 3]
+    except Exception as error:  # over damaged files decoders stumble in every way there is
+        raise ValueError(f"{_DAMAGED}: {error}") from error
+
+
 def check(url: Any, height: int, width: int) -> None:
     """Look at a bitmask's beginning: ValueError where it is none, or of another size."""
     if not isinstance(url, str):
         raise ValueError(_WANTED)
-    head, comma, body = url[:256].partition(",")
+    head, comma, body = "".join(url[:256].split()).partition(",")
     _check_header(_file(f"{head}{comma}{body[: 4 * (len(body) // 4)]}"), height, width)
 
 
@@ -96,7 +109,8 @@ def _file(url: str) -> bytes:
     if len(body) > _MOST_BYTES * 4 // 3:
         raise ValueError(f"the bitmask is larger than {_MOST_BYTES >> 20} MB")
     try:
-        return base64.b64decode(body, validate=True)
+        body = "".join(body.split())  # with the liberties that browsers allow
+        return base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
     except binascii.Error as error:
         raise ValueError(f"the bitmask is no valid base64: {error}") from error
 

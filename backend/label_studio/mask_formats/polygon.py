@@ -57,8 +57,12 @@ def to_mask(points: Sequence[Sequence[float]], height: int, width: int) -> np.nd
         HxW bool.
 
     Raises:
-        ValueError: fewer than three points, one that is not a pair of finite numbers, or a hostile zigzag.
+        ValueError: fewer than three points, one that is not a pair of finite numbers, a hostile zigzag, or no size.
     """
+    if not (height and width):
+        raise ValueError(
+            "a polygon needs its image's size in pixels: give original_width and original_height"
+        )
     ring = _pixels(points, height, width)
     rows, columns = _crossings(ring, height, width)
     # Every pixel right of an odd number of crossings is inside.

@@ -34,8 +34,8 @@ class UnreadRle:
     def read(self) -> bytes:
         """Return the code; ValueError where the text is no list of byte values."""
         try:
-            return bytes(json.loads(self.text))
-        except (TypeError, ValueError):
+            return to_bytes(json.loads(self.text))
+        except ValueError:
             raise ValueError(_WANTED) from None
 
     def start(self, count: int) -> bytes:
@@ -168,6 +168,12 @@ def to_bytes(code: Any) -> bytes:
         try:
             return bytes(code)
         except (TypeError, ValueError):
+            pass
+        try:  # other tools write 16.0, which a browser does not tell from 16
+            whole = list(map(int, code))
+            if whole == list(code):
+                return bytes(whole)
+        except (TypeError, ValueError, OverflowError):
             pass
     raise ValueError(_WANTED)
 

@@ -20,7 +20,7 @@ def corrected(*click: Any, **task: Any) -> str | None:
     request = PredictRequest.parse(predict(keypoint("click", *click), **task))
     assert request.context is not None
     (prompt,) = request.context
-    found = under(prompt.clicks[0], candidates(prompt, request.tasks[0]))
+    found = under(prompt.clicks[0], candidates(prompt, request.tasks[0], request.config))
     return found.id if found else None
 
 
@@ -53,6 +53,15 @@ def test_mask_of_another_label_image_or_size_is_not_corrected() -> None:
     for change in ({"to_name": "other"}, {"item_index": 2}, {"original_width": 100, "original_height": 200}):
         assert corrected(20, 40, drafts=[draft(brush("a", mask, **change))]) is None
     assert corrected(20, 40, drafts=[draft(brush("a", mask, "Dog"))]) is None
+
+
+@pytest.mark.parametrize("size", [None, 1, 1000])
+def test_a_polygon_is_corrected_whatever_size_another_tool_gave_it(size: int | None) -> None:
+    points = {"points": [[10, 20], [30, 20], [30, 60], [10, 60]], "polygonlabels": ["Cat"]}
+    entry = {**brush("a", box(0, 0, 1, 1)), "type": "polygonlabels", "value": points}
+    task = {"drafts": [draft(entry | {"original_width": size, "original_height": size})]}
+    assert corrected(20, 40, **task) == "a"
+    assert corrected(40, 40, **task) is None
 
 
 def test_submitted_annotation_is_corrected_where_there_is_no_draft() -> None:
@@ -135,5 +144,5 @@ def test_a_mask_without_a_position_is_on_the_first_image() -> None:
         request = PredictRequest.parse(body)
         assert request.context is not None
         (prompt,) = request.context
-        entry = under(prompt.clicks[0], candidates(prompt, request.tasks[0]))
+        entry = under(prompt.clicks[0], candidates(prompt, request.tasks[0], request.config))
         assert (entry.id if entry else None) == found

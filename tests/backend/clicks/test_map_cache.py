@@ -1,6 +1,7 @@
 """What the map of an object depends on, and where maps are kept."""
 
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,13 @@ def test_bytes_that_are_no_map_unpack_to_none() -> None:
     other_size = struct.pack("<HH", 10, 10) + pack(blob())[4:]
     for packed in (b"", b"short", pack(blob())[:30], pack(blob())[:-1], other_size):
         assert unpack(packed) is None
+
+
+def test_maps_of_version_0_1_are_read() -> None:
+    values = np.full((3, 4), 200, np.uint8)
+    unpacked = unpack(pack(values)[:20] + zlib.compress(values.tobytes()))
+    assert unpacked is not None
+    np.testing.assert_array_equal(unpacked, values)
 
 
 def test_maps_cannot_be_changed_by_their_readers() -> None:

@@ -1,5 +1,6 @@
 """The stages of a click, from its image to the suggestion."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.clicks.admission import DeadlineExceeded
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
 from model.inference.predictor import Predictor
@@ -74,6 +76,20 @@ def test_every_click_is_a_pass_and_only_what_is_new_is_computed(
         passes.clear()
         regions(client, click(*prompts))
         assert passes == computed
+
+
+def test_past_the_deadline_no_further_pass_begins_and_the_next_request_goes_on(
+    app: Flask, passes: list[int]
+) -> None:
+    known = backend_of(app).service._pipeline
+    late = replace(known, settings=replace(known.settings, deadline_s=0))
+    request = PredictRequest.parse(click(*(keypoint(f"k{i}", 10 * i, 50) for i in range(1, 4))))
+    assert request.context is not None
+    for left in (2, 1):
+        with pytest.raises(DeadlineExceeded, match=f"{left} of 3 clicks are left"):
+            late.answer(request, request.context[0])
+    assert late.answer(request, request.context[0]).regions
+    assert passes == [1, 2, 3]
 
 
 def test_a_box_gets_a_pass_of_its_own(client: FlaskClient, passes: list[int]) -> None:

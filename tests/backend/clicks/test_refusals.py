@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_reason_has_a_fix() -> None:
-    sources = [(ROOT / f"backend/clicks/{name}.py").read_text() for name in ("service", "prelabelling")]
+    modules = ("clicks/service", "clicks/prelabelling", "web/app")
+    sources = [(ROOT / f"backend/{name}.py").read_text() for name in modules]
     named = set(re.findall(r'refuse\(\s*(?:request,\s*)?"(\w+)"', "".join(sources)))
-    assert {"no_click", "empty_mask", "error", "proposals_late"} <= named
+    assert {"no_click", "empty_mask", "error", "proposals_late", "request"} <= named
     assert named | set(ERRORS.values()) == FIXES.keys()
 
 

@@ -100,7 +100,7 @@ def test_a_password_in_the_address_of_label_studio_is_refused():
 def test_a_data_uri_needs_no_network(web):
     uri = "data:image/png;base64," + base64.b64encode(png(9)).decode()
     lines = uri.replace("A", "A\n").rstrip("=").replace("data:image/png;base64", "DATA:image/png;BASE64")
-    for text in (uri, lines):
+    for text in (uri, lines, f"{uri}#page=1"):
         assert (store(web).get(text).pixels == 9).all()
     assert web.requests == []
 

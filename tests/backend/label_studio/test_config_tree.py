@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from backend.label_studio.config_tree import LabelConfigError, has_repeaters, look_up, parse, write_out
+from backend.label_studio.config_tree import (
+    LabelConfigError,
+    attributes,
+    has_repeaters,
+    look_up,
+    parse,
+    write_out,
+)
 
 DOC = {"image": "/b", "pages": [{"image": "/0"}, {"image": "/1"}]}
 DATA = {"image": "/a", "doc": DOC, "a.b": "/flat", "a": {"b": 1}}
@@ -69,6 +76,27 @@ def test_a_list_that_is_none_makes_no_pages() -> None:
 def test_a_repeater_cannot_fill_the_memory() -> None:
     with pytest.raises(LabelConfigError, match="more than 20000 tags"):
         write_out(parse(REPEATED), {"doc": {"pages": [None] * 20_000}})
+
+
+def test_namespaces_change_nothing_as_for_the_editor() -> None:
+    xml = REPEATED.replace("<View>", '<View xmlns="http://www.w3.org/1999/xhtml">')
+    assert has_repeaters(xml)
+    assert [tag.tag for tag in write_out(parse(xml), DATA).iter()] == ["View", *("View", "Image") * 2]
+
+
+@pytest.mark.parametrize(
+    ("xml", "value"),
+    [
+        ("<Label>Cat</Label>", "Cat"),
+        ('<Label Value="Cat">\n My cat\n</Label>', "My cat"),
+        ("<Label>A &amp; B</Label>", "A &amp; B"),
+        ('<Label value="A &amp; B">\n</Label>', "A & B"),
+        ('<Labels value="$classes">of <Label value="Cat"/></Labels>', "$classes"),
+        ("<Label/>", None),
+    ],
+)
+def test_text_in_a_tag_is_its_value_as_for_the_editor(xml: str, value: str | None) -> None:
+    assert attributes(parse(xml)).get("value") == value
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def test_a_draft_knows_polarities_better_than_the_annotation_it_changes() -> Non
     assert work.polarities == {"k1": False, "k2": True}
 
 
+def test_a_saved_polarity_that_tells_nothing_is_none() -> None:
+    odd = {**keypoint("k1", 1, 1, None), "is_positive": "maybe"}
+    assert SavedWork.read([], [saved(2, odd, {**odd, "value": 5}, keypoint("k2", 1, 1))]).polarities == {
+        "k2": True
+    }
+
+
 def test_prompts_of_accepted_masks_are_used_up_and_those_in_a_draft_are_pending() -> None:
     mask = {"id": "m", "type": "brushlabels", "meta": {"prompts": ["k1", 3]}}
     work = SavedWork.read([saved(1, mask, keypoint("k1", 1, 1))], [saved(2, keypoint("k2", 1, 1), mask)])

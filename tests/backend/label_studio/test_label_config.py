@@ -80,6 +80,22 @@ def test_names_are_compared_without_regard_to_case_and_alias_replaces_value() ->
     assert config.outputs("i", ("cat",))
 
 
+def test_a_config_with_a_namespace_is_read() -> None:
+    config = LabelConfig.parse(CONFIG.replace("<View>", '<View xmlns="http://x">'))
+    assert config == LabelConfig.parse(CONFIG)
+
+
+def test_labels_and_addresses_may_be_text_in_their_tags() -> None:
+    config = LabelConfig.parse(
+        '<View><Image name="i">$image</Image><KeyPoint name="k" toName="i"/>'
+        '<BrushLabels name="b" smart="false"><Label>Cat</Label>'
+        '<Label value="Dog">My dog</Label><Label alias="cow">A cow</Label></BrushLabels></View>'
+    )
+    assert config.labels("i") == ("Cat", "My dog", "cow")
+    assert config.image("i").url({"image": "/a.jpg"}) == "/a.jpg"
+    assert config.problems() == []
+
+
 def test_labels_from_task_data_may_be_any() -> None:
     config = LabelConfig.parse(
         '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$labels"/></View>'
@@ -158,6 +174,55 @@ def test_labels_may_come_from_the_task() -> None:
     data = {"classes": [{"value": "Cup"}, {"value": "Spoon", "alias": "spoon"}, "Fork", None, 5]}
     assert config.labels("i", data) == ("Cup", "spoon", "Fork", "5")
     assert config.labels("i", {"classes": "x"}) == ()
+
+
+COND = '<Labels name="cond" toName="i"><Label value="occluded"/><Label value="blurred"/></Labels>'
+CUPS = f'<BrushLabels name="b" toName="i" smart="false">{CUP}<Label value="Spoon"/></BrushLabels>'
+PROMPT = f'<KeyPointLabels name="kl" toName="i">{CUP}</KeyPointLabels>'
+ONLY_COND = f'<View>{COND}<Image name="i" value="$image"/>{CUPS}%s</View>'
+
+
+def test_a_row_whose_labels_no_mask_may_have_makes_remarks() -> None:
+    for xml in (ROW % (COND + CUPS), ONLY_COND % PROMPT):
+        config = LabelConfig.parse(xml)
+        assert config.remarks("i") == {"occluded", "blurred"}
+        assert config.problems() == []
+    assert LabelConfig.parse(ROW % CUPS).remarks("i") == frozenset()
+    assert LabelConfig.parse(ROW % (COND + '<Brush name="b" toName="i"/>')).remarks("i") == frozenset()
+    from_task = LabelConfig.parse(ROW % (COND + '<BrushLabels name="b" toName="i" value="$classes"/>'))
+    assert from_task.remarks("i") == frozenset()
+    assert from_task.remarks("i", {"classes": ["Cup"]}) == {"occluded", "blurred"}
+
+
+def test_a_row_that_makes_remarks_renames_nothing() -> None:
+    (output,) = LabelConfig.parse(ONLY_COND % PROMPT).outputs("i", ("Cup",))
+    assert not output.renamable
+    (output,) = LabelConfig.parse(ROW % (COND + CUPS)).outputs("i", ("Cup",))
+    assert output.renamable
+
+
+@pytest.mark.parametrize(
+    ("xml", "given", "meant"),
+    [
+        (ROW % (COND + CUPS), [("occluded",), ("occluded",), ("Cup",)], ("Cup",)),
+        (ROW % (COND + CUPS), [("Spoon", "occluded"), ("Cup",)], ("Spoon",)),
+        (ROW % (COND + CUPS), [("occluded",), ("occluded",)], ()),
+        (ROW % (COND + CUPS), [(), ("Fork",)], ("Fork",)),
+        (ROW % (COND + CUPS), [], ()),
+        (ONLY_COND % PROMPT, [(), ("occluded",)], ()),
+        (ONLY_COND % PROMPT, [("Spoon",), ("occluded",)], ("Spoon",)),
+        # Nobody could choose a label that masks have: the config is wrong.
+        (ONLY_COND % '<KeyPoint name="k" toName="i"/>', [("occluded",)], ("occluded",)),
+        (ROW % (COND + '<Brush name="b" toName="i"/>'), [("Cup", "occluded")], ("Cup",)),
+        (ROW % (COND + '<Brush name="b" toName="i"/>'), [("Cup", "Spoon")], ("Cup", "Spoon")),
+        (ROW % (COND + '<Brush name="b" toName="i"/>'), [("occluded",), ("Cup",)], ("occluded",)),
+        (ROW % (COND + '<Brush name="b" toName="i"/>'), [("Fork",)], ("Fork",)),
+    ],
+)
+def test_what_a_mask_is_called_among_the_labels_that_are_selected(
+    xml: str, given: list[tuple[str, ...]], meant: tuple[str, ...]
+) -> None:
+    assert LabelConfig.parse(xml).meant("i", given) == meant
 
 
 PAGES = """<View><Repeater on="$pages" indexFlag="{{idx}}"><Image name="page_{{idx}}" value="$pages[{{idx}}].image"/>

@@ -123,7 +123,7 @@ def test_corrected_suggestion_is_found_again_after_it_was_accepted() -> None:
     body = predict(keypoint("next", 65, 20), config=POLYGONS, drafts=[{"id": 1, "result": made}])
     request = PredictRequest.parse(body)
     assert request.context is not None
-    (found,) = candidates(request.context[0], request.tasks[0])
+    (found,) = candidates(request.context[0], request.tasks[0], request.config)
     assert found.id == made[0]["id"]
     assert np.count_nonzero(found.mask() ^ two_parts()) < 40
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from model.click import Click
 from tests.backend.predict_bodies import keypoint, rectangle
 
 
-def read(entry: dict[str, Any], named: tuple[str, ...] = ()) -> PromptRegion:
+def read(entry: dict[str, Any], named: Sequence[tuple[str, ...]] = ()) -> PromptRegion:
     return PromptRegion.read(Field(entry), named)
 
 
@@ -72,8 +74,34 @@ def test_polarity_is_understood_wherever_a_sender_puts_it(
 ) -> None:
     entry = keypoint("a", 1, 1, None)
     (entry[place] if place else entry).update(flag)
-    assert polarity(entry) is positive
+    assert polarity(Field(entry)) is positive
     assert read(entry).positive is positive
+
+
+@pytest.mark.parametrize(
+    ("flag", "positive"),
+    [
+        *(
+            (flag, True)
+            for flag in (True, 1, 1.0, 10**400, "true", "True", " yes ", "1", "on", "positive", "+")
+        ),
+        *((flag, False) for flag in (False, 0, 0.0, -1, "negative", "neg", "f", "n", "No", "off", "-1")),
+        *((flag, False) for flag in (" false", "0", "-")),
+    ],
+)
+def test_a_polarity_is_understood_however_it_is_written(flag: Any, positive: bool) -> None:
+    assert read({**keypoint("a", 1, 1, None), "is_positive": flag}).positive is positive
+    contrary = {**keypoint("a", 1, 1, None), "is_negative": flag}
+    named = isinstance(flag, str) and flag in ("positive", "+", "negative", "neg", "-")
+    assert read(contrary).positive is (positive if named else not positive)
+
+
+@pytest.mark.parametrize("flag", ["", "maybe", [], {}, [False], math.nan])
+def test_a_polarity_that_tells_nothing_is_no_guess(flag: Any) -> None:
+    entry = keypoint("a", 1, 1, None)
+    entry["value"]["positive"] = flag
+    with pytest.raises(RequestError, match=r"^value\.positive: got .*; send true or false"):
+        read(entry)
 
 
 @pytest.mark.parametrize("flag", [True, False])
@@ -84,14 +112,23 @@ def test_polarity_may_be_on_the_label(flag: bool) -> None:
 
 
 def test_labels_of_the_prompt_itself_come_before_those_of_other_elements() -> None:
-    assert read(keypoint("a", 1, 1), ("Dog",)).labels == ("Cat",)
+    assert read(keypoint("a", 1, 1), [("Dog",)]).labels == ("Cat",)
     plain = {**keypoint("a", 1, 1), "type": "keypoint", "value": {"x": 1, "y": 1}}
-    assert read(plain, ("Dog",)).labels == ("Dog",)
+    assert read(plain, [("Dog",)]).labels == ("Dog",)
     assert read(plain).labels == ()
-    labelled = keypoint("a", 1, 1)
-    labelled["value"]["keypointlabels"] = []
-    with pytest.raises(RequestError, match="the label that is selected"):
-        read(labelled)
+
+
+def test_a_control_with_labels_may_be_used_without_one() -> None:
+    """As the editor sends it where the config says allowEmpty."""
+    empty = keypoint("a", 1, 1)
+    empty["value"] |= {"keypointlabels": [], "labels": []}
+    assert (read(empty).labels, read(empty, [("Dog",)]).labels) == ((), ("Dog",))
+    empty["value"]["labels"] = ["Cat"]
+    assert read(empty, [("Dog",)]).labels == ("Cat",)
+    del empty["value"]["keypointlabels"], empty["value"]["labels"]
+    assert read(empty, [("Dog",)]).labels == ("Dog",)
+    with pytest.raises(RequestError, match=r"keypointlabels: missing; send the label that is selected"):
+        read(empty)
 
 
 def test_names_are_read_from_labels_of_any_kind_and_from_nothing_else() -> None:

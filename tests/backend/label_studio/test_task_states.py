@@ -1,6 +1,15 @@
-"""What is remembered of tasks in a real Redis; what is asked of Label Studio is in test_reconcile_job.py."""
+"""What is remembered of tasks in a real Redis, and what is asked of Label Studio; see test_reconcile_job.py, too."""
 
-from backend.label_studio.task_states import TaskStates, state_of
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from backend.label_studio.client import LabelStudio
+from backend.label_studio.task_states import TaskStates, listed, state_of
+from backend.settings import Settings
+from tests.backend.annotated_project import PROJECT, before_the_second_page, export
+from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
 
 TASK = {"id": 7, "updated_at": "2026-01-01", "total_annotations": 1, "cancelled_annotations": 0}
@@ -39,3 +48,78 @@ def test_a_change_of_our_own_is_none_where_nothing_else_came_between(redis_serve
     # Label Studio's answer to a change does not tell the counts.
     states.follow(TASK, {"updated_at": "2026-02"})
     assert states.known() == {7: state_of(after)}
+
+
+Tasks = list[dict[str, Any]]
+
+
+@pytest.fixture
+def tasks() -> Tasks:
+    """Two pages of tasks, the newest of which changed last; a test may change them."""
+    return [{"id": n, "data": {}, "annotations": [], "updated_at": f"2026-01-{n:03}"} for n in range(1, 151)]
+
+
+@pytest.fixture
+def web(tasks: Tasks) -> Iterator[Web]:
+    made = Web()
+    export(made, tasks)
+    yield made
+    made.close()
+
+
+def removed(tasks: Tasks) -> None:
+    tasks[:] = [task for task in tasks if task["id"] not in (5, 120)]
+
+
+def changed(tasks: Tasks) -> None:
+    for number in (30, 130):
+        tasks[number - 1]["updated_at"] = "2026-02"
+
+
+def added(tasks: Tasks) -> None:
+    tasks.append({"id": 151, "data": {}, "annotations": [], "updated_at": "2026-02"})
+
+
+@pytest.mark.parametrize("act", [removed, changed, added])
+def test_no_task_is_missing_whatever_happens_between_two_pages(
+    web: Web, tasks: Tasks, act: Callable[[Tasks], None]
+) -> None:
+    studio = LabelStudio(Settings(label_studio_url=web.url))
+    before_the_second_page(web, lambda: act(tasks))
+    found = listed(studio, PROJECT)
+    assert found.keys() >= {task["id"] for task in tasks}
+    assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("act", [removed, changed, added])
+def test_no_task_is_missing_after_the_newest_changes_were_asked_for(
+    web: Web, tasks: Tasks, act: Callable[[Tasks], None], redis_server: RedisServer
+) -> None:
+    studio, states = (
+        LabelStudio(Settings(label_studio_url=web.url)),
+        TaskStates(redis_server.client(), PROJECT),
+    )
+    states.keep(states.changes(studio)[0])
+    tasks[139]["updated_at"] = "2026-01-2"
+    before_the_second_page(web, lambda: act(tasks))
+    fresh, there = states.changes(studio)
+    assert 140 in fresh
+    assert there == {task["id"] for task in tasks}
+
+
+def test_all_tasks_are_asked_for_only_where_some_may_be_gone(
+    web: Web, tasks: Tasks, redis_server: RedisServer
+) -> None:
+    studio, states = (
+        LabelStudio(Settings(label_studio_url=web.url)),
+        TaskStates(redis_server.client(), PROJECT),
+    )
+    states.keep(states.changes(studio)[0])
+    added(tasks)
+    web.requests.clear()
+    fresh, there = states.changes(studio)
+    assert (list(fresh), len(there)) == ([151], 151)
+    assert "filters" not in "".join(web.paths())
+    states.keep(fresh)
+    removed(tasks)
+    assert states.changes(studio) == ({}, {task["id"] for task in tasks})

@@ -42,14 +42,32 @@ def test_a_recorded_bitmask_of_the_editor_is_read() -> None:
     assert 0.01 < (alpha > 0).mean() < 0.5
 
 
-def url_of(array: np.ndarray) -> str:
+def url_of(array: np.ndarray, **options: object) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
+    Image.fromarray(array).save(buffer, "PNG", **options)
     return bitmask.PREFIX + base64.b64encode(buffer.getvalue()).decode()
 
 
 def test_an_image_without_transparency_is_shown_whole() -> None:
     assert bitmask.decode(url_of(np.zeros((4, 6, 3), np.uint8)), 4, 6).min() == 255
+
+
+def test_base64_may_have_line_breaks_and_no_padding() -> None:
+    mask = np.eye(3, 13, dtype=bool)
+    url = bitmask.encode(mask)
+    assert url.endswith("=")
+    loose = url.rstrip("=")[:60] + "\r\n" + url.rstrip("=")[60:] + "\n"
+    bitmask.check(loose, 3, 13)
+    assert np.array_equal(bitmask.decode(loose, 3, 13) > 0, mask)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.bool_, np.uint16])
+def test_the_transparent_shade_of_a_grey_image_is_left_out(kind: type) -> None:
+    mask = np.eye(9, 12, dtype=bool)
+    url = url_of(mask.astype(kind), transparency=0)
+    assert np.array_equal(bitmask.decode(url, 9, 12) > 0, mask)
+    with pytest.raises(ValueError, match="damaged"):
+        bitmask.decode(url[:-36], 9, 12)
 
 
 @pytest.mark.parametrize(

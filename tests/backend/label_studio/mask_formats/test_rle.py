@@ -138,6 +138,8 @@ GOOD = rle.encode(np.eye(64, dtype=bool))
         ([1, 2, 300], "from 0 to 255"),
         ([1, 2, -1], "from 0 to 255"),
         ([1.5], "from 0 to 255"),
+        ([256.0], "from 0 to 255"),
+        ([float("nan")], "from 0 to 255"),
         ("text", "from 0 to 255"),
         (None, "from 0 to 255"),
         (5, "from 0 to 255"),
@@ -210,7 +212,16 @@ def test_a_code_may_stay_text_until_it_is_needed() -> None:
         rle.check(unread, 5, 8)
 
 
-@pytest.mark.parametrize("text", [b"[1,", b"[256]", b"[1.5]", b"[-1]", b"[[1]]", b"[]x"])
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    code = rle.encode(np.eye(5, 7, dtype=bool))
+    floats = list(map(float, code))
+    assert rle.to_bytes(floats) == rle.UnreadRle(json.dumps(floats).encode()).read() == code
+    rle.check(floats, 5, 7)
+
+
+@pytest.mark.parametrize(
+    "text", [b"[1,", b"[256]", b"[1.5]", b"[1e400]", b"[-1]", b"[[1]]", b"[]x", b"12", b"{}"]
+)
 def test_a_text_that_is_no_code_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match="list of whole numbers"):
         rle.UnreadRle(text).read()
