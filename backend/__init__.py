@@ -1,1 +1,1 @@
-"""What Label Studio talks to: protocol, images, click sessions, results, command line."""
+"""What Label Studio talks to: its protocol, images, clicks, review, jobs, web server, command line."""

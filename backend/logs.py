@@ -26,13 +26,21 @@ class _RequestId(logging.Filter):
 class _Masked(logging.Formatter):
     """Replaces passwords and tokens in the finished text, tracebacks included."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__(FORMAT)
+    def __init__(self, secrets: Iterable[str], form: str = FORMAT) -> None:
+        super().__init__(form)
         self._secrets = tuple(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or the lines of a traceback, fit to be read by anybody."""
         return mask(super().format(record), self._secrets)
+
+
+def mask_warnings(secrets: Iterable[str]) -> None:
+    """Print warnings of a command that keeps no log as Python does, but never a secret of `Settings.secrets`."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_Masked(secrets, "%(message)s"))
+    logging.lastResort = handler
 
 
 def configure(level: str, secrets: Iterable[str] = ()) -> None:

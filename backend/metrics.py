@@ -1,7 +1,7 @@
 """Counts for Prometheus: in one process, or in all gunicorn workers together.
 
 prometheus_client shares values between processes through files in PROMETHEUS_MULTIPROC_DIR; it looks at that
-variable when it is first imported, so backend.web.server sets it before any worker starts.
+variable when it is first imported, so backend.web.server sets it before any of several workers starts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Metrics:
         # Of all processes: whichever was asked last knows best.
         latest = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
         self.jobs = latest(
-            "clickmask_training_jobs", "Fine-tuning jobs that Redis knows, by state.", ["state"]
+            "clickmask_training_jobs",
+            "Jobs of fine-tuning and proposing that Redis knows, by state.",
+            ["state"],
         )
         self.job_seconds = latest(
             "clickmask_training_seconds", "How long the last fine-tuning job of a project took.", ["project"]
@@ -87,10 +89,12 @@ class Metrics:
         """Count a click that got no mask and remember why; ``reason`` is one of few words, ``text`` a sentence."""
         self.refused.labels(reason).inc()
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        self._recent.append({"time": when, "reason": reason, "task": str(task), "text": mask(text)})
+        self._recent.append(
+            {"time": when, "reason": reason, "task": "" if task is None else str(task), "text": mask(text)}
+        )
 
     def recent_refusals(self) -> list[dict[str, str]]:
-        """Return the last refused requests of this process, newest first: time, reason, task, text."""
+        """Return the last refused requests of this process, newest first: time, reason, task ("" for none), text."""
         return list(self._recent)[::-1]
 
     def exposition(self) -> bytes:

@@ -50,13 +50,18 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program."""
-        from backend.cli.errors import print_defect, sentence
-
-        sys.excepthook = print_defect
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign gets a question mark
         try:
+            from backend.cli.errors import print_defect, secrets, sentence
+            from backend.logs import mask_warnings
+
+            sys.excepthook = print_defect
+            mask_warnings(secrets())
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign gets a question mark
             return super().main(*args, **kwargs)
+        except KeyboardInterrupt:  # before click looks for it
+            click.echo("Aborted!", err=True)
+            sys.exit(1)
         except OSError as error:  # of printing help, or of the last lines
             click.echo(f"Error: {sentence(error)}", err=True)
             sys.exit(1)
@@ -65,7 +70,8 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done; 1 not possible, one sentence says why; 2 wrong usage; 3 the gate kept a model back.",
+    epilog="Exit status: 0 done; 1 not possible, one sentence says why; 2 wrong usage; 3 no model could be "
+    "made, or the gate kept it back.",
 )
 @click.version_option(package_name="clickmask")
 def main() -> None:

@@ -32,13 +32,13 @@ def sentence(error: Exception) -> str:
     """Return what is wrong, where, and what to do, for a `ClickmaskError` or an error of the operating system."""
     if isinstance(error, MemoryError):
         return "there is not enough memory: end other programs, or give this machine or container more"
-    return mask(_explained(error) if isinstance(error, OSError) else str(error), _secrets())
+    return mask(_explained(error) if isinstance(error, OSError) else str(error), secrets())
 
 
 def print_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print the traceback of an error that nobody foresaw, without secrets; for `sys.excepthook`."""
     text = "".join(traceback.format_exception(kind, error, trace))
-    sys.stderr.write(mask(text, _secrets()))
+    sys.stderr.write(mask(text, secrets()))
 
 
 def _explained(error: OSError) -> str:
@@ -50,7 +50,8 @@ def _explained(error: OSError) -> str:
     return f"{place}{what}" + (f": {fix}" if fix else "")
 
 
-def _secrets() -> tuple[str, ...]:
+def secrets() -> tuple[str, ...]:
+    """Return what must not be printed; nothing where the settings cannot be read."""
     try:
         return Settings.from_env().secrets()
     except SettingsError:

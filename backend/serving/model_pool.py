@@ -19,11 +19,10 @@ from backend.serving.pointers import Pointers
 from backend.serving.recent_lines import RecentLines
 from model.errors import ClickmaskError
 from model.versions import checkpoint
-from model.versions.registry import Registry, Version
+from model.versions.registry import BASE, Registry, Version
 
 logger = logging.getLogger(__name__)
 
-BASE = "base"
 POLL_S = 1.0
 LONGEST_PAUSE_S = 300.0  # before a version that could not be loaded is tried again
 OTHERS = 4  # lines looked after at each poll, beside those loaded or being loaded: an object store is asked for each

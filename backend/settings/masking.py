@@ -10,6 +10,8 @@ MASK = "***"
 SHORTEST = 4  # a shorter secret is not replaced wherever it occurs: it would also be found in harmless words
 
 _HOST_PORT = re.compile(r"[^:\[\]]*(:\d*)?|\[[^\]]*\](:\d*)?")
+# user:password with the rest of the address forgotten; not host:port.
+_LONE_ACCOUNT = re.compile(r"[^:/\[\]\s]+:(?!\d*$)[^:/\s]+")
 # user:password@ in an address, also where the password holds characters that belong encoded.
 _ACCOUNT = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/'\"]*@", re.IGNORECASE)
 
@@ -21,7 +23,9 @@ def without_password(address: str) -> str:
     """
     scheme, found, rest = address.partition("://")
     if not found:
-        return f"{MASK}@{address.rpartition('@')[2]}" if "@" in address else address
+        if "@" in address:
+            return f"{MASK}@{address.rpartition('@')[2]}"
+        return MASK if _LONE_ACCOUNT.fullmatch(address) else address
     account, _, place = rest.rpartition("@")
     if not account and ("#" in place or not _HOST_PORT.fullmatch(re.split("[/?]", place)[0])):
         return f"{scheme}://{MASK}"  # such as user:password with the host forgotten

@@ -24,7 +24,10 @@ MEANINGS = {
         "without it they are in `CLICKMASK_HOME`"
     ),
     "CLICKMASK_REDIS_URL": "A Redis of yours; without it `up` starts its own",
-    "CLICKMASK_HOST": "Address on which the web server listens",
+    "CLICKMASK_HOST": (
+        "Address on which the web server listens; with unix:PATH `serve` listens on a socket file, and "
+        "`CLICKMASK_URL` has to name the proxy before it"
+    ),
     "CLICKMASK_PORT": "Its port",
     "CLICKMASK_URL": "Address of the backend as Label Studio reaches it; without it `http://HOST:PORT`",
     "CLICKMASK_LOG_LEVEL": "debug, info, warning, error",
@@ -46,8 +49,8 @@ MEANINGS = {
     "CLICKMASK_BATCH_SIZE": "Clicks of several annotators in one GPU pass, at most",
     "CLICKMASK_LOADED_MODELS": "Model versions kept loaded",
     "CLICKMASK_IMAGE_HOSTS": (
-        "Hosts besides Label Studio from which images may be loaded: `name` or "
-        "`name:port`, or `*` for every public host"
+        "Hosts besides Label Studio from which images may be loaded, with commas or spaces between them: `name` "
+        "or `name:port`, or `*` for every public host"
     ),
     "CLICKMASK_IMAGE_CACHE_MB": "Decoded images kept",
     "CLICKMASK_MAX_IMAGE_MB": "Larger image files are refused",
@@ -69,10 +72,12 @@ MEANINGS = {
     "CLICKMASK_TRAIN_TIMEOUT_S": "A training is ended after so long",
     "CLICKMASK_TRAIN_MINUTES": "Outer bound of a training, which ends with its steps",
     "CLICKMASK_TRAIN_STEPS": "Its length in steps; 0 = by the number of objects",
-    "CLICKMASK_TRAIN_DEVICES": "GPUs that share one training",
+    "CLICKMASK_TRAIN_DEVICES": "GPUs that share one training; without GPUs, so many processes on the CPU",
     "CLICKMASK_KEEP_VERSIONS": "Model versions kept per project",
     "CLICKMASK_REPLAY": "A training bundle mixed into every training",
-    "CLICKMASK_GENERAL_SET": "Images and masks on which a tuned model must not get worse",
+    "CLICKMASK_GENERAL_SET": (
+        "A folder of images and masks, as `evaluate --data` takes it, on which a tuned model must not get worse"
+    ),
 }
 
 

@@ -56,7 +56,7 @@ class Settings:
     label_studio_api_key: str | None = _variable("LABEL_STUDIO_API_KEY", values.token, None, secret=True)
     basic_auth_user: str | None = _variable("BASIC_AUTH_USER", values.account, None)
     basic_auth_pass: str | None = _variable("BASIC_AUTH_PASS", values.account, None, secret=True)
-    # Label Studio sends no credentials with webhooks: this goes into the webhook's URL or header.
+    # Label Studio sends no credentials with webhooks: `connect` writes this into their header; ?secret= is read, too.
     webhook_secret: str | None = _variable("CLICKMASK_WEBHOOK_SECRET", values.header, None, secret=True)
     allow_anonymous: bool = _variable("CLICKMASK_ALLOW_ANONYMOUS", values.flag, False)
 
@@ -65,7 +65,7 @@ class Settings:
     registry: str | None = _variable("CLICKMASK_REGISTRY", values.store, None)
     redis_url: str | None = _variable("CLICKMASK_REDIS_URL", values.redis_url, None)
     host: str = _variable("CLICKMASK_HOST", values.host, "127.0.0.1")
-    port: int = _variable("CLICKMASK_PORT", values.number(int, 0, 65535), 9090)
+    port: int = _variable("CLICKMASK_PORT", values.number(int, 1, 65535), 9090)
     # Where Label Studio reaches the backend, if that is not where it listens.
     url: str | None = _variable("CLICKMASK_URL", values.url("http", "https"), None)
     log_level: str = _variable(
@@ -179,8 +179,8 @@ class Settings:
         """
         if self.host.startswith("unix:"):
             raise SettingsError(
-                f"CLICKMASK_HOST is {self.host!r}, a socket file: set CLICKMASK_URL or --url to the address of the "
-                "proxy before it"
+                f"CLICKMASK_HOST is {self.host!r}, a socket file: `clickmask serve` can listen there, but this "
+                "command asks the server at a port; set CLICKMASK_HOST to an address, such as 127.0.0.1"
             )
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{_bracketed(host)}:{self.port}"
@@ -190,8 +190,13 @@ class Settings:
         """Return the backend's address as Label Studio reaches it.
 
         Raises:
-            SettingsError: see `own_url`.
+            SettingsError: the server listens on a socket file, and CLICKMASK_URL is not set.
         """
+        if self.url is None and self.host.startswith("unix:"):
+            raise SettingsError(
+                f"CLICKMASK_HOST is {self.host!r}, a socket file: set CLICKMASK_URL or --url to the address of the "
+                "proxy before it"
+            )
         return self.url or self.own_url
 
     def secrets(self) -> tuple[str, ...]:

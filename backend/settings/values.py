@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from fsspec import get_filesystem_class
@@ -16,6 +18,14 @@ _ENCODE = (
     "a user name or password in an address is percent-encoded: write # as %23, / as %2F, ? as %3F, : as %3A, "
     "[ as %5B, ] as %5D"
 )
+
+# What text can say, and what leaves to clickmask how it uses its client.
+_REDIS_OPTIONS = (
+    "db", "username", "password", "protocol", "client_name", "socket_keepalive", "health_check_interval",
+    "max_connections", "socket_timeout", "socket_connect_timeout",
+)  # fmt: skip
+
+_SOCKET_PATH = 107  # bytes, on Linux
 
 _IPV6 = r"[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(?:%\w+)?"
 _HOST = re.compile(rf"\*|(?:(?P<name>[\w.-]+)|\[(?P<ipv6>{_IPV6})\])(?P<port>:\d+)?|{_IPV6}")
@@ -38,6 +48,7 @@ def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
             raise ValueError("there is no space in an address: write it as %20")
         if parts.scheme not in schemes or not (parts.hostname or (parts.scheme == "unix" and parts.path)):
             raise ValueError(f"write a full address starting with {' or '.join(s + '://' for s in schemes)}")
+        _looked_up(parts.hostname or "localhost")
         if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
             raise ValueError(_ENCODE)
         if "@" in parts.netloc and not account:
@@ -59,22 +70,34 @@ def redis_url(text: str) -> str:
     parts = urlsplit(address)
     if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
         raise ValueError("the path is the number of a database: write redis://host:6379/0")
+    options = {name: given[0] for name, given in parse_qs(parts.query, keep_blank_values=True).items()}
+    for name in options:
+        if name not in _REDIS_OPTIONS and not re.fullmatch(r"ssl_(?!ocsp_context)\w+", name):
+            raise ValueError(f"leave out {name}; after the ? may be {', '.join(_REDIS_OPTIONS)}, ssl_...")
+    for name in sorted({"socket_timeout", "socket_connect_timeout"} & options.keys()):
+        try:
+            number(float, 0.001, 86400)(options[name])
+        except ValueError as error:
+            raise ValueError(f"correct {name}: {error}") from None
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        raise ValueError("ssl_keyfile is the key of a certificate: name that in ssl_certfile")
     try:
         pool = redis.ConnectionPool.from_url(address)
         pool.make_connection()  # which does not connect yet
+        ssl.TLSVersion(pool.connection_kwargs.get("ssl_min_version", ssl.TLSVersion.TLSv1_2))
     except (TypeError, ValueError, redis.RedisError) as error:
         raise ValueError(f"leave out of the part after ? what the client does not take ({error})") from None
-    if pool.connection_kwargs.get("decode_responses"):
-        raise ValueError("leave out decode_responses: what is stored are bytes")
     return address
 
 
 def store(text: str) -> str:
     """Read the address of an object store, of a kind that fsspec knows and that is installed."""
-    kind, given, _ = text.partition("://")
+    kind, given, place = text.partition("://")
     fix = "write an fsspec URL, such as s3://bucket/clickmask"
     if not given:
         raise ValueError(fix)
+    if kind in ("s3", "s3a", "gs", "gcs") and "@" in place:
+        raise ValueError(f"a bucket has no account: put it where the client library of {kind} looks; {fix}")
     try:
         get_filesystem_class(kind)
     except (ImportError, ValueError) as error:
@@ -127,13 +150,18 @@ def _host_and_port(text: str) -> str:
     if found is None:
         raise ValueError("write host or host:port, without http:// and paths; * stands for every public host")
     name, port = found["name"] or found["ipv6"] or text, found["port"]
-    try:
-        name = name.encode("idna").decode()
-    except UnicodeError:
-        raise ValueError(f"{name} is no host name") from None
+    name = _looked_up(name)
     if port is None:
         return name
     return f"[{name}]{port}" if ":" in name else f"{name}{port}"
+
+
+def _looked_up(name: str) -> str:
+    """Return a host name in the ASCII form in which it is looked up."""
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError(f"{name} is no host name: write 1 to 63 letters between two dots") from None
 
 
 def account(text: str) -> str:
@@ -167,13 +195,17 @@ def header(text: str) -> str:
 def host(text: str) -> str:
     """Read a host name, an address (an IPv6 one with or without brackets) or unix:PATH."""
     if text.startswith("unix:"):
-        return text
+        place = text.removeprefix("unix:").removeprefix("//")
+        if not 0 < len(os.fsencode(place)) <= _SOCKET_PATH:
+            raise ValueError(f"write unix: and a path of 1 to {_SOCKET_PATH} bytes")
+        return f"unix:{place}"
     name = text.removeprefix("[").removesuffix("]")
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError("write a host name or an address, without http:// and without a port") from None
+        _looked_up(name)
     return name
 
 

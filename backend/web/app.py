@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend.assembly import Backend
 from backend.clicks.admission import Overloaded
-from backend.json_fields import Field, RequestError, project_number
+from backend.json_fields import Field, RequestError, elements, project_number
 from backend.label_studio.connect import SECRET_HEADER
 from backend.label_studio.predict_request import PredictRequest
 from backend.logs import request_id
@@ -35,19 +35,13 @@ STATUS: dict[type[ClickmaskError], int] = {RequestError: 400, Overloaded: 503, N
 RETRY_S = 1  # after a 503
 
 
-def create_app(
-    settings: Settings | None = None, observer: Callable[[str, float], None] = lambda *_: None
-) -> Flask:
+def create_app(settings: Settings, observer: Callable[[str, float], None] = lambda *_: None) -> Flask:
     """Build the application; models begin to load in the background.
 
     Args:
-        settings: of the process; None reads the environment.
+        settings: of the process.
         observer: told of every stage of a click, see `backend.metrics.Metrics`.
-
-    Raises:
-        SettingsError: with ``settings`` None, if the environment cannot be used.
     """
-    settings = settings or Settings.from_env()
     for name, value in settings.masked().items():
         logger.info("%s=%s", name, value)
     if settings.basic_auth_user and not settings.webhook_secret:
@@ -68,7 +62,7 @@ def create_app(
     _around(app, backend, gate)
     _label_studio_routes(app, backend, gate)
     _operator_routes(app, backend, LearningFigures(settings))
-    _errors(app)
+    _errors(app, backend)
     return app
 
 
@@ -106,8 +100,9 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
 
     @app.post("/predict")
     def predict() -> Response:
-        results = service.predict(PredictRequest.parse(_json()))
-        return jsonify(results=results)
+        body = _json()
+        g.task = _first_task(body)
+        return jsonify(results=service.predict(PredictRequest.parse(body)))
 
     @app.post("/setup")
     def setup() -> Response:
@@ -171,8 +166,12 @@ def _operator_routes(app: Flask, backend: Backend, figures: LearningFigures) -> 
         return Response(backend.metrics.exposition(), mimetype="text/plain; version=0.0.4")
 
 
-def _errors(app: Flask) -> None:
-    """Every error leaves as JSON, and none with a traceback."""
+def _errors(app: Flask, backend: Backend) -> None:
+    """Every error leaves as JSON, none with a traceback; clicks that nobody can read count as refused."""
+
+    def unread(text: str) -> None:
+        if request.path == "/predict":
+            backend.metrics.refuse("request", g.get("task"), text)
 
     @app.errorhandler(ClickmaskError)
     def foreseen(error: ClickmaskError) -> tuple[Response, int]:
@@ -180,6 +179,7 @@ def _errors(app: Flask) -> None:
         logger.log(logging.WARNING if status < 500 or status == 503 else logging.ERROR, "%s", error)
         answer = jsonify(error=str(error))
         if isinstance(error, RequestError):
+            unread(str(error))
             answer = jsonify(error=str(error), field=error.path)
         if status == 503:
             answer.headers["Retry-After"] = str(RETRY_S)
@@ -187,6 +187,9 @@ def _errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> tuple[Response, int]:
+        if error.code == 413:  # a body with too many masks
+            logger.warning("%s", error.description)
+            unread(str(error.description))
         return jsonify(error=error.description), error.code or 500
 
     @app.errorhandler(Exception)
@@ -198,6 +201,13 @@ def _errors(app: Flask) -> None:
 def _json() -> dict[str, Any]:
     """Return the body, a JSON object; RequestError for anything else."""
     return read_body(request.get_data())
+
+
+def _first_task(body: dict[str, Any]) -> int | None:
+    """Return the number of the task in a body that may be malformed; None where it has none."""
+    task = next(iter(elements(body.get("tasks"))), None)
+    number = task.get("id") if isinstance(task, dict) else None
+    return number if isinstance(number, int) else None
 
 
 def _account() -> tuple[str, str] | None:

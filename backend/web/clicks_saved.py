@@ -13,8 +13,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from backend.jobs.object_clicks import Tally
+from model.versions.registry import BASE
 
-BASE = "base-"  # how versions of the base model are named
+VERSIONS_OF_BASE = f"{BASE}-"  # how their names begin
 CONFIDENCE = 0.95
 
 
@@ -79,7 +80,9 @@ def count(tallies: Iterable[Tally]) -> ClicksSaved:
     sides: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
     for tally in tallies:
         for is_base, pairs in sides.items():
-            kept = [entry for version, entry in tally.items() if version.startswith(BASE) is is_base]
+            kept = [
+                entry for version, entry in tally.items() if version.startswith(VERSIONS_OF_BASE) is is_base
+            ]
             objects, clicks = sum(entry[0] for entry in kept), sum(entry[1] for entry in kept)
             if objects:
                 pairs.append((objects, clicks))

@@ -24,7 +24,7 @@ from backend.web.clicks_saved import ClicksSaved, count
 from backend.web.job_queue import JobQueue, order
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, outcomes
-from fine_tune.project.scheduler import Scheduler
+from fine_tune.project.scheduler import UNREADABLE, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +119,6 @@ class LearningFigures:
                 saved=count(tallies(client, number, accepted)),
                 quality=distribution(client, number),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNREADABLE as error:
             logger.warning("project %s: figures left out, a record cannot be read: %s", number, error)
             return None

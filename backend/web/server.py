@@ -19,6 +19,8 @@ from gunicorn.app.base import BaseApplication
 from backend.settings import Settings
 from model.errors import ClickmaskError
 
+SHARED_MEMORY = "/dev/shm"  # a disk that is slow or full is nothing to it
+
 
 def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings."""
@@ -32,7 +34,7 @@ def options(settings: Settings) -> dict[str, Any]:
         # Label Studio opens a connection for each call; a load balancer in between keeps them.
         "keepalive": 5,
         # Worker heartbeats go through a file: a slow disk must not look like a dead worker.
-        "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+        "worker_tmp_dir": _shared_memory(),
         # Nobody asks through it, and it would want a home folder that can be written.
         "control_socket_disable": True,
         "proc_name": "clickmask",
@@ -43,6 +45,10 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _shared_memory() -> str | None:
+    return SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else None
+
+
 class PlaceError(ClickmaskError, RuntimeError):
     """Nobody can listen where the settings say; the message says which to change."""
 
@@ -50,11 +56,9 @@ class PlaceError(ClickmaskError, RuntimeError):
 def check_place(settings: Settings) -> None:
     """Look whether the server can listen where it is to; `PlaceError` says why not, and gunicorn would try again."""
     if settings.host.startswith("unix:"):
-        folder = Path(settings.host.removeprefix("unix:")).parent
-        if not folder.is_dir():
-            raise PlaceError(
-                f"CLICKMASK_HOST is {settings.host!r}: there is no folder {folder}, make it first"
-            )
+        problem = _taken(Path(settings.host.removeprefix("unix:")))
+        if problem:
+            raise PlaceError(f"CLICKMASK_HOST is {settings.host!r}: {problem}")
         return
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,6 +66,25 @@ def check_place(settings: Settings) -> None:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             raise PlaceError(_why_not(settings, error)) from None
+
+
+def _taken(path: Path) -> str:
+    """Say why no socket file can be made at a path, "" where it can: gunicorn replaces one that is there."""
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}, make it first"
+    if not os.path.lexists(path):
+        return ""
+    if not path.is_socket():
+        return "that is there and no socket; name another path"
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):  # what a server left that was killed
+            return ""
+        except OSError as error:  # of another user or kind, or too busy to answer
+            return f"a socket is there that may be in use ({error}); name another path"
+    return "another program listens there: stop it (an earlier clickmask?) or name another path"
 
 
 def _why_not(settings: Settings, error: OSError) -> str:
@@ -85,8 +108,12 @@ def run(settings: Settings) -> None:
         PlaceError: see `check_place`.
     """
     check_place(settings)
-    # prometheus_client looks at this when it is imported, which only the workers do.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="clickmask-metrics-")
+    # prometheus_client looks at this when it is imported, which only the workers do. It maps files of that folder
+    # into memory: where there is no room for them, every count would end the process.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if settings.workers > 1:
+        folder = tempfile.mkdtemp(prefix="clickmask-metrics-", dir=_shared_memory())
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     _Server(settings).run()
 
 
@@ -116,9 +143,10 @@ def _worker_exit(server: Any, worker: Any) -> None:
 
 def _child_exit(server: Any, worker: Any) -> None:
     """Take the gauges of a worker that is gone out of the sum."""
-    from prometheus_client.multiprocess import mark_process_dead
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def _on_exit(server: Any) -> None:

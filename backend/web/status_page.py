@@ -40,7 +40,7 @@ class Refused:
     fix: str
     tasks: list[str]
     time: str
-    count: int = 1
+    count: int = 0
 
 
 def render(backend: Backend, learning: Learning) -> str:
@@ -66,13 +66,11 @@ def refused(entries: Iterable[dict[str, str]]) -> list[Refused]:
     found: dict[tuple[str, str], Refused] = {}
     for entry in entries:
         key = entry["reason"], entry["text"]
-        if key in found:
-            found[key].count += 1
-            if entry["task"] not in found[key].tasks:
-                found[key].tasks.append(entry["task"])
-        else:
-            fix = FIXES.get(entry["reason"], FIXES["error"])
-            found[key] = Refused(entry["text"], fix, [entry["task"]], entry["time"])
+        fix = FIXES.get(entry["reason"], FIXES["error"])
+        same = found.setdefault(key, Refused(entry["text"], fix, [], entry["time"]))
+        same.count += 1
+        if entry["task"] and entry["task"] not in same.tasks:
+            same.tasks.append(entry["task"])
     return list(found.values())
 
 

@@ -34,6 +34,16 @@ def test_details_of_what_is_signed_are_never_shown() -> None:
     assert "ours" in done.stderr and "word" not in done.stderr
 
 
+def test_warnings_of_commands_hold_no_secret() -> None:
+    calls = "m.mask_warnings(['sword']); logging.getLogger().warning('my sword')"
+    script = f"import logging; import backend.logs as m; {calls}"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "my ***\n"
+
+
 def test_lines_carry_the_request_and_no_secret() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

@@ -233,7 +233,7 @@ def _crowd(
 def _network(settings: Settings) -> dict[str, Any]:
     from backend.operations.bench.network_limits import network_limits
 
-    with console.status("measuring the network and matrix products"):
+    with console.status("measuring the network and a matrix product"):
         limits: NetworkLimits = network_limits(settings)
     return {
         **_head(limits.version, limits.device),
@@ -243,5 +243,5 @@ def _network(settings: Settings) -> dict[str, Any]:
             {"size": p.size, "multiply_adds": p.multiply_adds, "seconds": p.seconds, "gflops": p.gflops}
             for p in limits.passes
         ],
-        "products_gflops": limits.products,
+        "product_gflops": limits.product,
     }

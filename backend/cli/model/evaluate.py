@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHEET_CLICKS = 5  # the contact sheet shows the masks after so many clicks
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False)
 
 
 def _picture(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
@@ -100,7 +100,7 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
         click.echo(json.dumps(_json(subject, reports)))
     else:
         click.echo(f"{subject.name} on {subject.device}, input {subject.identity['size']}")
-        Console().print(_table(reports))
+        Console(markup=False).print(_table(reports))
         click.echo("≥n@90: objects with NoC@90 = n, the maximum; spoiled: a click cost over 0.05 of IoU")
     _draw(subject, sets, reports, options)
 
@@ -194,10 +194,10 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
 
 def _find(model: str | None, registry: Any) -> tuple[str, Path]:
     """Name and folder of a checkpoint's folder, a run's folder, a line or a version."""
+    from model.versions.registry import checkpoint_in
+
     if model is not None and Path(model).is_dir():
-        folder = Path(model)
-        inner = folder / "checkpoint"
-        return str(folder), inner if inner.is_dir() else folder
+        return str(Path(model)), checkpoint_in(Path(model))
     version = registry.ensure_base() if model is None else registry.find(model)
     return version.name, version.path
 
@@ -284,5 +284,10 @@ def _draw(
 
 
 def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console)

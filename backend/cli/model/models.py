@@ -17,7 +17,7 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from model.versions.registry import Registry, Version
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False)  # cards and paths may hold brackets
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -38,6 +38,8 @@ def list_models(line: str | None, as_json: bool) -> None:
     registry = _registry()
     lines = [line] if line else registry.lines()
     rows = [_row(version, registry.current(name)) for name in lines for version in registry.versions(name)]
+    if not rows and (trouble := registry.refresh(line or "base")):
+        raise click.ClickException(f"CLICKMASK_REGISTRY cannot be read: {trouble}")
     broken = {f"{name}/{folder}": why for name in lines for folder, why in registry.broken(name).items()}
     if as_json:
         click.echo(json.dumps({"versions": rows, "broken": broken}, indent=2))
@@ -46,9 +48,9 @@ def list_models(line: str | None, as_json: bool) -> None:
     for row in rows:
         mark = "*" if row["current"] else ""
         table.add_row(mark, *(str(row[key] or "") for key in row if key not in ("current", "path")))
-    Console().print(table if rows else "no versions yet: `clickmask up` installs the default one")
+    Console(markup=False).print(table if rows else "no versions yet: `clickmask up` installs the default one")
     for name, why in broken.items():
-        console.print(f"[red]left out[/] {name}: {why}")
+        console.print(f"left out {name}: {why}", soft_wrap=True)
 
 
 @command.command("show")
@@ -75,7 +77,8 @@ def show(version: str, as_json: bool) -> None:
     if picture.exists():
         click.echo(f"five objects before and after: {picture}")
     if "domain" in card:
-        click.echo(f"answers for images like those it learned from; {card['general']} answers for others")
+        others = card.get("general", "the base model")
+        click.echo(f"answers for images like those it learned from; {others} answers for others")
         card["domain"] = card["domain"] | {"exemplars": len(card["domain"]["exemplars"])}
     Console().print_json(json.dumps(card))
 
@@ -119,15 +122,16 @@ def rollback(line: str, as_json: bool) -> None:
 def import_model(source: str, line: str, serve: bool, as_json: bool, **options: Any) -> None:
     """Add a checkpoint to the registry.
 
-    SOURCE is lite0-fpn2, which comes with clickmask; ritm-h18s, ritm-h18 or ritm-h32, which are fetched from where
-    their authors publish them; a file or http(s) address of an official RITM or SimpleClick checkpoint (.pth); or a
-    folder with model.safetensors and card.json, as `clickmask train` and `clickmask models export` write it.
+    SOURCE is lite0-fpn or lite0-fpn2, which come with clickmask; ritm-h18s, ritm-h18 or ritm-h32, which are fetched
+    from where their authors publish them; a file or http(s) address of an official RITM or SimpleClick checkpoint
+    (.pth); or the folder of a run of `clickmask train`, or one with model.safetensors and card.json, as `clickmask
+    models export` writes it.
     """
     from model.versions.checkpoint import read_card
-    from model.versions.registry import PACKAGED
+    from model.versions.registry import checkpoint_in, packaged
 
     registry = _registry()
-    folder = next((place for place in (Path(source), PACKAGED / source) if place.is_dir()), None)
+    folder = checkpoint_in(Path(source)) if Path(source).is_dir() else packaged().get(source)
     if folder:
         if options["sha256"] or options["size"]:
             raise click.UsageError("--sha256 and --size are for files; a folder's card says both")
@@ -138,7 +142,7 @@ def import_model(source: str, line: str, serve: bool, as_json: bool, **options: 
         registry.promote(version)
     terms = read_card(version.path).get("terms")
     if terms:
-        console.print(f"[yellow]terms[/] {terms}", highlight=False)
+        console.print(f"terms: {terms}", highlight=False)
     hint = "served now" if serve else f"serve it with `clickmask models promote {version.name}`"
     facts = {"imported": version.name, "promoted": serve} | ({"terms": terms} if terms else {})
     _say(as_json, facts, f"imported as {version.name}; {hint}")
@@ -218,13 +222,10 @@ def _local(source: str, sha256: str | None, limit: int) -> Iterator[tuple[Path, 
     path = Path(source)
     if not path.is_file():
         from backend.operations.published_networks import PUBLISHED
-        from model.versions.registry import PACKAGED
+        from model.versions.registry import packaged
 
-        names, packaged = ", ".join(PUBLISHED), ", ".join(f.name for f in PACKAGED.iterdir() if f.is_dir())
-        raise DownloadError(
-            f"{source} is no file, folder, http(s) address or name ({names}), nor does it come with clickmask as "
-            f"{packaged}: check the path"
-        )
+        names = ", ".join([*packaged(), *PUBLISHED])
+        raise DownloadError(f"{source} is no file, folder, http(s) address or name ({names}): check the path")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 and digest != sha256.lower():

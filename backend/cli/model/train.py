@@ -51,13 +51,14 @@ ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_
 @click.option(
     "--init",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Checkpoint folder to start from instead of ImageNet weights; another network than its own takes over "
-    "what fits, thinned where it is slimmer.",
+    help="Folder of a checkpoint or of a run to start from instead of ImageNet weights; another network than its own "
+    "takes over what fits, thinned where it is slimmer.",
 )
 @click.option(
     "--teacher",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Checkpoint folder of a trained network whose answers are learnt beside the truth (distillation).",
+    help="Folder of a checkpoint or of a run, a trained network whose answers are learnt beside the truth "
+    "(distillation).",
 )
 @click.option(
     "--taught", default=0.5, show_default=True, help="First share of the run in which the teacher is asked."
@@ -110,7 +111,7 @@ def _bundle(
     if not folders:
         raise click.UsageError(f"{path} does not exist: give --data to make it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _bar("packing") as bar:
+    with _bar() as bar:
         task = bar.add_task("packing", total=None)
         part = path.with_suffix(".part")
         pack(
@@ -171,9 +172,10 @@ def _inherited(name: str, parent: nn.Module, sampler: ObjectSampler) -> nn.Modul
 def _checkpoint(folder: Path, option: str) -> tuple[nn.Module, dict[str, Any]]:
     """Return a trained network that reads clicks as training draws them, and its card."""
     from model.versions.checkpoint import CheckpointError, load
+    from model.versions.registry import checkpoint_in
 
     try:
-        network, card = load(folder)
+        network, card = load(checkpoint_in(folder))
     except CheckpointError as error:
         raise click.UsageError(str(error)) from error
     if card["encoding"] != ENCODING:
@@ -223,7 +225,7 @@ def _load_imagenet(network: nn.Module, path: Path | None) -> None:
 
 
 def _run(trainer: Trainer) -> None:
-    with _bar("training", disable=not trainer.fabric.is_global_zero) as bar:
+    with _bar(disable=not trainer.fabric.is_global_zero) as bar:
         task = bar.add_task("training", total=1.0)
         for now in trainer.run():
             bar.update(
@@ -236,6 +238,7 @@ def _run(trainer: Trainer) -> None:
 def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list[str]) -> None:
     from dataclasses import asdict
 
+    from model.networks import nearest_size
     from model.versions.checkpoint import save
 
     counts = {group: groups.count(group) for group in sorted(set(groups))}
@@ -244,9 +247,8 @@ def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list
     card = {
         **described,
         "size": size,
-        **{
-            key: max(round(size * share / 32), 1) * 32 for key, share in (("later", 5 / 6), ("closer", 2 / 3))
-        },
+        "later": nearest_size(size * 5 / 6),
+        "closer": nearest_size(size * 2 / 3),
         "parent": None,
         "training": {"items": counts, "recipe": asdict(recipe), **asdict(trainer.progress)},
         "metrics": {},
@@ -258,6 +260,6 @@ def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list
     click.echo(json.dumps(asdict(trainer.progress)))
 
 
-def _bar(title: str, disable: bool = False) -> Progress:
+def _bar(disable: bool = False) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=disable)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def command(project: int, sync: bool, now: bool, force: bool, as_json: bool) -> None:
     """Fine-tune the model of Label Studio project PROJECT from its accepted annotations.
 
-    Without options, a job is queued for the worker; watch it with `clickmask jobs watch`. Exit status 3: the gate
-    kept the new model back.
+    Without --now or --sync, a job is queued for the worker; watch it with `clickmask jobs watch`. Exit status 3 of
+    --now: no version could be made, or the gate kept it back.
     """
     from backend.operations.redis_client import connected
     from backend.settings import Settings
@@ -55,12 +55,11 @@ def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
 
 def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
     from backend.jobs.policy import policy
-    from backend.jobs.status import row
+    from backend.jobs.status import announcement
     from fine_tune.project.scheduler import Scheduler
 
     job = Scheduler(client, policy(settings)).request(project, "asked for on the command line", force=force)
-    problem = row(job)["result"] or "watch it with `clickmask jobs watch`"
-    _say({"job": job.id}, f"job {job.id} waits for a worker; {problem}", as_json)
+    _say({"job": job.id}, announcement(job), as_json)
 
 
 def _run(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:

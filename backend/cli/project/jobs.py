@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("jobs")
 def command() -> None:
-    """List, watch and cancel fine-tuning jobs."""
+    """List, watch and cancel jobs of fine-tuning and proposing."""
 
 
 @command.command("list")
@@ -37,7 +37,7 @@ def list_jobs(as_json: bool) -> None:
     for values in found:
         keys = ("id", "project", "status", "phase", "why", "result")
         table.add_row(*(str(values[key] or "") for key in keys))
-    Console().print(table if found else "no jobs yet: `clickmask fine-tune PROJECT` queues one")
+    Console(markup=False).print(table if found else "no jobs yet: `clickmask fine-tune PROJECT` queues one")
 
 
 @command.command("watch")
@@ -57,13 +57,14 @@ def watch(job_id: str | None) -> None:
 def _follow(scheduler: Scheduler, identity: str) -> dict[str, Any]:
     """Draw a job's progress until it ends, and return its last row."""
     from rich.console import Console
-    from rich.progress import Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     from backend.jobs.status import row
 
     columns = [
-        *Progress.get_default_columns()[:2],
-        TextColumn("{task.percentage:>3.0f} % {task.fields[more]}"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} % {task.fields[more]}", markup=False),
     ]
     with Progress(*columns, console=Console(stderr=True)) as bar:
         bars = {"": bar.add_task("", total=1.0, more="")}  # of the whole job, then of each of its phases

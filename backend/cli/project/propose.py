@@ -9,7 +9,9 @@ import click
 
 @click.command("propose")
 @click.argument("project", type=int)
-@click.option("--limit", type=click.IntRange(1), help="Tasks at most, those with the lowest numbers first.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Tasks that get proposals, at most; the lowest numbers first."
+)
 @click.option("--now", is_flag=True, help="Propose in this process, without a worker.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(project: int, limit: int | None, now: bool, as_json: bool) -> None:
@@ -19,6 +21,7 @@ def command(project: int, limit: int | None, now: bool, as_json: bool) -> None:
     versions are replaced, annotated tasks left alone. Without --now, a job is queued for the worker; watch it with
     `clickmask jobs watch`. Done again, it goes on with tasks that have no proposals yet.
     """
+    from backend.jobs.status import announcement
     from backend.operations.propose_job import enqueue, propose, served
     from backend.operations.redis_client import connected
     from backend.settings import Settings
@@ -39,5 +42,4 @@ def command(project: int, limit: int | None, now: bool, as_json: bool) -> None:
     served(project, settings)  # says at once what a job would find out
     with connected(settings) as client:
         job = enqueue(client, project, limit, settings)
-    sentence = f"job {job.id} waits for a worker; watch it with `clickmask jobs watch {job.id}`"
-    click.echo(json.dumps({"job": job.id}) if as_json else sentence)
+        click.echo(json.dumps({"job": job.id}) if as_json else announcement(job))

@@ -78,7 +78,7 @@ def _print(ranking: Ranking, worst: int, as_json: bool) -> None:
             ", ".join(row["reasons"]),
         )
         table.add_row(*map(str, cells))
-    console = Console()
+    console = Console(markup=False)  # labels and names may hold brackets
     console.print(table)
     console.print(
         f"{len(ranking.rated)} objects rated, {ranking.unmatched} made without recorded clicks, "

@@ -18,8 +18,9 @@ def command() -> None:
     from backend.settings import Settings
 
     try:
-        with stoppable(), running(Settings.from_env()) as (children, settings):
-            url = settings.own_url
+        settings = Settings.from_env()
+        url = settings.own_url
+        with stoppable(), running(settings) as (children, _):
             status = wait_until_ready(children.check, url, time.sleep)
             click.echo(f"clickmask answers at {url} with {status['models']}")
             click.echo("Connect a project with `clickmask connect PROJECT`; Ctrl-C stops everything.")

@@ -14,7 +14,7 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_":
 @click.command("worker")
 @click.option("--burst", is_flag=True, help="End when no job is waiting.")
 def command(burst: bool) -> None:
-    """Run fine-tuning jobs; start as many workers as there are GPUs.
+    """Run jobs of fine-tuning and proposing; start as many workers as there are GPUs.
 
     SIGTERM puts the job that runs back into the queue and ends the worker within seconds.
     Ctrl-C ends it after the job.

@@ -17,6 +17,16 @@ from backend.cli import COMMANDS, main
 from backend.cli.errors import print_defect, sentence
 from model.errors import ClickmaskError
 
+INTERRUPTED = """
+import builtins
+def imported(name, *rest, real=builtins.__import__):
+    if name == "backend.cli.errors":
+        raise KeyboardInterrupt
+    return real(name, *rest)
+builtins.__import__ = imported
+from backend.cli import main
+main(["models", "list"])
+"""
 SECRETS = {
     "LABEL_STUDIO_API_KEY": "hidden-token",
     "BASIC_AUTH_USER": "user",
@@ -161,3 +171,8 @@ def test_help_that_cannot_be_written_is_a_sentence() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: No space left on device: free some space there\n")
+
+
+def test_ctrl_c_before_a_command_runs_is_no_defect():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "Aborted!\n")

@@ -17,6 +17,9 @@ from backend.settings.masking import mask, passwords, without_password
         ("redis://secret#1", "redis://***"),
         ("redis://host/0?password=secret&db=1", "redis://host/0?password=***&db=***"),
         (":secret@host", "***@host"),
+        ("me:secret", "***"),
+        ("fe80::1", "fe80::1"),
+        ("unix:/run/redis.sock", "unix:/run/redis.sock"),
     ],
 )
 def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:

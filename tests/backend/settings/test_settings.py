@@ -34,7 +34,8 @@ def test_values_are_read_and_typed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "fix"),
     [
-        ("CLICKMASK_PORT", "99999", "0 to 65535"),
+        ("CLICKMASK_PORT", "99999", "1 to 65535"),
+        ("CLICKMASK_PORT", "0", "1 to 65535"),
         ("CLICKMASK_PORT", "ninety", "whole number"),
         ("CLICKMASK_DEADLINE_S", "nan", "0.1 to 100"),
         ("CLICKMASK_DEVICE", "tpu", "auto, cpu, cuda, openvino"),
@@ -150,8 +151,10 @@ def test_where_it_listens_and_how_it_is_reached(host: str, bind: str, own: str) 
 def test_a_socket_file_has_no_address() -> None:
     settings = Settings.from_env({"CLICKMASK_HOST": "unix:/run/clickmask.sock"})
     assert settings.bind == "unix:/run/clickmask.sock"
-    with pytest.raises(SettingsError, match="--url"):
+    with pytest.raises(SettingsError, match="`clickmask serve` can listen there"):
         _ = settings.own_url
+    with pytest.raises(SettingsError, match="--url"):
+        _ = settings.public_url
 
 
 def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

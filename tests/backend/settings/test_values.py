@@ -39,12 +39,33 @@ def test_what_could_never_be_a_host_is_refused(text: str) -> None:
 def test_a_place_to_listen(text: str) -> None:
     assert values.host(text) == text
     assert values.host("[::1]") == "::1"
+    assert values.host("unix:///run/clickmask.sock") == "unix:/run/clickmask.sock"
+
+
+@pytest.mark.parametrize("text", ["unix:", "unix://", "unix:/" + "x" * 107, "unix:/" + "ü" * 60])
+def test_a_socket_file_has_a_path_that_fits(text: str) -> None:
+    assert values.host("unix:/" + "x" * 106)
+    with pytest.raises(ValueError, match="write unix: and a path of 1 to 107 bytes"):
+        values.host(text)
 
 
 @pytest.mark.parametrize("text", ["http://0.0.0.0", "0.0.0.0:9090", "[::1]:9090", "*", "a b"])
 def test_what_nobody_can_listen_on_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="without http:// and without a port"):
         values.host(text)
+
+
+@pytest.mark.parametrize("name", [".redis.svc", "a..b", "x" * 70])
+def test_a_name_that_cannot_be_looked_up_is_refused(name: str) -> None:
+    for parse, text in (
+        (values.redis_url, f"redis://me:word@{name}:6379/0"),
+        (values.url("http"), f"http://{name}/path"),
+        (values.host, name),
+        (values.hosts, name),
+    ):
+        with pytest.raises(ValueError, match=f"{name} is no host name: write 1 to 63 letters"):
+            parse(text)
+    assert values.redis_url("redis://my_redis.svc.") == "redis://my_redis.svc."
 
 
 @pytest.mark.parametrize(
@@ -103,7 +124,13 @@ def test_a_secret_of_webhooks_is_what_a_header_can_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["redis://me:p%23@host:6379/0", "unix:///run/redis.sock?db=1", "rediss://host?ssl_cert_reqs=none"]
+    "text",
+    [
+        "redis://me:p%23@host:6379/0",
+        "redis://host?username=me&password=p%23&db=1&socket_timeout=12&max_connections=9&client_name=me",
+        "unix:///run/redis.sock?db=1",
+        "rediss://host?ssl_cert_reqs=none&ssl_min_version=771&ssl_keyfile=key.pem&ssl_certfile=certificate.pem",
+    ],
 )
 def test_the_address_of_a_redis(text: str) -> None:
     assert values.redis_url(text) == text
@@ -113,7 +140,17 @@ def test_the_address_of_a_redis(text: str) -> None:
     ("text", "fix"),
     [
         ("redis://host/0?timeout=3", "leave out.*timeout"),
-        ("redis://host/0?socket_timeout=abc", "leave out.*socket_timeout"),
+        ("redis://host/0?retry=3", "leave out retry; after the \\? may be db, .*socket_timeout"),
+        ("redis://host/0?encoding=", "leave out encoding"),
+        ("redis://host/0?socket_type=1", "leave out socket_type"),
+        ("unix:///run/redis.sock?credential_provider=x", "leave out credential_provider"),
+        ("rediss://host/0?ssl_ocsp_context=x", "leave out ssl_ocsp_context"),
+        ("rediss://host/0?ssl_nothing=x", "leave out.*ssl_nothing"),
+        ("rediss://host/0?ssl_min_version=2", "leave out.*TLSVersion"),
+        ("rediss://host/0?ssl_keyfile=key.pem", "name that in ssl_certfile"),
+        ("redis://host/0?socket_timeout=abc", "correct socket_timeout: write a number from 0.001 to 86400"),
+        ("redis://host/0?socket_timeout=-1", "correct socket_timeout: write a number from 0.001 to 86400"),
+        ("redis://host/0?socket_connect_timeout=nan", "correct socket_connect_timeout: write a number"),
         ("redis://host/0?protocol=9", "leave out.*protocol"),
         ("redis://host/0?decode_responses=true", "leave out decode_responses"),
         ("redis://host/main", "number of a database"),
@@ -122,3 +159,10 @@ def test_the_address_of_a_redis(text: str) -> None:
 def test_what_no_client_of_redis_takes_is_refused(text: str, fix: str) -> None:
     with pytest.raises(ValueError, match=fix):
         values.redis_url(text)
+
+
+def test_a_bucket_has_no_account() -> None:
+    assert values.store("s3://bucket/clickmask/") == "s3://bucket/clickmask"
+    with pytest.raises(ValueError, match="a bucket has no account") as caught:
+        values.store("s3://key:hidden@bucket/clickmask")
+    assert "hidden" not in str(caught.value)

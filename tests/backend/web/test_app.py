@@ -161,6 +161,35 @@ def test_a_malformed_body_is_refused_with_the_field(client: FlaskClient, change:
     assert answer.json["field"] == field
 
 
+@pytest.mark.parametrize(
+    ("body", "task", "part"),
+    [
+        (click({**ONE, "to_name": "photo"}, id=41), "41", "params.context.result[0].to_name"),
+        (click({**ONE, "is_positive": "maybe"}, id="x"), "", "tasks[0].id"),
+        ({"tasks": "x"}, "", "tasks"),
+        ([], "", "body"),
+        (["x" * (1 << 20)], "", "exceeds the capacity limit"),
+    ],
+)
+def test_a_request_that_cannot_be_read_has_a_reason_everywhere(
+    app: Flask, caplog: pytest.LogCaptureFixture, body: Any, task: str, part: str
+) -> None:
+    client = app.test_client()
+    assert client.post("/predict", json=body).status_code in (400, 413)
+    refusal = backend_of(app).metrics.recent_refusals()[0]
+    assert (refusal["reason"], refusal["task"]) == ("request", task)
+    assert part in refusal["text"]
+    assert part in caplog.text
+    assert 'clickmask_refused_total{reason="request"}' in client.get("/metrics").text
+    assert part in client.get("/", headers={"Accept": "text/html"}).text
+
+
+def test_other_routes_refuse_no_clicks(app: Flask) -> None:
+    before = backend_of(app).metrics.recent_refusals()
+    assert app.test_client().post("/train", json={}).status_code == 400
+    assert backend_of(app).metrics.recent_refusals() == before
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_object_is_refused(client: FlaskClient, data: bytes) -> None:
     for route in ("/predict", "/setup", "/webhook", "/train"):

@@ -57,13 +57,16 @@ def test_a_record_that_cannot_be_read_costs_its_project_alone(
     settings: Settings, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = redis_server.client()
-    for project in (3, 4, 5):
+    for project in (3, 4, 5, 6):
         annotate(redis_server, project, 1)
     client.lpush(keys.outcomes(4), json.dumps({"status": "promoted"}))
     client.hset(f"{QUALITY}5", "1/cm", b"[")
+    client.delete(keys.records(6))
+    client.set(keys.records(6), "of another type")
+    client.sadd(keys.PROJECTS, "junk")
     learning = gathered(LearningFigures(settings))
     assert 3 in [project.id for project in learning.projects]
-    assert len(learning.projects) + caplog.text.count("figures left out") == 3
+    assert len(learning.projects) + caplog.text.count("figures left out") == 4
 
 
 def test_figures_are_not_gathered_for_every_request(settings: Settings, redis_server: RedisServer) -> None:

@@ -14,6 +14,8 @@ from tests.backend.predict_bodies import click, keypoint
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
 
+CONNECTING = ("cmdstat_hello", "cmdstat_client")  # more or fewer with every redis-py
+
 
 def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer, images: ImageServer) -> None:
     client = redis_server.client()
@@ -48,5 +50,5 @@ def test_a_click_costs_the_same_whatever_redis_holds(
             backend_of(app).redis.flush()
             calls.append({name: stats["calls"] for name, stats in client.info("commandstats").items()})
     for seen in calls:
-        assert sum(seen.values()) <= 20
+        assert sum(count for name, count in seen.items() if name not in CONNECTING) <= 20
         assert not [name for name in seen if name in ("cmdstat_scan", "cmdstat_keys", "cmdstat_hgetall")]

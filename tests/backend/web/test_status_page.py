@@ -127,6 +127,8 @@ def test_clicks_refused_for_the_same_reason_are_told_once():
     assert (joined.count, joined.tasks, joined.time) == (2, ["5", "4"], "2")
     assert "doctor" in joined.fix
     assert (alone.count, alone.tasks) == (1, ["4"])
+    (unread,) = refused([{**other, "task": ""}])
+    assert (unread.count, unread.tasks) == (1, [])
     assert refused([{**other, "reason": "of another version"}])[0].fix
 
 

@@ -16,6 +16,7 @@ from backend.cli import main
 from backend.operations.published_networks import PUBLISHED
 from model.networks import build
 from model.versions import checkpoint
+from model.versions.bucket import Bucket
 from model.versions.registry import Registry
 from tests.backend.http_server import Web, answers
 from tests.model.official_checkpoints import (
@@ -85,23 +86,22 @@ def test_import_promote_rollback_export(official: Path, home: Path, tmp_path: Pa
     assert shown["card"]["encoding"] == {"name": "disk", "radius": 5.0}
     assert "weights intact" in run("show", first).stdout
 
-    folder = tmp_path / "out"
+    folder = tmp_path / "run" / "checkpoint"
     assert run("export", first, folder).exit_code == 0
     assert run("export", first, folder).exit_code == 1
+    assert facts("import", folder.parent, "--line", "project-4")["imported"] == f"project-4-1-{first[-8:]}"
     assert facts("import", folder, "--line", "project-3")["imported"] == f"project-3-1-{first[-8:]}"
     assert Registry(home).current("project-3") is None
 
 
-def test_import_of_the_slim_network_that_comes_with_the_package(home: Path) -> None:
-    name = facts("import", "lite0-fpn2", "--promote")["imported"]
+@pytest.mark.parametrize(("name", "most"), [("lite0-fpn", 5e6), ("lite0-fpn2", 2e6)])
+def test_import_of_a_network_that_comes_with_the_package(home: Path, name: str, most: float) -> None:
+    version = facts("import", name, "--promote")["imported"]
     current = Registry(home).current("base")
-    assert current is not None and current.name == name
+    assert current is not None and current.name == version
     network, card = checkpoint.load(current.path)
-    assert card["architecture"]["name"] == "lite0-fpn2"
-    assert sum(p.numel() for p in network.parameters()) < 2e6
-    assert "nor does it come with clickmask as lite0-fpn2" in " ".join(
-        run("import", "lite0-fpn3").stderr.split()
-    )
+    assert card["architecture"]["name"] == name
+    assert sum(p.numel() for p in network.parameters()) < most
 
 
 def test_import_from_an_address(web: Web, official: Path, home: Path) -> None:
@@ -195,7 +195,9 @@ def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path:
         (official, "--line", "mine"): "use base or project-<id>",
         (official, "--size", "100"): "size is 100; it must be a multiple of 32",
         ("simpleclick-base",): "open https://drive.google.com/drive/folders/",
-        ("ritm-h19",): "is no file, folder, http(s) address or name (ritm-h18s, ritm-h18, ritm-h32)",
+        (
+            "ritm-h19",
+        ): "is no file, folder, http(s) address or name (lite0-fpn, lite0-fpn2, ritm-h18s, ritm-h18, ritm-h32)",
     }.items():
         result = run("import", *arguments)
         assert result.exit_code == 1, result.output
@@ -224,3 +226,15 @@ def test_unknown_names_are_answered_with_known_ones(official: Path) -> None:
     assert result.exit_code == 1 and name in result.stderr
     result = run("rollback")
     assert result.exit_code == 1 and "no version was served before" in result.stderr
+
+
+def test_a_store_that_does_not_answer_is_not_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(bucket: Bucket, prefix: str) -> list[str]:
+        raise OSError("memory://away: there is nobody")
+
+    monkeypatch.setattr(Bucket, "find", away)
+    monkeypatch.setenv("CLICKMASK_REGISTRY", "memory://away")
+    for arguments in (["list"], ["list", "--json"]):
+        answer = run(*arguments)
+        assert answer.exit_code == 1
+        assert "CLICKMASK_REGISTRY cannot be read: memory://away: there is nobody" in answer.output

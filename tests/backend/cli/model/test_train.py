@@ -51,7 +51,7 @@ def test_a_run_starts_from_a_checkpoint(tmp_path, imagenet):
     assert run("--data", data, "--out", first, "--steps", "1", *SHORT, *imagenet).exit_code == 0
     begun, _ = checkpoint.load(first / "checkpoint")
     result = run(
-        "--bundle", first / "bundle.zip", "--init", first / "checkpoint", "--out", second, "--steps", "1",
+        "--bundle", first / "bundle.zip", "--init", first, "--out", second, "--steps", "1",
         "--rate", "1e-9", "--late-sizes", "96", *SHORT,
     )  # fmt: skip
     assert result.exit_code == 0, result.output

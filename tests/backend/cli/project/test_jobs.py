@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from backend.cli import main
 from backend.cli.project.jobs import _bars
+from fine_tune.project.scheduler import Scheduler
 from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
 
@@ -53,6 +54,16 @@ def test_the_table_says_what_a_job_waits_for(environment: None) -> None:
     run("fine-tune", str(PROJECT))
     shown = " ".join(run("jobs", "list").output.split())
     assert "queued" in shown
+
+
+def test_brackets_in_what_others_wrote_are_shown(environment: None, redis_server: RedisServer) -> None:
+    run("fine-tune", str(PROJECT))
+    (job,) = Scheduler(redis_server.client()).jobs()
+    job.meta |= {"why": "[/x] at [::1]", "phase": "[b]"}
+    job.save_meta()
+    answer = run("jobs", "list")
+    assert answer.exit_code == 0, answer.output
+    assert {"[/x]", "[::1]", "[b]"} <= set(answer.output.split())
 
 
 def test_every_phase_has_its_bar_and_the_job_an_estimate():

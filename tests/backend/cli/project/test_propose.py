@@ -41,5 +41,5 @@ def test_a_job_is_queued(run, tmp_path: Path, redis_server: RedisServer) -> None
     add_proposing(Registry(tmp_path))
     done = run()
     assert done.exit_code == 0, done.output
-    assert "job propose-3 waits for a worker" in done.output
+    assert "job propose-3 waits for a worker; no worker runs" in done.output
     assert redis_server.client().exists("rq:job:propose-3")

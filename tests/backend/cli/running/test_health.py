@@ -39,6 +39,19 @@ def test_a_ready_web_server_is_well(web: Web) -> None:
     assert ask().exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["health", "up"])
+def test_a_socket_file_is_for_serve_alone(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLICKMASK_HOME", str(tmp_path))
+    monkeypatch.setenv("CLICKMASK_HOST", f"unix:{tmp_path}/web.sock")
+    monkeypatch.setenv("CLICKMASK_URL", "https://clickmask.example")
+    answer = CliRunner().invoke(main, [command])
+    assert answer.exit_code == 1
+    assert "`clickmask serve` can listen there, but this command asks the server at a port" in answer.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_program_at_its_port_is_told(web: Web) -> None:
     web.routes["/ready"] = lambda handler: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n")
     answer = ask()
