@@ -20,14 +20,15 @@ RUN apt-get update \
 WORKDIR /app
 
 # Everything but clickmask itself, by version and hash (`make lock` renews the lists): a layer that no change of the code
-# touches. What is taken out again: the tests of libraries, headers, plugins for Intel's GPUs and NPUs, which need drivers.
+# touches. What is taken out again: the tests of libraries, headers, plugins for Intel's GPUs and NPUs, which need drivers,
+# and what zstandard has for interpreters other than CPython.
 COPY deploy/${TORCH}.lock requirements.lock
 RUN pip install --no-cache-dir --no-deps --require-hashes ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
         --requirement requirements.lock \
     && site="$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     && find "$site/torch/bin" -type f ! -name torch_shm_manager -delete \
     && rm -rf "$site/torch/test" "$site/torch/include" "$site/openvino/include" "$site/openvino/libs/cache.json" \
-        "$site"/openvino/libs/libopenvino_intel_[gn]pu_plugin.so \
+        "$site"/openvino/libs/libopenvino_intel_[gn]pu_plugin.so "$site"/zstandard/_cffi.*.so \
     && find "$site/matplotlib" "$site/mpmath" "$site/networkx" "$site/numpy" "$site/scipy" "$site/sympy" \
         -type d -name tests -prune -exec rm -rf {} +
 

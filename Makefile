@@ -48,7 +48,7 @@ $(LS_STAMP):
 	@echo "Setting up .venv-labelstudio with Label Studio $(LABEL_STUDIO): $(LS_SIZE)"
 	@test -x $(LS_BIN)/python || $(PYTHON) -m venv .venv-labelstudio
 	@$(LS_BIN)/pip install --quiet --disable-pip-version-check label-studio==$(LABEL_STUDIO)
-	@touch $@
+	@rm -f .venv-labelstudio/.stamp-* && touch $@  # of another version, which this one has replaced
 
 # The framework for those who run all their backends in it; its own dependencies contradict Label Studio's.
 $(LSML_STAMP): $(STAMP)
@@ -107,4 +107,5 @@ lock: $(STAMP) ## deploy/*.lock anew: the newest versions that pyproject.toml al
 	$(LOCK) --output-file deploy/cuda.lock
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-labelstudio .venv-python $(LSML) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+	rm -rf .venv .venv-labelstudio .venv-labelstudio-* .venv-python $(LSML) *.egg-info build
+	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ learned from drawn cells; `python -m tests.pictures clicks` or `status` makes on
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import subprocess
@@ -36,6 +37,7 @@ VIEWS = (
     ("status", {"width": 900, "height": 720}, "light"),
     ("status-phone", {"width": 375, "height": 720}, "dark"),
 )
+KINDS = ("status", "clicks")
 LIMIT = 2_000_000  # bytes of the moving picture
 
 
@@ -141,4 +143,7 @@ def main(wanted: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ("status", "clicks"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", nargs="?", choices=KINDS, help="make this kind alone")
+    chosen = parser.parse_args().kind
+    main([chosen] if chosen else KINDS)

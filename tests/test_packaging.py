@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -49,9 +50,9 @@ def test_the_compose_files_follow_the_specification(tmp_path):
 def test_the_image_holds_all_packages_and_no_root():
     text = (ROOT / "Dockerfile").read_text()
     sent = (ROOT / ".dockerignore").read_text().splitlines()
-    assert {"!backend", "!fine_tune", "!model", "!pyproject.toml", "!README.md", "!deploy/*.lock"} <= set(
-        sent
-    )
+    packages = {"!backend", "!fine_tune", "!model"}
+    files = {f"!{name}" for name in ("pyproject.toml", project()["readme"], *project()["license-files"])}
+    assert packages | files | {"!deploy/*.lock"} <= set(sent)
     assert re.findall(r"^USER (\d+)$", text, re.M)[-1] != "0"
 
 
@@ -106,14 +107,39 @@ def test_the_backends_name_in_the_compose_network_has_a_dot():
     assert undotted(f"http://{alias}:9090") == ""
 
 
+def test_what_the_compose_files_read_of_the_settings_reaches_the_services():
+    """Else a variable of the shell changes one place and not the other: Compose hands on what is in .env alone."""
+    known, passed = {field.metadata["variable"] for field in dataclasses.fields(Settings)}, set()
+    for name in ("docker-compose.yml", "deploy/gpu.yml"):
+        text = (ROOT / name).read_text()
+        passed |= set(yaml.safe_load(text)["services"]["worker"].get("environment", {}))
+        assert known & set(re.findall(r"\$\{(\w+)", text)) <= passed, name
+
+
+def dry(*arguments: str) -> str:
+    """What make would do, the same within another make (whose options and "Leaving directory" it would take over)."""
+    alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, env=alone)
+    return done.stdout
+
+
+def test_one_version_of_label_studio_has_a_stamp():
+    """Its environment holds the version that was installed last, and no other may be taken for installed."""
+    stamp = ".venv-labelstudio/.stamp-0.0.0"
+    lines = dry("LABEL_STUDIO=0.0.0", stamp).splitlines()
+    assert f"rm -f .venv-labelstudio/.stamp-* && touch {stamp}" in lines[-1]
+
+
+def test_clean_removes_all_that_is_made_here():
+    removed = {word for line in dry("clean").splitlines() for word in line.split()[2:]}
+    made = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    ours = {"__pycache__", "dist", "runs", "*.log", ".env"}  # no leftovers of make, or somebody's own
+    assert {".venv", ".venv-labelstudio", ".venv-labelstudio-*", ".venv-python", ".venv-lsml"} <= removed
+    assert made - ours - {".venv*"} <= removed
+
+
 def test_make_knows_its_targets():
-    done = subprocess.run(
-        ["make", "-n", "help", "check", "format", "containers", "lock"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    assert dry("help", "check", "format", "containers", "lock")
 
 
 def test_every_command_has_help():

@@ -22,6 +22,7 @@ from backend.settings import Settings
 from tests.containers.engine import run
 from tests.containers.stack import FACTS, PROJECT, Stack, steps, until
 from tests.e2e.photos import body, ground, iou, jpeg
+from tests.label_studio_calls import create_annotation
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("stack")]
 IMAGE = "clickmask:cpu"
@@ -242,7 +243,8 @@ def put_back(stack: Stack) -> None:
     assert "its worker was told to end" in stack.inside(
         "redis", "redis-cli", "hget", f"rq:job:{job['id']}", "meta"
     )
-    assert stack.container("worker", "{{.State.ExitCode}}") == "0"
+    ended = stack.container("worker", "{{.State.ExitCode}}")
+    assert ended == "0", stack.compose("logs", "--tail", "50", "worker")
     assert took < PUT_BACK_S
     stack.compose("up", "-d", "--wait", "worker")
 
@@ -261,7 +263,7 @@ def test_accepted_masks_are_learned(stack: Stack, tmp_path: Path) -> None:
             "original_height": SIZE[0],
             "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Cat"]},
         }
-        Connected.client.create_annotation(task, [region])
+        create_annotation(Connected.client, task, [region])
     until("training", lambda: [job for job in jobs(stack, "started") if job["phase"] == "training"])
     put_back(stack)
     (job,) = until("the end of the job", lambda: jobs(stack, "finished", "failed"))

@@ -22,6 +22,7 @@ from backend.operations.supervisor import tail
 from model.click import Click
 from tests.e2e.conftest import ROOT, Backend
 from tests.e2e.label_configs import separate_rows
+from tests.label_studio_calls import create_annotation
 from tests.waiting import until
 
 
@@ -106,7 +107,7 @@ class Place:
             "original_height": mask.shape[0],
             "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Cat"]},
         }
-        self.client.create_annotation(task, [region])
+        create_annotation(self.client, task, [region])
 
     def run(self, *arguments: str) -> str:
         """Run a command as an operator does."""

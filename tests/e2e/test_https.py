@@ -17,6 +17,7 @@ from tests.e2e.conftest import new_studio
 from tests.e2e.photos import iou, jpeg, two_bodies
 from tests.e2e.place import Place, backend_at
 from tests.e2e.tls_proxy import TlsProxy
+from tests.label_studio_calls import create_annotation
 
 PREFIX = "/label-studio"
 IMAGE, TRUTH, _ = two_bodies()
@@ -61,7 +62,7 @@ def test_clicks_images_and_webhooks_come_through(place: Place):
     regions = place.click(Click(x, y))["result"]
     (region,) = accepted(regions)
     assert iou(region.mask(), TRUTH) > 0.3
-    made = place.client.create_annotation(place.tasks[0], regions)["id"]
+    made = create_annotation(place.client, place.tasks[0], regions)["id"]
     ledger = Ledger(place.redis)
     place.wait("the webhook", lambda: made in ledger.annotations(place.project))
 

@@ -18,6 +18,7 @@ from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers
 from tests.e2e.conftest import new_studio
+from tests.label_studio_calls import create_annotation, import_tasks
 
 CONFIG = (
     '<View><Image name="image" value="$image"/>'
@@ -111,8 +112,8 @@ def test_an_image_in_a_bucket_is_asked_of_label_studio(world):
         "aws_access_key_id": "k", "aws_secret_access_key": "s", "presign": True, "use_blob_urls": True,
     }  # fmt: skip
     world.client.call("POST", "/api/storages/s3", json=storage)
-    world.client.import_tasks(
-        world.project, [{"image": "s3://photos/a b.png"}, {"image": "s3://others/a.png"}]
+    import_tasks(
+        world.client, world.project, [{"image": "s3://photos/a b.png"}, {"image": "s3://others/a.png"}]
     )
     known, unknown = world.new_tasks()
     assert world.client.task(known["id"])["data"] == known["data"] == {"image": "s3://photos/a b.png"}
@@ -156,22 +157,21 @@ def test_a_legacy_token_that_was_turned_off_is_named(world):
 
 def test_pages_of_tasks_are_read_to_the_end_and_not_beyond(world):
     project = world.client.create_project(title="pages", label_config=CONFIG)["id"]
-    world.client.import_tasks(project, [{"image": f"/data/{n}.png"} for n in range(100)])
+    import_tasks(world.client, project, [{"image": f"/data/{n}.png"} for n in range(100)])
     assert len({task["id"] for task in world.client.tasks(project)}) == 100
     assert {world.project, project} <= {each["id"] for each in world.client.projects()}
 
 
 def test_annotations_tabs_and_fields_are_written_and_read(world):
     client, project = world.client, world.project
-    client.import_tasks(project, [{"image": "/data/x.png"}])
+    import_tasks(client, project, [{"image": "/data/x.png"}])
     (task,) = world.new_tasks()
-    number = client.create_annotation(task["id"], [])["id"]
-    assert client.annotation(number)["id"] == number
+    number = create_annotation(client, task["id"], [])["id"]
+    assert client.task(task["id"])["annotations"][0]["id"] == number
     assert [each["id"] for each in client.annotated_tasks(project)] == [task["id"]]
     assert client.update_task(task["id"], {**task["data"], "iou": 0.5})["data"]["iou"] == 0.5
-    tab = client.save_view(project, {"title": "one"})["id"]
-    client.save_view(project, {"title": "two"}, tab)
-    assert [view["data"]["title"] for view in client.views(project)] == ["two"]
+    client.create_view(project, {"title": "one"})
+    assert [view["data"]["title"] for view in client.views(project)] == ["one"]
     assert client.update_project(project, title="renamed")["title"] == "renamed"
     assert client.ml_backends(project) == client.webhooks(project) == []
     with pytest.raises(LabelStudioError, match="404"):

@@ -18,6 +18,7 @@ from fine_tune.project.scheduler import Scheduler
 from model.click import Click
 from tests.e2e.photos import iou, jpeg, two_bodies
 from tests.e2e.place import Place, backend_at
+from tests.label_studio_calls import create_annotation
 
 IMAGE, TRUTH, _ = two_bodies()
 
@@ -56,7 +57,7 @@ def test_clicks_are_answered_with_masks(place: Place):
 def test_an_accepted_mask_is_reported_ranked_and_compared(place: Place):
     y, x = (float(np.median(axis)) for axis in np.nonzero(TRUTH))
     regions = place.click(Click(x, y))["result"]
-    made = place.client.create_annotation(place.tasks[0], regions)["id"]
+    made = create_annotation(place.client, place.tasks[0], regions)["id"]
     ledger = Ledger(place.redis)
     place.wait("the webhook", lambda: made in ledger.annotations(place.project))
     assert ledger.annotations(place.project)[made]["task"] == place.tasks[0]

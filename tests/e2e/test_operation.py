@@ -22,6 +22,7 @@ from backend.operations.supervisor import free_port
 from fine_tune.project.ledger import Ledger
 from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Workplace, new_studio
 from tests.e2e.photos import jpeg, two_bodies
+from tests.label_studio_calls import create_annotation, import_tasks
 from tests.live_processes import alive
 
 
@@ -111,9 +112,9 @@ def test_with_a_password_events_come_with_the_secret_and_no_others(workplace: Wo
         hook = find_webhook(workplace.client, project, backend.url)
         assert hook is not None
         assert hook["headers"] == {SECRET_HEADER: "hush"}
-        workplace.client.import_tasks(project, [{"image": "https://example.com/a.png"}])
+        import_tasks(workplace.client, project, [{"image": "https://example.com/a.png"}])
         (task,) = workplace.client.tasks(project)
-        annotation = workplace.client.create_annotation(task["id"], [])
+        annotation = create_annotation(workplace.client, task["id"], [])
         ledger, limit = Ledger(workplace.redis), time.monotonic() + 20
         while annotation["id"] not in ledger.annotations(project) and time.monotonic() < limit:
             time.sleep(0.1)

@@ -31,6 +31,7 @@ from tests.e2e.conftest import ROOT, Backend
 from tests.e2e.editor import Editor
 from tests.e2e.photos import iou
 from tests.fine_tune.proposals.drawn import discs
+from tests.label_studio_calls import create_annotation
 
 HELD_OUT, TRAINED_ON = 5, 8
 
@@ -60,7 +61,7 @@ class Disks:
             size = {"original_width": mask.shape[1], "original_height": mask.shape[0]}
             names = {"from_name": "brush", "to_name": "image", "type": "brushlabels"}
             regions.append({"id": f"region-{task}-{place}", **names, **size, "value": value})
-        self.client.create_annotation(task, regions)
+        create_annotation(self.client, task, regions)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of clickmask."""
@@ -146,7 +147,8 @@ def test_batch_predictions_proposes_and_an_annotator_mends(disks: Disks, editor:
     assert len(shown) == len(accepted(disks.predictions(task)[0]["result"]))
     mended, deleted = _mend_and_delete(editor, disks, task, scene)
     saved = editor.submit()
-    regions = {region.id: region for region in accepted(client.annotation(saved["id"])["result"])}
+    annotation = client.call("GET", f"/api/annotations/{saved['id']}/")
+    regions = {region.id: region for region in accepted(annotation["result"])}
     assert deleted not in regions and set(regions) == set(shown) - {deleted}
     assert regions[mended].meta.proposed and regions[mended].meta.clicks == 1
     untouched = [region for number, region in regions.items() if number != mended]
@@ -203,7 +205,7 @@ def test_the_next_job_learns_from_what_was_taken_over(disks: Disks) -> None:
     # A request for one task is taken for an annotator who opens it, and who does not wait as long.
     disks.batch_predictions([task, other])
     (prediction,) = disks.predictions(task)
-    taken = disks.client.create_annotation(task, prediction["result"], parent_prediction=prediction["id"])
+    taken = create_annotation(disks.client, task, prediction["result"], parent_prediction=prediction["id"])
     synced = disks.run("fine-tune", str(disks.project), "--sync")
     assert synced.returncode == 0, synced.stderr
     client = OptionalRedis(disks.redis_url).client()

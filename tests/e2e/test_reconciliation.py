@@ -20,6 +20,7 @@ from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
 from tests.backend.http_server import Web, send
 from tests.backend.redis_server import RedisServer
+from tests.label_studio_calls import create_annotation, import_tasks
 
 RESULT = [
     {
@@ -40,7 +41,7 @@ def test_every_change_is_found_and_begins_a_training(studio: LabelStudioServer, 
     client = LabelStudio(settings)
     project = client.create_project(title="unheard of", label_config=label_config(("Cat",)))["id"]
     states = [client.state(project)]  # of a project without a task
-    client.import_tasks(project, [{"image": f"https://example.com/{n}.png"} for n in range(2)])
+    import_tasks(client, project, [{"image": f"https://example.com/{n}.png"} for n in range(2)])
     tasks = [task["id"] for task in client.tasks(project)]
     with EmbeddedRedis(tmp_path) as url:
         store = redis.Redis.from_url(url)
@@ -52,10 +53,10 @@ def test_every_change_is_found_and_begins_a_training(studio: LabelStudioServer, 
             states.append(client.state(project))
             return set(ledger.accepted(project, "submitted"))
 
-        first = client.create_annotation(tasks[0], RESULT)["id"]
+        first = create_annotation(client, tasks[0], RESULT)["id"]
         assert compare() == {first}
         assert scheduler.jobs() == []
-        second = client.create_annotation(tasks[1], RESULT)["id"]
+        second = create_annotation(client, tasks[1], RESULT)["id"]
         assert compare() == {first, second}
         (job,) = scheduler.jobs()
         assert job.meta["why"] == "2 new annotations"
@@ -64,7 +65,7 @@ def test_every_change_is_found_and_begins_a_training(studio: LabelStudioServer, 
         assert set(ledger.accepted(project, "ground-truth")) == {second}
         client.call("DELETE", f"/api/annotations/{first}/")
         assert compare() == {second}
-        third = client.create_annotation(tasks[0], RESULT)["id"]
+        third = create_annotation(client, tasks[0], RESULT)["id"]
         assert compare() == {second, third}
         client.call("DELETE", f"/api/tasks/{tasks[0]}/")
         assert compare() == {second}, "annotations go with their task"
@@ -92,7 +93,7 @@ def test_events_of_many_annotations_and_of_tasks(
     settings = Settings(home=tmp_path, label_studio_url=studio.url, label_studio_api_key=studio.token)
     client, ledger = LabelStudio(settings), Ledger(redis_server.client())
     project = client.create_project(title="events", label_config=label_config(("Cat",)))["id"]
-    client.import_tasks(project, [{"image": f"https://example.com/{n}.png"} for n in range(3)])
+    import_tasks(client, project, [{"image": f"https://example.com/{n}.png"} for n in range(3)])
     tasks = sorted(task["id"] for task in client.tasks(project))
     for task in tasks:
         client.call("POST", "/api/predictions/", json={"task": task, "result": RESULT, "model_version": "m"})

@@ -18,6 +18,7 @@ from model.click import Click
 from model.evaluation.clicker import next_click
 from tests.e2e.conftest import ROOT, Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
+from tests.label_studio_calls import create_annotation
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
@@ -65,7 +66,7 @@ class Annotator:
 
     def submit(self) -> int:
         """Accept and submit; returns the annotation's id."""
-        return self._client.create_annotation(self._task, self.result)["id"]
+        return create_annotation(self._client, self._task, self.result)["id"]
 
 
 @pytest.fixture(scope="module")

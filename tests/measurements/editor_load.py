@@ -31,6 +31,7 @@ from backend.settings import Settings
 from tests.e2e.conftest import CHROMIUM, new_studio
 from tests.e2e.editor import BROWSER_ARGS, Editor
 from tests.e2e.photos import ground, jpeg
+from tests.label_studio_calls import create_annotation
 
 WIDTH, HEIGHT = 1920, 1080
 TAGS = {"brush": "BrushLabels", "bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
@@ -153,7 +154,7 @@ def tasks(
         task = max(t["id"] for t in client.tasks(project))
         result = [region(kind, body(n, count + 1), f"mask{n:04}") for n in range(count)]
         if result:
-            client.create_annotation(task, result)
+            create_annotation(client, task, result)
         yield project, task, count, len(json.dumps(result))
 
 
