@@ -118,8 +118,12 @@ def test_what_the_compose_files_read_of_the_settings_reaches_the_services():
 
 def dry(*arguments: str) -> str:
     """What make would do, the same within another make (whose options and "Leaving directory" it would take over)."""
-    alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, env=alone)
+    alone = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    }
+    done = subprocess.run(
+        ["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, env=alone
+    )
     return done.stdout
 
 

@@ -76,7 +76,7 @@ class ObjectSampler:
         if chance < SMALL_SHARE + THIN_SHARE:
             scene = squeeze(scene, rng)
         elif chance < SMALL_SHARE + THIN_SHARE + FLAT_SHARE:
-            return augment(flatten(scene, rng), rng)
+            scene = flatten(scene, rng)
         if rng.random() < PASTE_SHARE:
             other = scene if rng.random() < TWIN_SHARE else self.draw(rng)
             for _ in range(int(rng.integers(1, MOST_PASTED + 1))):
