@@ -76,6 +76,21 @@ def test_one_click_finds_an_object_in_a_long_strip(predictor, length, width, upr
     assert iou(answer >= 128, scene.truth) > 0.9
 
 
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "length", "width"), [((1000, 1500), 1300, 20), ((256, 4096), 3500, 50), ((400, 2400), 2000, 60)]
+)
+def test_a_box_is_enough_for_a_long_bar(predictor, shape, length, width, upright):
+    image, truth = ground(*shape, 3), np.zeros(shape, bool)
+    top, left = (shape[0] - width) // 2, (shape[1] - length) // 2
+    truth[top : top + width, left : left + length] = True
+    image[truth] = (200, 60, 50)
+    if upright:
+        image, truth = np.ascontiguousarray(image.transpose(1, 0, 2)), np.ascontiguousarray(truth.T)
+    box = object_box(truth)
+    assert iou(predictor.predict(image, [], box_prior(truth.shape, box)) >= 128, truth) > 0.8
+
+
 def test_a_box_is_enough_for_a_plain_object(predictor):
     image, red, _ = two_bodies()
     prior = box_prior(red.shape, object_box(red))

@@ -155,10 +155,10 @@ def _pick(region: np.ndarray, positive: bool, rng: np.random.Generator) -> Click
 
 
 def _shifted(window: zoom.Window, rng: np.random.Generator) -> zoom.Window:
-    """Move a window by up to 8 % of its side, where the image leaves room."""
-    move = rng.uniform(-0.08, 0.08, 2) * window.side
-    centre_x, centre_y = window.x0 + window.side / 2 + move[0], window.y0 + window.side / 2 + move[1]
-    return zoom.square(centre_x, centre_y, window.side, (window.height, window.width), window.size)
+    """Move a window by up to 8 % of its sides, where the image leaves room."""
+    sides = window.cols, window.rows
+    x, y = np.array((window.x0, window.y0)) + (0.5 + rng.uniform(-0.08, 0.08, 2)) * sides
+    return zoom.oblong(x, y, sides, (window.height, window.width), window.size)
 
 
 def _loose_box(truth: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -22,16 +22,11 @@ MIN_SIDE = 200  # pixels
 
 @dataclass(frozen=True)
 class StretchedWindow(Window):
-    """A box of the image, `side` columns wide and `rows` rows tall, with its top left corner at (x0, y0).
-
-    It lies inside the image of (height, width). `size` is the side of the square network input it is stretched to.
-    """
-
-    rows: int
+    """A window that lies inside the image, as its authors stretch it."""
 
     def inside(self) -> tuple[slice, slice, slice, slice]:
         """See `Window.inside`: the box, and the whole input."""
-        rows, cols = slice(self.y0, self.y0 + self.rows), slice(self.x0, self.x0 + self.side)
+        rows, cols = slice(self.y0, self.y0 + self.rows), slice(self.x0, self.x0 + self.cols)
         return rows, cols, slice(0, self.size), slice(0, self.size)
 
     def crop(
@@ -45,11 +40,11 @@ class StretchedWindow(Window):
         """See `Window.paste`. Outside the window nothing is object any more: the window holds all that was."""
         rows, cols, _, _ = self.inside()
         onto[:] = 0
-        onto[rows, cols] = _resized(values, (self.rows, self.side))
+        onto[rows, cols] = _resized(values, (self.rows, self.cols))
 
     def to_input(self, click: Click) -> Click:
         """See `Window.to_input`: the index of the click's pixel is scaled as the box is."""
-        x = (click.x - 0.5 - self.x0) * self.size / self.side + 0.5
+        x = (click.x - 0.5 - self.x0) * self.size / self.cols + 0.5
         y = (click.y - 0.5 - self.y0) * self.size / self.rows + 0.5
         return Click(x, y, click.positive)
 
@@ -81,13 +76,13 @@ def stretched_crop(
     height, width = previous.shape
     box = box_of_map(previous)
     if box is None:
-        return StretchedWindow(0, 0, width, height, width, size, height)
+        return StretchedWindow(0, 0, width, height, height, width, size)
     pixels = [click.pixel(height, width) for click in clicks if click.positive]
     x0, x1 = min([box[0], *(x for _, x in pixels)]), max([box[2], *(x + 1 for _, x in pixels)])
     y0, y1 = min([box[1], *(y for y, _ in pixels)]), max([box[3], *(y + 1 for y, _ in pixels)])
     left, right = _expanded(x0, x1, expansion, min_side, width)
     top, bottom = _expanded(y0, y1, expansion, min_side, height)
-    return StretchedWindow(left, top, right - left, height, width, size, bottom - top)
+    return StretchedWindow(left, top, right - left, bottom - top, height, width, size)
 
 
 def _expanded(start: int, end: int, expansion: float, least: int, limit: int) -> tuple[int, int]:

@@ -1,8 +1,9 @@
-"""Zoom-in: which square of the image the network sees, and the way there and back.
+"""Zoom-in: which part of the image the network sees, and the way there and back.
 
 A window is a square of the image, padded where it reaches beyond the border, that is resampled to the network's
-input of S x S pixels. It depends on previous mask and clicks alone, so that a replay sees the same window.
-Zoom-in as in RITM (arXiv 2102.06583), with a square window of fixed input size instead of a variable one.
+input of S x S pixels; around a long object it is an oblong, which the resampling stretches. It depends on previous
+mask and clicks alone, so that a replay sees the same window. Zoom-in as in RITM (arXiv 2102.06583), with a window of
+fixed input size instead of a variable one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from model.mask_ops import THRESHOLD, object_box
 
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
 EXPANSION = 1.4
+LONG = 2.5  # longer objects are shown no longer than this: what is thin in the input is lost
+MOST_STRETCHED = 6.0
 FIRST_SIDE = 3.0  # of the image's shorter side: more of a long strip would show its objects too small to tell
 SIDE_STEP = 8  # pixels, of large windows: sides that can be halved are quick to resample
 LEAST_SHRINKING = 1.2  # below which two pixels a side make a new one, and none is skipped
@@ -30,30 +33,36 @@ CLOSER_SIDES = (0.25, 0.6)
 
 @dataclass(frozen=True)
 class Window:
-    """A square of `side` pixels with its top left corner at (x0, y0) of an image of (height, width).
+    """A box of `cols` x `rows` pixels with its top left corner at (x0, y0) of an image of (height, width).
 
-    It may reach beyond the image. `size` is the side of the network input it is shown in.
+    It may reach beyond the image. `size` is the side of the square network input it is shown in.
     """
 
     x0: int
     y0: int
-    side: int
+    cols: int
+    rows: int
     height: int
     width: int
     size: int
 
-    def _axis(self, start: int, limit: int) -> tuple[int, int, int, int]:
+    @property
+    def side(self) -> int:
+        """The longer side in pixels of the image."""
+        return max(self.cols, self.rows)
+
+    def _axis(self, start: int, side: int, limit: int) -> tuple[int, int, int, int]:
         """Find the inside part of one axis: image begin and end, input begin and end, all in whole pixels."""
-        begin, end = max(start, 0), min(start + self.side, limit)
-        scale = self.size / self.side
+        begin, end = max(start, 0), min(start + side, limit)
+        scale = self.size / side
         low = round((begin - start) * scale)
         high = max(round((end - start) * scale), low + 1)
         return begin, end, low, high
 
     def inside(self) -> tuple[slice, slice, slice, slice]:
         """Return the rows and columns of the image that the window shows, and where they lie in the input."""
-        y0, y1, v0, v1 = self._axis(self.y0, self.height)
-        x0, x1, u0, u1 = self._axis(self.x0, self.width)
+        y0, y1, v0, v1 = self._axis(self.y0, self.rows, self.height)
+        x0, x1, u0, u1 = self._axis(self.x0, self.cols, self.width)
         return slice(y0, y1), slice(x0, x1), slice(v0, v1), slice(u0, u1)
 
     def crop(
@@ -99,8 +108,13 @@ def _resampled(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resample to `shape` (width, height); where that shrinks, by means of areas, so that no pixel is skipped.
 
     OpenCV halves many times faster than it takes means over fractions of pixels: even sides are halved while they are
-    twice as long as they shall be, and what is still too large goes by way of twice `shape`.
+    twice as long as they shall be, and what is still too large goes by way of twice `shape`. Where a window is
+    stretched, one axis shrinks before the other grows.
     """
+    ratios = array.shape[1] / shape[0], array.shape[0] / shape[1]
+    if max(ratios) > 1.5 * min(ratios):
+        shrunk = min(shape[0], array.shape[1]), min(shape[1], array.shape[0])
+        array = cv2.resize(array, shrunk, interpolation=cv2.INTER_AREA)
     while (excess := min(array.shape[1] / shape[0], array.shape[0] / shape[1])) >= 2:
         if array.shape[0] % 2 or array.shape[1] % 2:
             break
@@ -124,10 +138,23 @@ def _place(centre: float, side: int, limit: int) -> int:
 
 def square(centre_x: float, centre_y: float, side: float, shape: tuple[int, int], size: int) -> Window:
     """Make the window of about `side` pixels around a point, shifted into the image where it fits."""
+    return oblong(centre_x, centre_y, (side, side), shape, size)
+
+
+def oblong(
+    centre_x: float, centre_y: float, sides: tuple[float, float], shape: tuple[int, int], size: int
+) -> Window:
+    """Make the window of about `sides` (columns, rows) around a point, shifted into the image where it fits."""
     height, width = shape
+    cols, rows = (_whole(side, size, max(shape)) for side in sides)
+    x0, y0 = _place(centre_x, cols, width), _place(centre_y, rows, height)
+    return Window(x0, y0, cols, rows, height, width, size)
+
+
+def _whole(side: float, size: int, most: int) -> int:
+    """Round the side of a window to pixels, of a large one up to what is quick to resample."""
     step = SIDE_STEP if side >= 2 * size else 1
-    whole = min(math.ceil(max(round(side), 1) / step) * step, max(height, width))
-    return Window(_place(centre_x, whole, width), _place(centre_y, whole, height), whole, height, width, size)
+    return min(math.ceil(max(round(side), 1) / step) * step, most)
 
 
 def whole(shape: tuple[int, int], size: int) -> Window:
@@ -168,8 +195,12 @@ def target_crop(
     points = [c for c in clicks if c.positive] + list(clicks[-1:])
     x0, x1 = min([box[0], *(c.x for c in points)]), max([box[2], *(c.x for c in points)])
     y0, y1 = min([box[1], *(c.y for c in points)]), max([box[3], *(c.y for c in points)])
-    side = max(max(x1 - x0, y1 - y0) * expansion, size * MIN_SIDE_SHARE)
-    return square((x0 + x1) / 2, (y0 + y1) / 2, side, shape, size)
+    width, height = x1 - x0, y1 - y0
+    side, least = max(width, height) * expansion, size * MIN_SIDE_SHARE
+    stretched = max(width, height) / (max(min(width, height), 1) * LONG)
+    least = max(side / min(max(stretched, 1), MOST_STRETCHED), least)
+    sides = max(width * expansion, least), max(height * expansion, least)
+    return oblong((x0 + x1) / 2, (y0 + y1) / 2, sides, shape, size)
 
 
 def _first_crop(shape: tuple[int, int], clicks: Sequence[Click], size: int, expansion: float) -> Window:

@@ -55,14 +55,14 @@ def test_two_changes_near_the_click_are_both_meant():
     before[50:70, 50:70] = 250
     after = before.copy()
     after[50:70, [50, 53]] = 0  # they touch nowhere
-    window = Window(40, 40, 56, 200, 200, 256)
+    window = Window(40, 40, 56, 56, 200, 200, 256)
     np.testing.assert_array_equal(progressive(before, after, Click(51, 60, positive=False), window), after)
 
 
 def test_nothing_outside_the_window_is_looked_at():
     before, after = maps()
     after[:, :300] = before[:, :300]
-    corner = Window(340, 40, 120, 500, 500, 256)
+    corner = Window(340, 40, 120, 120, 500, 500, 256)
     result = progressive(before, after, Click(400.0, 100.0), corner)
     np.testing.assert_array_equal(result[:200], after[:200])
     np.testing.assert_array_equal(result[340:], after[340:])  # a change, but not where the maps may differ
@@ -111,7 +111,7 @@ def test_the_rule_is_followed_literally_in_any_region_that_holds_the_changes(see
         return ((noise - noise.min()) / np.ptp(noise) * rng.uniform(150, 255)).astype(np.uint8)
 
     side = int(rng.integers(40, 150))
-    window = Window(int(rng.integers(-20, 60)), int(rng.integers(-20, 40)), side, 90, 130, 64)
+    window = Window(int(rng.integers(-20, 60)), int(rng.integers(-20, 40)), side, side, 90, 130, 64)
     rows, cols, _, _ = window.inside()
     before = blobs()
     after = before.copy()

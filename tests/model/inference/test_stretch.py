@@ -19,7 +19,7 @@ def mapped(shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray
 
 
 def bounds(window: StretchedWindow) -> tuple[int, int, int, int]:
-    return window.x0, window.y0, window.x0 + window.side, window.y0 + window.rows
+    return window.x0, window.y0, window.x0 + window.cols, window.y0 + window.rows
 
 
 def test_the_first_click_sees_the_whole_image() -> None:
@@ -62,7 +62,7 @@ def test_corners_lie_on_corners(shape: tuple[int, int]) -> None:
     """A ramp is shown as the ramp between the same ends, on either axis, however much it is stretched."""
     height, width = shape
     ramp = np.linspace(0, 250, width, dtype=np.float64).round().astype(np.uint8)
-    window = StretchedWindow(0, 0, width, height, width, 448, height)
+    window = StretchedWindow(0, 0, width, height, height, width, 448)
     shown = window.crop(np.tile(ramp, (height, 1)))
     assert shown.shape == (448, 448)
     assert np.abs(shown - np.linspace(0, 250, 448)).max() <= 1.1
@@ -77,7 +77,7 @@ def test_corners_lie_on_corners(shape: tuple[int, int]) -> None:
 def test_paste_undoes_crop_and_leaves_nothing_outside() -> None:
     yy, xx = np.mgrid[:400, :500]
     smooth = (127.5 + 60 * np.sin(xx / 40) + 60 * np.cos(yy / 50)).astype(np.uint8)
-    window = StretchedWindow(100, 40, 300, 400, 500, 448, 120)
+    window = StretchedWindow(100, 40, 300, 120, 400, 500, 448)
     onto = np.full((400, 500), 99, np.uint8)
     window.paste(window.crop(smooth), onto)
     assert np.abs(onto[40:160, 100:400].astype(int) - smooth[40:160, 100:400]).max() <= 2
@@ -86,7 +86,7 @@ def test_paste_undoes_crop_and_leaves_nothing_outside() -> None:
 
 
 def test_a_click_is_scaled_as_the_index_of_its_pixel() -> None:
-    window = StretchedWindow(100, 40, 224, 400, 500, 448, 112)
+    window = StretchedWindow(100, 40, 224, 112, 400, 500, 448)
     shown = window.to_input(Click(100.5, 40.5, False))
     assert (shown.x, shown.y, shown.positive) == (0.5, 0.5, False)
     shown = window.to_input(Click(110.5, 50.5))

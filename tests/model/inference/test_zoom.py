@@ -88,6 +88,37 @@ def test_around_holds_object_and_clicks_and_keeps_a_smallest_side():
     assert 0 < mapped.y < 300
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("width", "sides"),
+    [(400, (1400, 1400)), (390, (1400, 1365)), (200, (1400, 700)), (60, (1400, 240)), (3, (1400, 240))],
+)
+def test_a_long_object_is_shown_no_longer_than_so_many_times_its_width(width, sides, turned):
+    previous = np.zeros((2000, 2000), np.uint8)
+    previous[1000 - width // 2 : 1000 + (width + 1) // 2, 500:1500] = 200
+    click = Click(1000.0, 1000.0)
+    window = zoom.target_crop(previous.T if turned else previous, [click], 256)
+    found = (window.rows, window.cols) if turned else (window.cols, window.rows)
+    np.testing.assert_allclose(found, sides, atol=8)
+    seen = window.to_input(click)
+    assert abs(seen.x - 128) < 2
+    assert abs(seen.y - 128) < 2
+
+
+def test_a_stretched_window_skips_no_pixel_and_pastes_where_it_was():
+    noise = np.random.default_rng(0).integers(0, 256, (60, 2000), dtype=np.uint8)
+    window = zoom.oblong(1000, 30, (1600, 60), noise.shape, 128)
+    shown = window.crop(noise)
+    rows, cols, *_ = window.inside()
+    wanted = cv2.resize(noise[rows, cols].astype(np.float32), (128, 60), interpolation=cv2.INTER_AREA)
+    wanted = cv2.resize(wanted, (128, 128), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(shown - wanted).mean() < 1  # levels; it would be 30 if pixels were skipped
+    mask, back = np.zeros((60, 2000), np.uint8), np.zeros((60, 2000), np.uint8)
+    mask[20:40, 400:1600] = 255
+    window.paste(window.crop(mask), back)
+    assert ((back >= 128) != (mask >= 128)).mean() < 0.01
+
+
 def test_around_nothing_is_the_whole_image():
     assert zoom.target_crop(np.zeros((60, 80), np.uint8), [Click(1, 1)], 64) == zoom.whole((60, 80), 64)
 
@@ -112,7 +143,7 @@ def test_what_is_no_strip_is_shown_as_a_whole():
 
 
 def test_closer_holds_change_and_click_in_a_smaller_window():
-    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 360, 400, 600, 256)
     after = before.copy()
     after[100:130, 200:240] = 200
     window = zoom.focus_crop(before, after, Click(255.0, 110.0), seen)
@@ -125,15 +156,17 @@ def test_closer_holds_change_and_click_in_a_smaller_window():
 
 
 def test_closer_is_nothing_where_it_would_show_hardly_less():
-    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 360, 400, 600, 256)
     after = before.copy()
     after[100:300, 200:300] = 200
     assert zoom.focus_crop(before, after, Click(210.0, 110.0), seen) is None
-    assert zoom.focus_crop(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 72, 400, 600, 384)) is None
+    assert (
+        zoom.focus_crop(before, before, Click(210.0, 110.0), zoom.Window(0, 0, 72, 72, 400, 600, 384)) is None
+    )
 
 
 def test_closer_without_a_change_looks_at_the_click():
-    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 400, 600, 256)
+    before, seen = np.zeros((400, 600), np.uint8), zoom.Window(100, 20, 360, 360, 400, 600, 256)
     window = zoom.focus_crop(before, before, Click(250.0, 200.0), seen)
     assert (window.x0 + window.side / 2, window.y0 + window.side / 2) == (250, 200)
 
@@ -152,7 +185,8 @@ def test_a_blank_map_is_looked_at_as_zeros_are():
 @pytest.mark.parametrize("place", [(0, 0, 500), (100, 50, 200), (-30, -40, 300), (450, 390, 50)])
 def test_paste_writes_into_any_kind_of_array(order, place):
     values = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
-    window = zoom.Window(*place, 400, 500, 64)
+    x0, y0, side = place
+    window = zoom.Window(x0, y0, side, side, 400, 500, 64)
     rows, cols, to_rows, to_cols = window.inside()
     onto = np.zeros((400, 500), np.uint8, order=order)
     window.paste(values, onto)

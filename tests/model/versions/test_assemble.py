@@ -56,5 +56,5 @@ def test_the_card_says_how_the_network_is_asked():
         mask = np.zeros((200, 200), np.uint8)
         mask[50:100, 50:150] = 255
         window = predictor.zoom_in(mask, [], 64)
-        assert (window.side, window.rows) == (200, 101)  # twice as large, as far as the image goes
+        assert (window.cols, window.rows) == (200, 101)  # twice as large, as far as the image goes
     assert made(loaded(0), None).zoom_in is zoom.target_crop
