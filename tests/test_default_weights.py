@@ -1,5 +1,6 @@
 """The weights that ship: complete, described, and good enough to work with on pictures that the tests draw."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -48,6 +49,29 @@ def test_few_clicks_segment_what_the_tests_draw(predictor):
     report = evaluate(predictor, samples, Rules(max_clicks=5))
     assert report.iou_at(1) > 0.6
     assert report.iou_at(5) > 0.9
+
+
+def disc(grey: int, seed: int) -> Scene:
+    """A disc of one colour on a ground of one grey, as in drawings and screenshots."""
+    rng = np.random.default_rng((grey, seed))
+    image, truth = np.full((300, 400, 3), grey, np.uint8), np.zeros((300, 400), np.uint8)
+    cv2.circle(
+        truth, (int(rng.integers(90, 310)), int(rng.integers(90, 210))), int(rng.integers(30, 80)), 1, -1
+    )
+    apart = np.array([grey + 110, grey + 70, grey + 150]) % 256
+    image[truth > 0] = rng.permutation(apart)
+    return Scene(image, truth > 0, np.zeros(truth.shape, bool))
+
+
+def test_one_click_finds_an_object_on_flat_ground(predictor):
+    """Beyond the border of an image a window is flat grey, too, and a network may take one for the other."""
+    samples = [
+        Sample(f"{grey} {seed}", lambda grey=grey, seed=seed: disc(grey, seed))
+        for grey in (20, 60, 80, 100, 120, 127, 128, 145, 200)
+        for seed in range(5)
+    ]
+    report = evaluate(predictor, samples, Rules(max_clicks=1))
+    assert np.mean([record.ious[0] > 0.8 for record in report.records]) >= 0.9
 
 
 def strip(seed: int, length: int, width: int, upright: bool) -> Scene:
