@@ -18,6 +18,7 @@ import numpy as np
 
 from fine_tune.data.encoded_image import DataError, EncodedImage
 from model.image_file import read_image
+from model.mask_file import IGNORE, read_ids
 
 STUFF = frozenset({"road", "pavement", "sky", "building", "tree"})
 
@@ -38,28 +39,38 @@ def _entries(folder: Path, part: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = json.loads((folder / "items.json").read_bytes())
         split = folder / "split.json"
         if split.exists():
-            keep = set(json.loads(split.read_bytes())[part])
-            items = [item for item in items if item["id"] in keep]
+            keep = set(map(str, json.loads(split.read_bytes())[part]))
+            items = [item for item in items if str(item["id"]) in keep]
+        for item in items:
+            _ = folder / item["image"], folder / item["mask"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: items.json or split.json cannot be understood ({error!r})") from error
     return items
 
 
-def _shrink_image(path: Path, side: int, quality: int) -> bytes:
-    """Re-encode an image upright with at most `side` pixels on the longer side; keep the bytes where that is no
+def _shrink_image(path: Path, pixels: np.ndarray, side: int, quality: int) -> bytes:
+    """Re-encode an upright image with at most `side` pixels on the longer side; keep the bytes where that is no
     smaller."""
-    pixels = cv2.cvtColor(read_image(path, float("inf")), cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    return _smaller(path.read_bytes(), pixels, side, ".jpg", options, cv2.INTER_AREA)
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return _smaller(path.read_bytes(), bgr, side, ".jpg", options, cv2.INTER_AREA)
 
 
-def _shrink_mask(path: Path, side: int) -> bytes:
+def _ids(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read the id map of an image of this shape."""
+    ids = read_ids(path)
+    if ids.shape != shape:
+        raise DataError(
+            f"{path}: {ids.shape[1]}x{ids.shape[0]} pixels, but its image has {shape[1]}x{shape[0]}: give it a mask "
+            "of its size"
+        )
+    return ids
+
+
+def _shrink_mask(path: Path, ids: np.ndarray, side: int) -> bytes:
     """Re-encode an id map with at most `side` pixels on the longer side; keep the bytes where that is no smaller."""
-    data = path.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise DataError(f"{path} is no mask that can be decoded: remove it from items.json")
-    return _smaller(data, pixels, side, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9], cv2.INTER_NEAREST)
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    return _smaller(path.read_bytes(), ids, side, ".png", options, cv2.INTER_NEAREST)
 
 
 def _smaller(
@@ -88,20 +99,35 @@ def pack(
 
     Returns:
         The number of items.
+
+    Raises:
+        ClickmaskError: a set, an image or a mask cannot be used; the message names it.
     """
+    sets = [folder.name for folder in folders]
+    twice = [name for name in sets if sets.count(name) > 1]
+    if twice:
+        raise DataError(f"two sets are called {twice[0]!r}: give their folders different names")
     work = [(folder, entry) for folder in folders for entry in _entries(folder, "train")]
     index: list[dict[str, Any]] = []
-    written: set[str] = set()
+    written: dict[str, tuple[int, ...]] = {}  # images -> height and width
+    without = {folder for folder, _ in work}  # an object so far
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for done, (folder, entry) in enumerate(work):
             names = {key: f"{folder.name}/{entry[key]}" for key in ("image", "mask")}
             if names["image"] not in written:  # several annotators share one photo
-                archive.writestr(names["image"], _shrink_image(folder / entry["image"], side, quality))
-                written.add(names["image"])
-            archive.writestr(names["mask"], _shrink_mask(folder / entry["mask"], side))
+                path = folder / entry["image"]
+                pixels = read_image(path, float("inf"))
+                archive.writestr(names["image"], _shrink_image(path, pixels, side, quality))
+                written[names["image"]] = pixels.shape[:2]
+            ids = _ids(folder / entry["mask"], written[names["image"]])
+            archive.writestr(names["mask"], _shrink_mask(folder / entry["mask"], ids, side))
+            if folder in without and ((ids > 0) & (ids != IGNORE)).any():
+                without.remove(folder)
             index.append({"set": _name(folder, entry), "stuff": _stuff(entry), **names})
             on_progress(done + 1, len(work))
         archive.writestr("index.json", json.dumps(index))
+    for folder in without:
+        raise DataError(f"{folder}: no mask holds an object; 1 to 254 are objects, 255 is ignored")
     return len(index)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fine_tune.data.augment import MIN_AREA, augment, flatten, paste, shrink, squeeze
-from fine_tune.data.encoded_image import EncodedImage
+from fine_tune.data.encoded_image import DataError, EncodedImage
 from model.scene import Scene
 
 IGNORE = 255
@@ -41,6 +41,7 @@ THIN_SHARE = 0.08  # of all scenes: squeezed along one axis
 FLAT_SHARE = 0.06  # of all scenes: the object lies on a ground of one colour
 PASTE_SHARE = 0.25  # of all scenes
 MOST_PASTED = 4  # copies
+DRAWS = 1000  # without an object, after which there is taken to be none
 TWIN_SHARE = 0.4  # of those: a copy of the object itself, which only the click tells apart
 
 
@@ -56,17 +57,18 @@ class ObjectSampler:
         images: with one map of ids each.
 
     Raises:
-        ValueError: there are no images.
+        DataError: there are no images, or hardly any objects on them.
     """
 
     def __init__(self, images: Sequence[EncodedImage]) -> None:
         if not images:
-            raise ValueError("nothing to train on: the list of images is empty")
+            raise DataError("nothing to train on: the list of images is empty")
         self._groups: dict[str, list[EncodedImage]] = {}
         for image in images:
             self._groups.setdefault(image.name, []).append(image)
         share = np.array([weight_of(name) for name in self._groups])
         self._names, self._share = list(self._groups), share / share.sum()
+        self.draw(np.random.default_rng(0))  # where there is nothing to draw, it is said at once
 
     def varied(self, rng: np.random.Generator) -> Scene:
         """Draw a scene to train on: sometimes with others pasted in, tiny or squeezed, always augmented."""
@@ -89,7 +91,7 @@ class ObjectSampler:
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """Draw a scene whose object has at least MIN_AREA pixels and at most 80 % of the image."""
-        while True:
+        for _ in range(DRAWS):
             group = self._groups[self._names[rng.choice(len(self._names), p=self._share)]]
             chosen = group[rng.integers(len(group))]
             image, ids = chosen.decode()
@@ -97,6 +99,10 @@ class ObjectSampler:
             truth = _choose(meant, chosen.name, rng)
             if MIN_AREA <= truth.sum() <= 0.8 * truth.size:
                 return Scene(image, truth, ids == IGNORE)
+        raise DataError(
+            f"nothing to train on: {DRAWS} draws found no object of {MIN_AREA} pixels to 80 % of its image: make "
+            "another training bundle, of larger images or of other sets"
+        )
 
 
 def _things(ids: np.ndarray, stuff: tuple[int, ...]) -> np.ndarray:

@@ -20,15 +20,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
 from model.errors import ClickmaskError
 from model.image_file import DecodeError, read_image
+from model.mask_file import IGNORE, MaskError, read_ids
 from model.scene import Sample, Scene
 
-IGNORE = 255
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".avif", ".gif", ".tif", ".tiff")
+)
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,9 @@ def read_folder(
         for name, i in _objects(entry, plain, min_area)
     ]
     if not samples:
-        raise DatasetError(f"{folder}: no object of at least {min_area} pixels")
+        raise DatasetError(
+            f"{folder}: no object of at least {min_area} pixels; in masks 1 to 254 are objects, 255 is ignored"
+        )
     return spread(samples, max_objects)
 
 
@@ -118,7 +121,7 @@ def _plain(folder: Path) -> list[_Entry]:
             raise DatasetError(f"{folder}: neither items.json nor a folder {needed.name}/")
     by_stem = {path.stem: path for path in sorted(images.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES}
     entries = []
-    for mask in sorted(masks.glob("*.png")):
+    for mask in sorted(path for path in masks.iterdir() if path.suffix.lower() == ".png"):
         if mask.stem not in by_stem:
             raise DatasetError(f"{mask}: no image of that name in {images}")
         entries.append(_Entry(mask.stem, by_stem.pop(mask.stem), mask))
@@ -140,10 +143,13 @@ def _indexed(folder: Path, part: str | None) -> list[_Entry]:
     split = folder / "split.json"
     if part is None or not split.exists():
         return entries
-    parts = json.loads(split.read_text())
+    try:
+        parts = {name: set(map(str, ids)) for name, ids in json.loads(split.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{split}: not an object of parts, each a list of ids ({error!r})") from error
     if part not in parts:
         raise DatasetError(f"{split}: no part {part!r}; it has {', '.join(sorted(parts))}")
-    wanted = set(map(str, parts[part]))
+    wanted = parts[part]
     return [entry for entry in entries if entry.id in wanted]
 
 
@@ -160,11 +166,7 @@ def _cached_image(path: Path, _changed: int) -> np.ndarray:
 
 
 def _read_mask(path: Path) -> np.ndarray:
-    ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if ids is None:
-        raise DatasetError(f"{path}: missing, or no image that OpenCV reads")
-    if ids.ndim == 3 and not (ids[..., :1] == ids[..., 1:3]).all():
-        raise DatasetError(f"{path}: a colour image; a mask needs one 8-bit channel of object ids")
-    if ids.dtype != np.uint8:
-        raise DatasetError(f"{path}: {ids.dtype} values; a mask needs 8 bits, ids 1..254")
-    return ids if ids.ndim == 2 else np.ascontiguousarray(ids[..., 0])
+    try:
+        return read_ids(path)
+    except MaskError as error:
+        raise DatasetError(str(error)) from None

@@ -7,6 +7,7 @@ IoU curves, and the same NoC as stopping at the target, because the first click 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import zlib
@@ -216,5 +217,5 @@ def _play(predictor: Predicts, samples: Sequence[Sample], rules: Rules) -> Itera
 
 
 def _begin(sample: Sample, rules: Rules) -> _Game:
-    rng = np.random.default_rng((rules.seed, zlib.crc32(sample.id.encode())))
+    rng = np.random.default_rng((rules.seed, zlib.crc32(os.fsencode(sample.id))))
     return _Game(sample, sample.load(), rng)

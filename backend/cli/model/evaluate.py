@@ -59,7 +59,7 @@ PICTURE = click.Path(dir_okay=False, path_type=Path)
     "--clicker", type=click.Choice(["classic", "noisy", "both"]), default="classic", show_default=True
 )
 @click.option("--clicks", type=click.IntRange(1), default=20, show_default=True, help="Clicks per object.")
-@click.option("--seed", default=0, show_default=True, help="Of the noisy clicker.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noisy clicker.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "openvino"]), default="auto", show_default=True
 )

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fine_tune.data.bundle import pack, read
 from fine_tune.data.encoded_image import DataError
+from model.mask_file import MaskError
 from tests.fine_tune.mask_sets import write_set
 
 
@@ -51,7 +52,9 @@ def test_what_is_no_bundle_is_refused(tmp_path, content):
         read(tmp_path / "x.zip")
 
 
-@pytest.mark.parametrize("items", ["{", "[3]", '{"id": 3}', '[{"image": "a"}]'])
+@pytest.mark.parametrize(
+    "items", ["{", "[3]", '{"id": 3}', '[{"image": "a"}]', '[{"id": "a", "image": "a"}]']
+)
 def test_a_set_whose_list_is_damaged_is_refused(tmp_path, items):
     (tmp_path / "items.json").write_text(items)
     (tmp_path / "split.json").write_text('{"train": ["a"]}')
@@ -77,3 +80,41 @@ def test_an_image_is_upright_like_its_mask(tmp_path, side):
     image, mask = read(tmp_path / "b.zip")[0].decode()
     assert image[mask == 1].mean() > 200
     assert image[mask == 0].mean() < 50
+
+
+def test_two_sets_of_one_name_are_not_mixed(tmp_path):
+    folders = [write_set(tmp_path / place / "cats") for place in ("one", "two")]
+    with pytest.raises(DataError, match="two sets are called 'cats'"):
+        pack(folders, tmp_path / "b.zip")
+
+
+def test_a_mask_of_another_size_than_its_image_is_named(tmp_path):
+    folder = write_set(tmp_path / "cats")
+    Image.new("L", (48, 96)).save(folder / "masks/1.png")
+    with pytest.raises(DataError, match=r"1\.png: 48x96 pixels, but its image has 96x96"):
+        pack([folder], tmp_path / "b.zip")
+
+
+def test_a_mask_that_evaluation_would_refuse_is_refused(tmp_path):
+    folder = write_set(tmp_path / "cats")
+    Image.new("RGB", (96, 96), (128, 0, 0)).save(folder / "masks/1.png")
+    with pytest.raises(MaskError, match=r"1\.png: a colour image"):
+        pack([folder], tmp_path / "b.zip")
+
+
+def test_ids_of_a_split_may_be_text_where_those_of_the_list_are_numbers(tmp_path):
+    folder = write_set(tmp_path / "cats")
+    items = json.loads((folder / "items.json").read_text())
+    (folder / "items.json").write_text(json.dumps([item | {"id": int(item["id"])} for item in items]))
+    assert pack([folder], tmp_path / "b.zip") == 3
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_set_without_objects_is_named(tmp_path, value):
+    folders = [write_set(tmp_path / "cats"), write_set(tmp_path / "dogs")]
+    for mask in (folders[1] / "masks").iterdir():
+        Image.new("L", (96, 96), value).save(mask)
+    with pytest.raises(
+        DataError, match="dogs: no mask holds an object; 1 to 254 are objects, 255 is ignored"
+    ):
+        pack(folders, tmp_path / "b.zip")

@@ -8,6 +8,7 @@ import pytest
 
 from fine_tune.data.augment import MIN_AREA
 from fine_tune.data.bundle import pack, read
+from fine_tune.data.encoded_image import DataError
 from fine_tune.data.object_sampler import SET_WEIGHTS, ObjectSampler, weight_of
 from tests.fine_tune.mask_sets import write_set
 
@@ -51,7 +52,7 @@ def test_two_objects_are_meant_together_only_where_they_touch(tmp_path, gap, tog
 
 
 def test_nothing_to_train_on_is_said():
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(DataError, match="empty"):
         ObjectSampler([])
 
 
@@ -77,3 +78,14 @@ def test_stuff_is_seldom_meant(tmp_path):
     sampler = ObjectSampler(items)
     skies = sum(bool(sampler.draw(rng).truth[:60].any()) for _ in range(100))
     assert 2 <= skies <= 25
+
+
+@pytest.mark.parametrize("side", [10, 160], ids=["small", "all of the image"])
+def test_sets_without_a_fair_object_are_said_instead_of_drawn_from_for_ever(tmp_path, side):
+    folder, ids = write_set(tmp_path / "cats", side=160), np.zeros((160, 160), np.uint8)
+    ids[:side, :side] = 1
+    for mask in (folder / "masks").iterdir():
+        cv2.imwrite(str(mask), ids)
+    pack([folder], tmp_path / "b.zip")
+    with pytest.raises(DataError, match="no object of 300 pixels to 80 % of its image"):
+        ObjectSampler(read(tmp_path / "b.zip"))

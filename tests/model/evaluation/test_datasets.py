@@ -7,6 +7,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from model.evaluation.datasets import DatasetError, read_folder
 
@@ -123,3 +124,25 @@ def test_a_rewritten_image_is_read_again(plain):
     write(plain / "images/a.png", np.zeros((40, 60, 3), np.uint8))
     os.utime(plain / "images/a.png", ns=(before + 10**9, before + 10**9))
     assert read_folder(plain)[0].load().image[0, 0, 0] == 0
+
+
+@pytest.mark.parametrize("split", ["{", "[3]", '{"public": 3}'])
+def test_a_broken_split_is_named(indexed, split):
+    (indexed / "split.json").write_text(split)
+    with pytest.raises(DatasetError, match=r"split\.json: not an object of parts"):
+        read_folder(indexed, part="public")
+
+
+@pytest.mark.parametrize(("image", "mask"), [("a.JPG", "a.PNG"), ("a.avif", "a.png"), ("a.jfif", "a.png")])
+def test_files_are_found_by_their_names_in_any_case_and_kind(image, mask, tmp_path, ids):
+    write(tmp_path / "masks" / "a.png", ids)
+    (tmp_path / "masks/a.png").rename(tmp_path / "masks" / mask)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "images" / image, "AVIF" if "avif" in image else "JPEG")
+    assert read_folder(tmp_path)[0].load().image.shape == (40, 60, 3)
+
+
+def test_masks_that_ignore_all_are_explained(indexed, ids):
+    write(indexed / "masks/x.png", (ids > 0).astype(np.uint8) * 255)
+    with pytest.raises(DatasetError, match=r"1 to 254 are objects, 255 is ignored"):
+        read_folder(indexed)

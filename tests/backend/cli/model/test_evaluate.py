@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import shutil
 
 import cv2
 import numpy as np
@@ -169,3 +171,11 @@ def test_the_card_says_how_the_model_is_asked_and_where_its_mask_begins(evaluate
     assert [record["ious"][0] for record in records] == pytest.approx(shares, abs=1e-3)  # all is object
     sized = json.loads(evaluate("--json", "--size", "64", model=tmp_path / "other").stdout)
     assert sized["inference"] == {"stretch": True, "flip": True, "threshold": 0.0001}
+
+
+def test_names_that_are_no_utf_8_are_measured(evaluate, data, tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / "odd" / kind).mkdir(parents=True)
+        shutil.copy(data / kind / "0.png", tmp_path / "odd" / kind / os.fsdecode(b"\xe9t\xe9.png"))
+    result = evaluate("--resume", tmp_path / "kept", data=tmp_path / "odd")
+    assert result.exit_code == 0, result.output
