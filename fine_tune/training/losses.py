@@ -6,6 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.errors import ClickmaskError
+
+
+class DivergedError(ClickmaskError, FloatingPointError):
+    """A loss is no number any more; the message says where."""
+
 
 def normalized_focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
     """Compute the normalized focal loss of RITM (arXiv 2102.06583, after arXiv 1909.07829).

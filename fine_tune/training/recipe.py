@@ -46,10 +46,10 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (self.steps or self.minutes):
+        if not max(self.steps or 0, self.minutes or 0) > 0:
             raise ValueError("a recipe needs a length: give steps or minutes")
         sizes = self.sizes + self.late_sizes
-        if any(size % SIZE_STEP for size in sizes):
+        if not self.sizes or any(size <= 0 or size % SIZE_STEP for size in sizes):
             raise ValueError(f"sizes {sizes}: every input side must be a multiple of {SIZE_STEP}")
 
 

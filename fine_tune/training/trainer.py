@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fine_tune.training.backbone import freeze, freeze_statistics, parameter_groups
 from fine_tune.training.click_batch import ClickBatch, SceneSource
 from fine_tune.training.depthwise import DepthwiseInFloat32
-from fine_tune.training.losses import binary_cross_entropy, divergence, normalized_focal_loss
+from fine_tune.training.losses import DivergedError, binary_cross_entropy, divergence, normalized_focal_loss
 from fine_tune.training.multi_gpu import fabric_class
 from fine_tune.training.recipe import Progress, Recipe
 from model.errors import ClickmaskError
@@ -167,7 +167,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self._ema.update_parameters(self._plain)
         if not np.isfinite(value):
-            raise FloatingPointError(f"the loss became {value} at step {self.progress.step}: lower the rate")
+            raise DivergedError(f"the loss became {value} at step {self.progress.step}: lower the rate")
         self.progress.loss += (value - self.progress.loss) * (0.02 if self.progress.step else 1.0)
         return torch.sigmoid(logits[:, 0].float()).cpu().numpy()
 
@@ -292,8 +292,9 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _precision(accelerator: str) -> str:
-    """Choose bfloat16 where the hardware computes in it; CPUs that would emulate it keep float32."""
+    """Choose bfloat16 where the hardware computes in it; CPUs, and GPUs before Ampere, that would emulate it keep
+    float32."""
     if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
-        return "bf16-mixed"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
     return "bf16-mixed" if accelerator != "mps" and capabilities.get("avx512_bf16") else "32-true"

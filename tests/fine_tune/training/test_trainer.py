@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from fine_tune.training import simulated_clicks
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Recipe
-from fine_tune.training.trainer import StateError, Trainer, averaged_copy
+from fine_tune.training.trainer import StateError, Trainer, _precision, averaged_copy
 from model.engines.torch_cpu import TorchEngine
 from model.inference.predictor import Predictor
 from model.networks import build
@@ -61,6 +61,15 @@ def test_the_network_computes_in_what_the_cpu_computes_in(network, monkeypatch, 
     network.head.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     next(trainer.run())
     assert seen == [torch.bfloat16 if native else torch.float32]
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_a_gpu_that_would_emulate_bfloat16_computes_in_float32(monkeypatch, native, precision):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation
+    )
+    assert [_precision(device) for device in ("cuda", "auto")] == [precision] * 2
 
 
 def test_a_killed_run_goes_on_where_it_was_saved(network, tmp_path):

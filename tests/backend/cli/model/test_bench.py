@@ -77,7 +77,7 @@ def test_a_size_that_is_none(size: str) -> None:
 def test_numbers_that_are_none(counts: str) -> None:
     result = CliRunner().invoke(main, ["bench", "--annotators", counts])
     assert result.exit_code == 2
-    assert "1,8,32" in result.output
+    assert "32,64,96" in result.output
 
 
 def test_settings_that_cannot_be_used(environment: dict[str, str]) -> None:

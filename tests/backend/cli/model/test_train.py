@@ -78,16 +78,6 @@ def test_a_slimmer_network_starts_from_a_checkpoint_and_learns_from_it(tmp_path,
     torch.testing.assert_close(begun.top[0].weight, ended.top[0].weight, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("option", ["--init", "--teacher"])
-def test_a_checkpoint_that_cannot_be_used_is_named(option, tmp_path, imagenet):
-    data = write_set(tmp_path / "cats", side=160)
-    result = run(
-        "--data", data, option, tmp_path, "--out", tmp_path / "run", "--steps", "1", *SHORT, *imagenet
-    )
-    assert result.exit_code == 2
-    assert "card.json" in result.output
-
-
 def test_only_a_bundle(tmp_path):
     data = write_set(tmp_path / "cats")
     result = run("--data", data, "--bundle", tmp_path / "b.zip")
@@ -127,3 +117,47 @@ def test_two_devices_make_one_checkpoint(tmp_path, imagenet):
     assert json.loads(ended.stdout)["step"] == 2, "only the first device speaks"
     assert checkpoint.load(out / "checkpoint")[1]["training"]["step"] == 2
     assert [int(row["step"]) for row in csv.DictReader((out / "log.csv").open())] == [2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--sizes", "abc"], "write numbers with commas"),
+        (["--sizes", ","], "write numbers with commas"),
+        (["--sizes", "100"], "multiple of 32"),
+        (["--accelerator", "tpu"], "'tpu' is not one of"),
+        (["--devices", "0"], "'--devices'"),
+        (["--batch", "0"], "'--batch'"),
+        (["--workers", "0"], "'--workers'"),
+        (["--warmup", "0"], "'--warmup'"),
+        (["--minutes", "nan"], "steps or minutes"),
+        (["--steps", "-3"], "steps or minutes"),
+    ],
+    ids=lambda value: " ".join(value)[:20] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_trained_with_is_one_sentence(options, said, tmp_path, imagenet):
+    data = write_set(tmp_path / "cats", side=160)
+    length = [] if {"--minutes", "--steps"} & set(options) else ["--steps", "1"]
+    result = run("--data", data, "--out", tmp_path / "run", *length, *SHORT, *imagenet, *options)
+    assert result.exit_code == 2, result.output
+    assert said in " ".join(result.output.split())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(tmp_path, imagenet):
+    data = write_set(tmp_path / "cats", side=160)
+    result = run(
+        "--data", data, "--out", tmp_path / "run", "--steps", "1", "--accelerator", "cuda", *imagenet
+    )
+    assert result.exit_code == 2
+    assert "--accelerator cuda cannot be used" in result.output
+
+
+def test_a_loss_that_is_no_number_is_one_sentence(tmp_path, imagenet):
+    data, out = write_set(tmp_path / "cats", side=160), tmp_path / "run"
+    result = run(
+        "--data", data, "--out", out, "--steps", "9", "--rate", "1e30", "--warmup", "1", *SHORT, *imagenet
+    )
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), "no traceback"
+    assert "lower the rate" in result.output
