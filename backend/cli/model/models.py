@@ -109,13 +109,34 @@ def rollback(line: str, as_json: bool) -> None:
     _say(as_json, {"promoted": now.name, "before": was}, f"{now.name} is served now, instead of {was}")
 
 
+def _line(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    """Refuse what is no line at once, not after minutes of downloading."""
+    from model.versions.store import LINE
+
+    if not LINE.fullmatch(name):
+        raise click.BadParameter(f"{name!r} is no line of models: use base or project-<id>")
+    return name
+
+
+def _side(_context: click.Context, _option: click.Parameter, pixels: int | None) -> int | None:
+    if pixels is not None:
+        from model.networks import SIZE_STEP
+
+        if pixels % SIZE_STEP:
+            raise click.BadParameter(f"size is {pixels}; it must be a multiple of {SIZE_STEP}")
+    return pixels
+
+
 @command.command("import")
 @click.argument("source")
-@click.option("--line", default="base", show_default=True, help="base or project-<id>.")
+@click.option("--line", callback=_line, default="base", show_default=True, help="base or project-<id>.")
 @click.option("--sha256", help="Refuse a file with another digest (hex).")
 @click.option("--max-mb", default=1024, show_default=True, help="Largest download.")
 @click.option(
-    "--size", type=click.IntRange(32), help="Side of the network's input, instead of the one it was made for."
+    "--size",
+    type=click.IntRange(32),
+    callback=_side,
+    help="Side of the network's input, instead of the one it was made for.",
 )
 @click.option("--promote", "serve", is_flag=True, help="Serve it at once.")
 @_json

@@ -192,8 +192,6 @@ def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path:
         (f"{web.url}/h18s.pth", "--max-mb", "1"): "larger than 1 MB",
         (tmp_path / "nothing.pth",): "is no file, folder, http",
         (tmp_path,): "a checkpoint is a folder with model.safetensors and card.json",
-        (official, "--line", "mine"): "use base or project-<id>",
-        (official, "--size", "100"): "size is 100; it must be a multiple of 32",
         ("simpleclick-base",): "open https://drive.google.com/drive/folders/",
         (
             "ritm-h19",
@@ -204,6 +202,16 @@ def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path:
         assert complaint in result.stderr.replace("\n", " ")
         assert isinstance(result.exception, SystemExit)  # a message, no traceback
     assert facts("list") == {"versions": [], "broken": {}}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [(("--line", "mine"), "use base or project-<id>"), (("--size", "100"), "must be a multiple of 32")],
+)
+def test_bad_options_are_refused_before_anything_is_fetched(web: Web, options, complaint) -> None:
+    result = run("import", f"{web.url}/gone", *options)
+    assert result.exit_code == 2, result.output
+    assert complaint in " ".join(result.output.split())
 
 
 def test_nothing_damaged_is_promoted(official: Path, home: Path) -> None:
