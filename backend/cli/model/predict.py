@@ -74,12 +74,13 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
             raise click.BadParameter(
                 f"{point.x:g},{point.y:g} is outside the image, which is {width} x {height} pixels"
             )
+    inside = None if box is None else _inside(box, width, height)
     registry = Registry(settings.home, settings.registry)
     registry.ensure_base()
     served = load(registry.find(model), settings)
     start = None
-    if box is not None:
-        start = served.predictor.predict(pixels, [], box_prior((height, width), box))
+    if inside is not None:
+        start = served.predictor.predict(pixels, [], box_prior((height, width), inside))
     probability = replay(served.predictor, pixels, clicks, start)
     mask = remove_small_regions(probability, clicks)
     try:
@@ -89,3 +90,18 @@ def _predict(image: Path, positive: Any, negative: Any, box: Any, target: Path, 
             f"{target}: {error}; write a name such as mask.png", param_hint="--output"
         ) from None
     click.echo(f"{target}: {mask.sum()} of {mask.size} pixels, by {served.version} on {served.device}")
+
+
+def _inside(
+    box: tuple[float, float, float, float], width: int, height: int
+) -> tuple[float, float, float, float]:
+    """Return the part of a box that lies in the image."""
+    x0, y0, x1, y1 = box
+    inside = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    if not (inside[0] < inside[2] and inside[1] < inside[3]):  # also what is not a number
+        raise click.BadParameter(
+            f"{x0:g},{y0:g},{x1:g},{y1:g} holds nothing of the image, which is {width} x {height} pixels: write its "
+            "top left corner, then its bottom right one",
+            param_hint="--box",
+        )
+    return inside
