@@ -10,6 +10,7 @@ import requests
 
 from backend.label_studio.transport import ask
 from backend.settings.masking import without_password
+from backend.settings.proxies import EXCEPTED, described, proxy_for
 from model.errors import ClickmaskError
 
 CHUNK = 1 << 20
@@ -55,10 +56,14 @@ def download(
                 file.write(chunk)
                 digest.update(chunk)
                 progress(done, total)
+    except ClickmaskError:
+        raise
     except requests.RequestException as error:
-        raise DownloadError(
-            f"{shown} cannot be fetched ({type(error).__name__}): check address and network"
-        ) from None
+        proxy = proxy_for(url)
+        hint = f"it is asked through {described(proxy)}; {EXCEPTED}" if proxy else "check address and network"
+        raise DownloadError(f"{shown} cannot be fetched ({type(error).__name__}): {hint}") from None
+    except ValueError:
+        raise DownloadError(f"{shown}, or where it leads to, is no address: check it") from None
     except OSError as error:
         if error.filename is not None:  # the target's disk
             raise

@@ -92,3 +92,20 @@ def test_no_such_file_and_no_such_server(web: Web, tmp_path: Path) -> None:
     web.close()
     with pytest.raises(DownloadError, match=r"/file cannot be fetched \(ConnectionError\): check address"):
         download(f"{web.url}/file", tmp_path / "x", LIMIT)
+
+
+@pytest.mark.parametrize("address", ["http://[::1", f"http://{'a' * 70}.example/", "http://\u2100/"])
+def test_what_is_no_address_is_said(web: Web, address: str, tmp_path: Path) -> None:
+    web.routes["/moved"] = answers(302, b"", Location="http://[::1")
+    for url in (address, f"{web.url}/moved"):
+        with pytest.raises(DownloadError, match="is no address"):
+            download(url, tmp_path / "x", LIMIT)
+
+
+def test_a_proxy_in_the_way_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:1")
+    monkeypatch.delenv("http_proxy", raising=False)
+    with pytest.raises(
+        DownloadError, match=r"asked through the proxy http://\*\*\*@127\.0\.0\.1:1 of HTTP_PROXY"
+    ):
+        download("http://weights.example/file", tmp_path / "x", LIMIT)
