@@ -72,7 +72,7 @@ def _options(config: Config, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hrnet(config: Config, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    width, small = options["width"], bool(options["small"])
+    width, small = config.count("width", options["width"]), bool(options["small"])
     ocr_width = config.count("ocr_width", options["ocr_width"], least=0)
     if (width, small) not in HRNETS:
         known = ", ".join(f"{w}{' small' if s else ''}" for w, s in HRNETS)

@@ -152,6 +152,7 @@ SMALL = {"width": 18, "ocr_width": 48, "small": True, **ITERATIVE}
     ("settings", "complaint"),
     [
         (config(HRNET, **SMALL | {"width": 48}), "width 48 small; supported are 18 small, 18, 32"),
+        (config(HRNET, **SMALL | {"width": [18]}), r"width is \[18\]; it must be a whole number"),
         (config(DEEPLAB, backbone="resnet101"), "resnet101; supported is resnet34"),
         (config(HRNET, **SMALL, clicks_groups=[5, 5]), "clicks_groups"),
         (config(HRNET, **SMALL, pipeline_version="s1"), "option pipeline_version='s1' is unknown"),
