@@ -132,7 +132,7 @@ def _plain(folder: Path) -> list[_Entry]:
 
 def _indexed(folder: Path, part: str | None) -> list[_Entry]:
     try:
-        items = json.loads((folder / "items.json").read_text())
+        items = json.loads((folder / "items.json").read_bytes())
         entries = [
             _Entry(str(i["id"]), folder / i["image"], folder / i["mask"], i.get("object_id")) for i in items
         ]
@@ -144,7 +144,7 @@ def _indexed(folder: Path, part: str | None) -> list[_Entry]:
     if part is None or not split.exists():
         return entries
     try:
-        parts = {name: set(map(str, ids)) for name, ids in json.loads(split.read_text()).items()}
+        parts = {name: set(map(str, ids)) for name, ids in json.loads(split.read_bytes()).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise DatasetError(f"{split}: not an object of parts, each a list of ids ({error!r})") from error
     if part not in parts:

@@ -146,3 +146,10 @@ def test_masks_that_ignore_all_are_explained(indexed, ids):
     write(indexed / "masks/x.png", (ids > 0).astype(np.uint8) * 255)
     with pytest.raises(DatasetError, match=r"1 to 254 are objects, 255 is ignored"):
         read_folder(indexed)
+
+
+def test_lists_may_begin_with_a_byte_order_mark(indexed):
+    (indexed / "split.json").write_text(json.dumps({"public": ["y"]}))
+    for name in ("items.json", "split.json"):
+        (indexed / name).write_text((indexed / name).read_text(), "utf-8-sig")
+    assert [s.id for s in read_folder(indexed, part="public")] == ["y#1", "y#7"]
