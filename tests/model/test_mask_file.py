@@ -5,6 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from model.mask_file import MaskError, read_ids
 
@@ -20,6 +21,13 @@ def test_a_name_that_is_no_utf_8_is_read(tmp_path):
 def test_three_equal_channels_are_one(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.dstack([IDS] * 3))
     np.testing.assert_array_equal(read_ids(tmp_path / "grey.png"), IDS)
+
+
+def test_in_a_palette_of_colours_the_indices_are_the_ids(tmp_path):
+    image = Image.fromarray(IDS, "P")
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+    image.save(tmp_path / "voc.png")
+    np.testing.assert_array_equal(read_ids(tmp_path / "voc.png"), IDS)
 
 
 @pytest.mark.parametrize(
