@@ -190,15 +190,15 @@ def _urls(tag: ImageTag, task: Task) -> Iterator[str]:
 
 def _prompts(entries: list[Field], task: Task, config: LabelConfig) -> Iterator[Prompt]:
     named, meant = _named(entries), partial(config.meant, data=task.data)
-    groups: dict[tuple[Any, ...], list[PromptRegion]] = {}
+    requests: dict[tuple[Any, ...], list[PromptRegion]] = {}
     for entry in entries:
         if shape_of(str(entry["type"].value)) in PROMPTS:
             region = PromptRegion.read(entry, named.get(str(entry["id"].value), ()), meant)
             if all(tag.name != region.to_name for tag in config.images):
                 raise entry["to_name"].fail("the name of an <Image> tag of label_config")
-            groups.setdefault(region.group, []).append(region)
-    for group in groups.values():
-        yield _prompt(group, task.saved)
+            requests.setdefault((region.to_name, region.labels[:1]), []).append(region)
+    for regions in requests.values():
+        yield from _objects(regions, task.saved)
 
 
 def _named(entries: list[Field]) -> dict[str, list[tuple[str, ...]]]:
@@ -216,15 +216,33 @@ def _other_kinds(entries: list[Field]) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if kind != LABELS and shape_of(kind) not in PROMPTS)
 
 
-def _prompt(group: list[PromptRegion], saved: SavedWork) -> Prompt:
+def _objects(regions: list[PromptRegion], saved: SavedWork) -> Iterator[Prompt]:
+    """Yield the objects that prompts of one tag and first label are about; some are none, wherever they are.
+
+    The editor sends those of all images of a tag, also what was drawn by hand there.
+    """
     # When every prompt already belongs to an accepted mask, the annotator moved one of them: all are meant.
     used = {KEYPOINT: saved.used_clicks, RECTANGLE: saved.made_from}
-    live = [region for region in group if region.id not in used[region.shape]]
-    moved = not live
-    live = live or group
-    points = _polarised([region for region in live if region.shape == KEYPOINT], saved)
+    live = [region for region in regions if region.id not in used[region.shape]]
+    points = _polarised([region for region in live or regions if region.shape == KEYPOINT], saved)
     # Nothing marks the rectangle that was just drawn, but it is the last.
-    boxes = [region for region in live if region.shape == RECTANGLE][-1:]
+    boxes = [region for region in live or regions if region.shape == RECTANGLE][-1:]
+    groups: dict[tuple[Any, ...], list[PromptRegion]] = {}
+    for region in regions:
+        groups.setdefault(region.group, []).append(region)
+    for key, group in groups.items():
+        clicks = [(point, positive) for point, positive in points if point.group == key]
+        drawn = [box for box in boxes if box.group == key]
+        if clicks or drawn:
+            yield _prompt(group, clicks, drawn, moved=not live)
+
+
+def _prompt(
+    group: list[PromptRegion],
+    points: list[tuple[PromptRegion, bool]],
+    boxes: list[PromptRegion],
+    moved: bool,
+) -> Prompt:
     meant = [region for region, _ in points] + boxes
     return Prompt(
         labels=meant[-1].labels,
