@@ -92,7 +92,9 @@ class ClickPipeline:
         region_id = kept or fresh_id(prompt, model.version)
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids), target.proposed)
         with self.metrics.stage("encode"):
-            suggestion = Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
+            suggestion = Suggestion.of(
+                prompt, outputs, answer, self.settings.polygon_tolerance, task.saved, target.source
+            )
         done = _Done(target, sequence, values, answer, time.perf_counter() - started, named)
         try:
             self._keep(request, prompt, done)
@@ -103,8 +105,8 @@ class ClickPipeline:
 
     def last_good(self, request: PredictRequest, prompt: Prompt) -> Suggestion:
         """Return the last suggestion for this object again, if the clicks go on from it, else an empty one."""
-        prompt = self._labelled(request, prompt)
-        last = self.last_objects.recall(request.project_id, request.tasks[0], prompt)
+        prompt, task = self._labelled(request, prompt), request.tasks[0]
+        last = self.last_objects.recall(request.project_id, task, prompt)
         if last is None or not set(last.prompts) & set(prompt.ids):
             return Suggestion()
         values = self._map_of(last)
@@ -113,7 +115,7 @@ class ClickPipeline:
         outputs = request.config.outputs(prompt.to_name, prompt.labels)
         sequence = ClickSequence(last.key, last.clicks)
         answer = self._cleaned(values, sequence, last.region_id, prompt.ids, last.proposed)
-        return Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance)
+        return Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance, task.saved)
 
     def _labelled(self, request: PredictRequest, prompt: Prompt) -> Prompt:
         """Give a prompt that came without a label one, which its suggestion then shows."""

@@ -72,6 +72,7 @@ class Target:
         clicks: those that made it and are still in force, where they are known.
         prompts: region ids of the clicks that made it.
         proposed: whether the object began as a proposal.
+        source: id of the region that it goes on from, also where that is not replaced.
     """
 
     region_id: str | None = None
@@ -79,6 +80,7 @@ class Target:
     clicks: tuple[Click, ...] = ()
     prompts: tuple[str, ...] = ()
     proposed: bool = False
+    source: str = ""
 
 
 NEW = Target()
@@ -126,7 +128,7 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
         values = known.map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
         if values is not None and _continues(first, known, values):
             clicks = last.key.base + last.clicks
-            target = Target(last.region_id, values, clicks, last.prompts, last.proposed)
+            target = Target(last.region_id, values, clicks, last.prompts, last.proposed, last.region_id)
             return target if _inside(first, last, values) else _beside(target, known)
     if hit is not None:
         return _correct(hit)
@@ -253,4 +255,4 @@ def _correct(accepted: AcceptedObject) -> Target:
     clicks = region.meta.points if as_answered else ()
     guessed = as_answered and region.meta.proposed and not clicks
     start = soften(mask) if guessed else mask.astype(np.uint8) * 255
-    return Target(accepted.id, start, clicks, accepted.prompts, region.meta.proposed)
+    return Target(accepted.id, start, clicks, accepted.prompts, region.meta.proposed, accepted.id)

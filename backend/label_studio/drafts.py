@@ -107,6 +107,13 @@ class SavedWork:
         submitted = [annotation for annotation in self.annotations if not annotation.cancelled]
         return sorted(self.drafts or submitted, key=age) or sorted(self.proposed, key=age)[-1:]
 
+    def results_of(self, region: str) -> list[dict[str, Any]]:
+        """Return the results of a region, as the annotator who asks saw it when it was saved; none for a new one."""
+        for saved in reversed(self.shown):
+            if found := [result for result in saved.results if str(result.get("id")) == region]:
+                return found
+        return []
+
     @property
     def drafted(self) -> str:
         """When a draft was saved last, ISO 8601; "" without any. Another text means that it was saved again."""

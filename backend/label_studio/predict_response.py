@@ -10,12 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.label_config import BITMASK, BRUSH, Control, Output
+from backend.label_studio.drafts import SavedWork
+from backend.label_studio.label_config import (
+    BITMASK,
+    BRUSH,
+    LABELS,
+    MASKS,
+    PROMPTS,
+    Control,
+    Output,
+    shape_of,
+)
 from backend.label_studio.mask_formats import bitmask, polygon, rle
 from backend.label_studio.predict_request import Prompt
+from backend.label_studio.prompt_regions import names_of
 from backend.label_studio.region_meta import RegionMeta
 from model.click import Click
 from model.mask_ops import object_box
+
+NOTHING_SAVED = SavedWork()
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,14 @@ class Suggestion:
     version: str = ""
 
     @staticmethod
-    def of(prompt: Prompt, outputs: Sequence[Output], answer: Answer, tolerance: float = 1.0) -> Suggestion:
+    def of(
+        prompt: Prompt,
+        outputs: Sequence[Output],
+        answer: Answer,
+        tolerance: float = 1.0,
+        saved: SavedWork = NOTHING_SAVED,
+        source: str = "",
+    ) -> Suggestion:
         """Write an answer as regions, one for each of some outputs.
 
         The first region has the id of the answer, the ids of the others are derived from it. A region of a control
@@ -67,6 +87,8 @@ class Suggestion:
         Args:
             outputs: where the mask goes, see `LabelConfig.outputs`.
             tolerance: of polygons, in pixels.
+            saved: what there is of the task; regions keep what annotators have said of those they go on from.
+            source: id of the region that the first goes on from, where that has another id than the answer.
 
         Raises:
             ValueError: the mask has another size than the prompt's image.
@@ -78,15 +100,10 @@ class Suggestion:
             return Suggestion((), answer.score, answer.version)
         results = []
         for number, output in enumerate(outputs, 1):
-            region_id = answer.region_id if number == 1 else f"{answer.region_id}-{number}"
-            value = _value(output.mask, answer.mask, tolerance)
-            meta = _meta(prompt, answer, output.renamable)
-            results.append(
-                _result(prompt, answer, output.mask, {"id": region_id, "value": value, "meta": meta})
-            )
-            if output.name is not None:
-                part = {"id": region_id, "value": {}, "meta": meta}
-                results.append(_result(prompt, answer, output.name, part))
+            part = "" if number == 1 else f"-{number}"
+            region = _region(prompt, answer, output, answer.region_id + part, tolerance)
+            earlier = saved.results_of((source or answer.region_id) + part)
+            results += _keeping(region, earlier, prompt.labels)
         return Suggestion(tuple(results), answer.score, answer.version)
 
 
@@ -115,6 +132,57 @@ def fresh_id(prompt: Prompt, version: str) -> str:
     clicks = [(click.x, click.y, click.positive) for click in prompt.clicks]
     content = [prompt.to_name, prompt.item_index, prompt.labels, prompt.ids, clicks, box, version]
     return f"cm{hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()}"
+
+
+def _region(
+    prompt: Prompt, answer: Answer, output: Output, region_id: str, tolerance: float
+) -> list[dict[str, Any]]:
+    """Write one region: its mask, and its name where the mask's control has no labels."""
+    value, meta = _value(output.mask, answer.mask, tolerance), _meta(prompt, answer, output.renamable)
+    results = [_result(prompt, answer, output.mask, {"id": region_id, "value": value, "meta": meta})]
+    if output.name is not None:
+        results.append(_result(prompt, answer, output.name, {"id": region_id, "value": {}, "meta": meta}))
+    return results
+
+
+def _keeping(
+    region: list[dict[str, Any]], earlier: list[dict[str, Any]], labels: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Return a region's results with what annotators have said of the one that it goes on from.
+
+    That are choices, texts, further labels, its note, and the region that it is part of: the editor drops them where
+    it replaces a region.
+
+    Args:
+        region: results of the new mask, the mask first.
+        earlier: those of the region that it goes on from, none for a new one.
+        labels: of the new mask.
+    """
+    earlier = [entry for entry in earlier if isinstance(entry.get("value"), dict) and "type" in entry]
+    mask = next((entry for entry in earlier if shape_of(str(entry["type"])) in MASKS), None)
+    if mask is None:
+        return region
+    meta = mask.get("meta")
+    note = {"text": meta["text"]} if isinstance(meta, dict) and "text" in meta else {}
+    part = {"parentID": mask["parentID"]} if mask.get("parentID") else {}
+    kept = [{**entry, **part, "meta": {**entry["meta"], **note}} for entry in region]
+    made = {entry["from_name"] for entry in region}
+    common = {name: told for name, told in kept[0].items() if name != "score"}
+    for entry in earlier:
+        control = entry.get("from_name")
+        if isinstance(control, str) and control not in made and _says_more(entry, labels):
+            # The editor repeats the mask in each of them.
+            value = {name: said for name, said in entry["value"].items() if name not in mask["value"]}
+            kept.append({**common, "from_name": control, "type": entry["type"], "value": value})
+    return kept
+
+
+def _says_more(entry: dict[str, Any], labels: tuple[str, ...]) -> bool:
+    """Tell whether a result says something of a region beside its mask and its labels."""
+    kind = str(entry["type"])
+    if kind == LABELS:
+        return not set(names_of(entry)) <= set(labels)
+    return shape_of(kind) not in MASKS + PROMPTS
 
 
 def _value(control: Control, mask: np.ndarray, tolerance: float) -> dict[str, Any]:

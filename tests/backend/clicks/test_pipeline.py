@@ -49,6 +49,19 @@ def test_correcting_an_accepted_mask_replaces_it(client: FlaskClient) -> None:
     assert len(region["meta"]["points"]) == 2
 
 
+@pytest.mark.parametrize("control", ["BrushLabels", "BitmaskLabels"])
+def test_a_correction_keeps_what_was_said_of_the_region(client: FlaskClient, control: str) -> None:
+    config = CONFIG.replace("BrushLabels", control)
+    (accepted,) = regions(client, click(ONE, config=config))
+    shape = {name: part for name, part in accepted["value"].items() if name != accepted["type"]}
+    choice = {**accepted, "from_name": "ripe", "type": "choices", "value": {**shape, "choices": ["yes"]}}
+    draft = {"id": 1, "user": "a@example.com", "result": [accepted, choice]}
+    less = keypoint("k9", 1, 1, positive=False)
+    mask, said = regions(client, click(less, config=config, drafts=[draft], id=963))
+    assert (mask["id"] == accepted["id"]) is (control == "BrushLabels")  # a bitmask is not replaced
+    assert (mask["type"], said["id"], said["value"]) == (accepted["type"], mask["id"], {"choices": ["yes"]})
+
+
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many clicks each pass of the network was asked to obey, in order."""

@@ -9,6 +9,7 @@ import pytest
 
 from backend.clicks.candidates import candidates
 from backend.label_studio import mask_regions
+from backend.label_studio.drafts import SavedWork
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Answer, Suggestion, fresh_id, prediction
@@ -72,6 +73,55 @@ def test_brush_region_is_what_label_studio_keeps() -> None:
         },
     }
     assert code[:6] == [0, 1, 56, 128, 57, 27]
+
+
+@pytest.mark.parametrize("config", [CONFIG, POLYGONS])
+def test_a_region_that_is_replaced_keeps_what_was_said_of_it(config: str) -> None:
+    prompt, parsed = prompt_of(config=config)
+    (mask,) = to_regions(prompt, parsed, answer())
+    mask = {**mask, "parentID": "box", "meta": {**mask["meta"], "text": ["look again"]}}
+
+    def said(control: str, kind: str, **value: Any) -> dict[str, Any]:
+        # With the mask, as the editor writes it.
+        shape = {name: part for name, part in mask["value"].items() if name != mask["type"]}
+        return {**mask, "from_name": control, "type": kind, "value": {**shape, **value}}
+
+    draft = [
+        mask,
+        said("ripe", "choices", choices=["yes"]),
+        said("note", "textarea", text=["bruised"]),
+        said("state", "labels", labels=["occluded"]),
+        said("label", "labels", labels=["Cat"]),  # once more what the mask says
+        said("kp", "keypointlabels", keypointlabels=["Cat"]),  # left behind by the editor
+        said("ripe", "choices", choices=["no"]) | {"id": "another"},
+        {"id": mask["id"], "value": {"odd": 1}},  # of other tools
+        {"id": mask["id"], "type": "choices", "value": {"choices": ["odd"]}},
+        {"id": mask["id"], "type": "choices", "from_name": "odd", "value": None},
+    ]
+    saved = SavedWork.read([], [{"id": 1, "result": draft}])
+    outputs = parsed.outputs(prompt.to_name, prompt.labels)
+    first, *others = Suggestion.of(prompt, outputs, answer(score=0.5), saved=saved).regions
+    assert first == {**mask, "score": 0.5}
+    assert [(entry["from_name"], entry["type"], entry["value"]) for entry in others] == [
+        ("ripe", "choices", {"choices": ["yes"]}),
+        ("note", "textarea", {"text": ["bruised"]}),
+        ("state", "labels", {"labels": ["occluded"]}),
+    ]
+    assert {entry["id"] for entry in others} == {mask["id"]}
+    assert json.loads(json.dumps(others)) == others
+
+
+def test_another_region_inherits_nothing() -> None:
+    prompt, parsed = prompt_of()
+    (mask,) = to_regions(prompt, parsed, answer())
+    choice = {**mask, "from_name": "ripe", "type": "choices", "value": {"choices": ["yes"]}}
+    saved = SavedWork.read([], [{"id": 1, "result": [mask, choice]}])
+    outputs = parsed.outputs(prompt.to_name, prompt.labels)
+    other = answer(region_id="cm000000000002")
+    assert len(Suggestion.of(prompt, outputs, other, saved=saved).regions) == 1
+    # But one that goes on from it, as a corrected bitmask does.
+    _, said = Suggestion.of(prompt, outputs, other, saved=saved, source=mask["id"]).regions
+    assert (said["id"], said["value"]) == ("cm000000000002", {"choices": ["yes"]})
 
 
 @pytest.mark.parametrize("config", [CONFIG, POLYGONS, BOTH])
