@@ -7,6 +7,8 @@ the proxy's own rules to say.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urljoin, urlsplit
 
@@ -16,6 +18,8 @@ from backend.images.connection import Deadline, direct, through
 from backend.images.ssrf import FetchError, Guard, Origin, netloc, origin
 from backend.settings.proxies import EXCEPTED, described, proxy_for
 
+_SITE = re.compile(r"[^/?#]*//[^/?#]*")
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 CONNECT_S, READ_S, TOTAL_S = 3.0, 10.0, 20.0
 MAX_REDIRECTS = 3
 
@@ -37,6 +41,7 @@ def fetch(
     from_trusted = False
     with Deadline(TOTAL_S) as deadline:
         for _ in range(MAX_REDIRECTS + 1):
+            url = _spelled(url)
             target, proxy = origin(url), proxy_for(url)
             # Names that only the proxy knows need not be known here, where they are listed.
             addresses = [] if proxy and guard.names(target) else guard.addresses(target, from_trusted)
@@ -55,8 +60,22 @@ def fetch(
     raise FetchError(f"more than {MAX_REDIRECTS} redirects while loading an image from {target[1]!r}")
 
 
+def _spelled(url: str) -> str:
+    """Return an address as browsers take it: backslashes of a path for slashes, a percent sign that is alone for one.
+
+    urllib3 would encode all percent signs anew where one of them is alone.
+    """
+    place, mark, query = url.partition("?")
+    whole = place.replace("\\", "/") + mark + query
+    site = _SITE.match(whole)
+    begin = site.end() if site else 0
+    return whole[:begin] + _LONE_PERCENT.sub("%25", whole[begin:])
+
+
 def _next(url: str, location: str, from_trusted: bool) -> str:
     """Return the address that a redirect leads to."""
+    with contextlib.suppress(UnicodeError):
+        location = location.encode("latin-1").decode()  # what is not ASCII comes as UTF-8, as a rule
     try:
         following = urljoin(url, location)
     except ValueError as error:

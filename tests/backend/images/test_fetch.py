@@ -81,6 +81,36 @@ def test_a_redirect_to_a_listed_host_is_followed_without_the_token(web, elsewher
     assert "Authorization" not in elsewhere.requests[0][2]
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("/images\\cats\\a.png?d=x", "/images/cats/a.png?d=x"),
+        ("\\images\\a.png", "/images/a.png"),
+        ("/50%/gr%C3%BCn.png", "/50%25/gr%C3%BCn.png"),
+        ("/a.png?q=50%&r=%41", "/a.png?q=50%25&r=%41"),
+        ("/a%20b.png", "/a%20b.png"),
+    ],
+)
+def test_addresses_are_taken_as_browsers_take_them(web, written, sent):
+    web.otherwise = answers(200, b"image")
+    assert fetch(web.url + written, trusting(web)) == b"image"
+    assert web.paths() == [sent]
+
+
+def test_a_redirect_may_be_written_in_utf_8(web):
+    location = "/grün.png".encode().decode("latin-1")  # as a header is sent
+    web.routes["/a.png"] = answers(302, b"", Location=location)
+    web.routes["/gr%C3%BCn.png"] = answers(200, b"image")
+    assert fetch(f"{web.url}/a.png", trusting(web)) == b"image"
+
+
+def test_backslashes_hide_no_host_from_the_guard(web):
+    with pytest.raises(FetchError, match="not allowed"):
+        fetch("http://10.0.0.1\\@127.0.0.1/a.png", Guard(hosts=("127.0.0.1",)))
+    with pytest.raises(FetchError):
+        fetch("http:\\\\10.0.0.1\\a.png", Guard(hosts=("127.0.0.1",)))
+
+
 def test_endless_redirects_end(web):
     web.routes["/again"] = answers(302, b"", Location="/again")
     with pytest.raises(FetchError, match="more than 3 redirects"):
