@@ -1,7 +1,7 @@
 """Clicks saved so far: what objects took with a project's own models beside what they took with the base model.
 
 Both are counted on accepted annotations, with the clicks that annotators really made. An annotation is the unit that
-was drawn at random, because objects of one image are alike.
+was drawn at random, because objects of one image are alike; see `fine_tune.project.judging.paired`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from backend.jobs.object_clicks import Tally
+from fine_tune.project.judging.paired import mean_of_sums
 from model.versions.registry import BASE
 
 VERSIONS_OF_BASE = f"{BASE}-"  # how their names begin
@@ -27,12 +28,14 @@ class Counted:
         annotations, objects: how many there are.
         each: mean clicks of an object; 0 without objects.
         error: standard error of `each`; infinite with fewer than two annotations.
+        freedom: degrees of freedom of that.
     """
 
     annotations: int = 0
     objects: int = 0
     each: float = 0.0
     error: float = float("inf")
+    freedom: float = 0.0
 
     @staticmethod
     def of(pairs: Sequence[tuple[int, int]]) -> Counted:
@@ -40,12 +43,8 @@ class Counted:
         if not pairs:
             return Counted()
         objects, clicks = np.array(pairs, float).T
-        count, total = len(pairs), objects.sum()
-        each = float(clicks.sum() / total)
-        if count < 2:
-            return Counted(count, int(total), each)
-        spread = count / (count - 1) * ((clicks - each * objects) ** 2).sum()
-        return Counted(count, int(total), each, float(np.sqrt(spread) / total))
+        mean = mean_of_sums(clicks, objects)
+        return Counted(mean.images, mean.objects, mean.value, mean.error, mean.freedom)
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,5 @@ def count(tallies: Iterable[Tally]) -> ClicksSaved:
     error = own.objects * float(np.hypot(base.error, own.error))
     if not np.isfinite(error):
         return ClicksSaved(base, own, saved, float("-inf"), float("inf"))
-    freedom = min(base.annotations, own.annotations) - 1
-    reach = float(student.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    reach = float(student.ppf((1 + CONFIDENCE) / 2, min(base.freedom, own.freedom))) * error
     return ClicksSaved(base, own, saved, saved - reach, saved + reach)

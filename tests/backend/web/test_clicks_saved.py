@@ -54,9 +54,23 @@ def test_equal_models_are_rarely_called_better() -> None:
     assert wrong / 400 < 0.08
 
 
+def test_a_few_large_annotations_make_nothing_sure() -> None:
+    rng, sizes = np.random.default_rng(0), [60, 3, 3, 3, 3]
+    wrong = 0
+    for _ in range(400):
+        made = [
+            {name: (n, int(rng.poisson(3 * n * difficulty)) + n)}
+            for name in ("base-1-0a", "project-3-1-0c")
+            for n, difficulty in zip(sizes, rng.gamma(4, 0.25, len(sizes)), strict=True)
+        ]
+        wrong += count(made).sure
+    assert wrong / 400 < 0.08
+
+
 def test_a_mean_is_over_objects_and_its_error_over_annotations() -> None:
     counted = Counted.of([(1, 2), (3, 12)])
     assert (counted.annotations, counted.objects, counted.each) == (2, 4, 3.5)
-    assert counted.error == pytest.approx(np.sqrt(2 * (1.5**2 + 1.5**2)) / 4)
+    assert counted.error == pytest.approx(np.sqrt(1.5**2 / 0.75 + 1.5**2 / 0.25) / 4)
+    assert counted.freedom == pytest.approx(1)
     assert Counted.of([(1, 2)]).error == math.inf
     assert Counted.of([]).objects == 0

@@ -26,11 +26,20 @@ def test_one_image_tells_nothing():
     assert (mean.value, mean.low(0.05), mean.high(0.05)) == (1, -np.inf, np.inf)
 
 
-def test_the_bound_holds_as_often_as_it_says():
+def test_images_that_have_most_of_the_objects_decide():
+    even = paired_mean([str(i % 5) for i in range(40)], np.arange(40.0))
+    uneven = paired_mean(["large"] * 36 + ["a", "b", "c", "d"], np.arange(40.0))
+    assert even.freedom == pytest.approx(4)
+    assert 1 < uneven.freedom < 1.2
+
+
+@pytest.mark.parametrize("sizes", [None, [20, 1, 1, 1, 1], [30, 3, 3, 3]])
+def test_the_bound_holds_as_often_as_it_says(sizes: list[int] | None):
     rng = np.random.default_rng(0)
     below = 0
-    for _ in range(2000):
-        images = np.repeat(np.arange(7), rng.integers(1, 6, 7))
-        values = rng.normal(0, 1, 7)[images] + rng.normal(0, 1, len(images))
+    for _ in range(1000):
+        counts = rng.integers(1, 6, 7) if sizes is None else np.array(sizes)
+        images = np.repeat(np.arange(len(counts)), counts)
+        values = 0.5 * rng.normal(0, 1, len(counts))[images] + rng.normal(0, 1, len(images))
         below += paired_mean([str(i) for i in images], values).low(0.05) > 0
-    assert below / 2000 < 0.065
+    assert below / 1000 < 0.08
