@@ -88,11 +88,13 @@ class Samples:
 
     Attributes:
         share: of the images that are held out, see `held_out_share`.
-        train, held_out: images; which part one belongs to depends on its content and the share.
+        trained_on: digests of images that do not judge, because the served version has learned from them.
+        train, held_out: images; which part one belongs to depends on its content, the share and `trained_on`.
         problems: what could not be used and why.
     """
 
     share: float = HELD_OUT
+    trained_on: frozenset[str] = frozenset()
     train: list[EncodedImage] = field(default_factory=list)
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -110,7 +112,7 @@ class Samples:
         encoded = _encode(labelled)
         if not encoded.masks:
             return
-        if is_held_out(labelled.digest, self.share):
+        if is_held_out(labelled.digest, self.share) and labelled.digest not in self.trained_on:
             self.held_out.append(encoded)
         else:
             self.train.append(encoded)

@@ -16,6 +16,7 @@ from fine_tune.project.phases import Report, Timeline
 from fine_tune.project.setup import Setup
 from model.errors import ClickmaskError
 from model.proposals.trained import CARD_KEY
+from model.versions.checkpoint import CheckpointError, read_card
 from model.versions.registry import RegistryError
 
 CLICKS_EACH = 28  # by two annotators with two models on an object, for the first estimate of the time
@@ -70,11 +71,11 @@ class FineTuningJob:
         return outcome
 
     def _run(self) -> Outcome:
-        annotations, accepted = self._reconcile()
+        annotations, accepted, tasks = self._reconcile()
         fresh = self._ledger.fresh(self.project, self._setup.accept)
         if not (self.force or fresh & accepted.keys()):
             return Outcome("skipped", "no accepted annotation is new since the last job")
-        accepted, began = self._state.begin(self._start(), accepted, self.force)
+        accepted, began = self._state.begin(self._start(), accepted, tasks, self.force)
         # By what the job began with: of fewer a larger share is held out, which may have been trained on.
         samples = self._gather(annotations, set(accepted), held_out_share(began))
         outcome = self._attempt(samples)
@@ -125,8 +126,8 @@ class FineTuningJob:
             "accept": setup.accept,
         }
 
-    def _reconcile(self) -> tuple[AnnotationList, dict[int, str]]:
-        """Bring the ledger up to date; return the annotations, and id -> updated_at of those that count.
+    def _reconcile(self) -> tuple[AnnotationList, dict[int, str], int]:
+        """Bring the ledger up to date; return the annotations, id -> updated_at of those that count, and their tasks.
 
         An annotation that is saved while Label Studio is asked is in the ledger by its webhook, but not, or not as it
         is now, among what is trained on: it stays new.
@@ -140,9 +141,10 @@ class FineTuningJob:
             return found[0]
 
         self._ledger.reconcile(self.project, listing)
-        listed = {a["id"]: facts(a)["updated_at"] for a in found[0]}
+        listed = {a["id"]: facts(a) for a in found[0]}
         counted = self._ledger.accepted(self.project, self._setup.accept)
-        return found[0], {number: at for number, at in counted.items() if listed.get(number) == at}
+        counted = {n: at for n, at in counted.items() if n in listed and listed[n]["updated_at"] == at}
+        return found[0], counted, len({listed[number]["task"] for number in counted})
 
     def _expect(self, annotations: int) -> None:
         """Estimate the work before anything is read."""
@@ -161,7 +163,7 @@ class FineTuningJob:
         """
         self._timeline.expect(phases.FETCH, len(accepted))
         self._timeline.begin(phases.FETCH)
-        samples, failed, read = Samples(share), list[str](), 0
+        samples, failed, read = Samples(share, self._trained_on()), list[str](), 0
         for read, image in enumerate(annotations.images(accepted, failed.append), 1):
             samples.add(image)
             self._timeline.at(read / len(accepted))
@@ -169,6 +171,17 @@ class FineTuningJob:
             raise SourceError(f"most images cannot be read; the first one: {failed[0]}")
         samples.problems[:0] = failed
         return samples
+
+    def _trained_on(self) -> frozenset[str]:
+        """Name the images that the served version has learned from, as far as its card can be read."""
+        registry = self._setup.registry
+        try:
+            card = read_card((registry.current(self.line) or registry.ensure_base()).path)
+        except CheckpointError:  # then training starts from another version
+            return frozenset()
+        training = card.get("training")
+        images = training.get("images") if isinstance(training, dict) else None
+        return frozenset(map(str, images)) if isinstance(images, list) else frozenset()
 
     def _attempt(self, samples: Samples) -> Outcome:
         """Make a version from the samples, and promote it if it is better."""

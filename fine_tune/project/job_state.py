@@ -43,32 +43,33 @@ class JobState:
         self._folder = folder
 
     def begin(
-        self, start: Mapping[str, Any], accepted: Mapping[int, str], force: bool = False
+        self, start: Mapping[str, Any], accepted: Mapping[int, str], tasks: int, force: bool = False
     ) -> tuple[dict[int, str], int]:
         """Go on with a job that began in the same way, or begin one.
 
         Args:
             start: plain values that tell what the job begins with: versions and effort.
-            accepted: annotation id -> updated_at, as they are now.
+            accepted: annotation id -> updated_at, as they are now,
+            tasks: and of how many tasks they are.
             force: whether the version is to be served whatever the gate says, which a job may take up from another.
 
         Returns:
             The annotations that the job is about: those it began with, as far as they still are as they were. Those
             that were made or changed since are left to the next job, unless none is as it was: then this one begins
-            anew. Then, how many it began with.
+            anew. Then, of how many tasks it began.
         """
         if self._folder is None:
-            return dict(accepted), len(accepted)
+            return dict(accepted), tasks
         known = self._read(BEGUN)
         if self._alive(known) and known["start"] == json.loads(json.dumps(start)):
             began = {int(number): updated for number, updated in known["accepted"].items()}
             left = {number: at for number, at in began.items() if accepted.get(number) == at}
             if left:
-                return left, len(began)
+                return left, known.get("tasks", len(began))  # not told by older versions
         self.clear()
         values = {"format": FORMAT, "at": time.time(), "start": start, "accepted": accepted, "force": force}
-        self._write(BEGUN, values)
-        return dict(accepted), len(accepted)
+        self._write(BEGUN, {**values, "tasks": tasks})
+        return dict(accepted), tasks
 
     @property
     def training(self) -> Path | None:

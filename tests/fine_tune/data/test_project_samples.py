@@ -49,6 +49,13 @@ def test_samples_hold_out_their_share():
     assert (len(few.held_out), len(many.held_out)) == (1, 0)
 
 
+def test_what_was_trained_on_is_not_held_out_whatever_the_share():
+    (name,) = names(True, 1)
+    samples = Samples(1 / 3, frozenset({name}))
+    samples.add(labelled(name))
+    assert (len(samples.train), len(samples.held_out)) == (1, 0)
+
+
 def test_masks_come_back_as_they_were():
     samples = Samples()
     given = labelled(names(True, 1)[0], 3)

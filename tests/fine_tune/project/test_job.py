@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from fine_tune.data import project_samples
-from fine_tune.data.project_samples import (
-    HELD_OUT,
-    LabelledImage,
-    SourceError,
-    held_out_share,
-    is_held_out,
-)
+from fine_tune.data.project_samples import HELD_OUT, LabelledImage, SourceError, held_out_share, is_held_out
 from fine_tune.project import phases
 from fine_tune.project.job import Cancelled
 from fine_tune.project.judging.clicking import Clicking
@@ -243,9 +237,7 @@ def test_what_is_annotated_while_a_killed_job_waits_is_left_to_the_next_one(home
 def test_what_a_killed_job_has_trained_on_does_not_judge_it(
     home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        project_samples, "FEW", COUNT * HELD_OUT
-    )  # so that fewer images than these hold out more
+    monkeypatch.setattr(project_samples, "FEW", COUNT * HELD_OUT)  # fewer images than these hold out more
     source = Shapes(COUNT)
     with pytest.raises(Killed):
         jobs.run(source, setup(home), killed_in(phases.CHOOSE))
@@ -258,6 +250,26 @@ def test_what_a_killed_job_has_trained_on_does_not_judge_it(
     training = checkpoint.read_card(Registry(home).find(outcome.version).path)["training"]
     assert training["held_out"]
     assert not trained & set(training["held_out"])
+
+
+def test_what_the_served_version_has_learned_from_does_not_judge(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    trained = checkpoint.read_card(Registry(home).find(LINE).path)["training"]["images"]
+    monkeypatch.setattr(project_samples, "MOST_HELD_OUT", 0.6)  # a larger share, as of a project that shrinks
+    monkeypatch.setattr(project_samples, "FEW", COUNT)
+    outcome = jobs.run(Shapes(COUNT), setup(home))
+    training = checkpoint.read_card(Registry(home).find(outcome.version).path)["training"]
+    assert training["held_out"]
+    assert not set(trained) & set(training["held_out"])
+
+
+def test_the_share_is_by_tasks_however_many_annotate_each(home: Path, jobs: Jobs):
+    source = Shapes(COUNT)
+    source.listed += [{**annotation, "id": annotation["id"] + COUNT} for annotation in source.listed]
+    with pytest.raises(Killed):
+        jobs.run(source, setup(home), killed_in(phases.FETCH))
+    assert '"tasks": 30' in (home / "jobs" / LINE / "begun.json").read_text()
 
 
 def test_another_effort_or_parent_begins_anew(home: Path, jobs: Jobs):

@@ -19,7 +19,7 @@ ACCEPTED = {1: "2026-01-01", 2: "2026-01-02"}
 @pytest.fixture
 def state(tmp_path: Path) -> JobState:
     state = JobState(tmp_path / "job")
-    assert state.begin(START, ACCEPTED) == (ACCEPTED, 2)
+    assert state.begin(START, ACCEPTED, 2) == (ACCEPTED, 2)
     return state
 
 
@@ -31,20 +31,20 @@ def test_tuned_weights_come_back_with_what_was_told(state: JobState, tmp_path: P
     state.save_tuned(tuned, {"steps": 7})
     assert not state.training.exists(), "it is no longer needed"
     again, other = JobState(tmp_path / "job"), network()
-    assert again.begin(START, ACCEPTED) == (ACCEPTED, 2)
+    assert again.begin(START, ACCEPTED, 2) == (ACCEPTED, 2)
     assert again.load_tuned(other) == {"steps": 7}
     assert torch.equal(other.head.bias, tuned.head.bias)
 
 
 def test_the_job_is_about_what_it_began_with_and_still_is(state: JobState):
     now = {1: "2026-01-01", 2: "2026-02-02", 3: "2026-01-03"}
-    assert state.begin(START, now) == ({1: "2026-01-01"}, 2)
+    assert state.begin(START, now, 3) == ({1: "2026-01-01"}, 2)
 
 
 def test_where_nothing_is_as_it_was_the_job_begins_anew(state: JobState):
     state.save_tuned(network(), {})
     now = {1: "2026-02-01", 2: "2026-02-02", 3: "2026-01-03"}
-    assert state.begin(START, now) == (now, 3)
+    assert state.begin(START, now, 3) == (now, 3)
     assert state.load_tuned(network()) is None
 
 
@@ -52,7 +52,7 @@ def test_where_nothing_is_as_it_was_the_job_begins_anew(state: JobState):
 def test_another_start_throws_it_away(state: JobState, change: dict):
     state.save_tuned(network(), {})
     now = {5: "2026-05-05"}
-    assert state.begin({**START, **change}, now) == (now, 1)
+    assert state.begin({**START, **change}, now, 1) == (now, 1)
     assert state.load_tuned(network()) is None
 
 
@@ -60,7 +60,7 @@ def test_what_is_old_is_thrown_away(state: JobState, monkeypatch: pytest.MonkeyP
     state.save_tuned(network(), {})
     later = time.time() + job_state.LIFE_S + 1
     monkeypatch.setattr(time, "time", lambda: later)
-    state.begin(START, ACCEPTED)
+    state.begin(START, ACCEPTED, 2)
     assert state.load_tuned(network()) is None
 
 
@@ -82,13 +82,13 @@ def test_what_cannot_be_read_begins_anew(state: JobState, tmp_path: Path, text: 
     (tmp_path / "job" / "tuned.safetensors").write_bytes(b"cut off")
     assert state.load_tuned(network()) is None
     assert state.finished(False) is None
-    assert state.begin(START, ACCEPTED) == (ACCEPTED, 2)
+    assert state.begin(START, ACCEPTED, 2) == (ACCEPTED, 2)
 
 
 def test_a_disk_that_cannot_be_written_ends_no_job(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "file").write_text("")
     state = JobState(tmp_path / "file" / "job")
-    assert state.begin(START, ACCEPTED) == (ACCEPTED, 2)
+    assert state.begin(START, ACCEPTED, 2) == (ACCEPTED, 2)
     state.save_tuned(network(), {})
     assert "would begin anew" in caplog.text
     assert "would train again" in caplog.text
@@ -96,7 +96,7 @@ def test_a_disk_that_cannot_be_written_ends_no_job(tmp_path: Path, caplog: pytes
 
 def test_without_a_folder_nothing_is_kept():
     state = JobState(None)
-    assert state.begin(START, ACCEPTED) == (ACCEPTED, 2)
+    assert state.begin(START, ACCEPTED, 2) == (ACCEPTED, 2)
     state.save_tuned(network(), {})
     state.save_outcome(Outcome("promoted", ""))
     assert state.load_tuned(network()) is None
