@@ -76,6 +76,9 @@ def learn(
     names = tuple(sorted({label for image in train for label in image.labels}))
     if not names:
         return LearnedHead({"offered": False, "reason": "there is no object to learn from"})
+    held_out = list(
+        {image.name: image for image in held_out}.values()
+    )  # two tasks may share one, which tells once
     if len(held_out) < FEW_IMAGES:
         reason = f"only {len(held_out)} images are held out, at least {FEW_IMAGES} are needed to tell"
         return LearnedHead({"offered": False, "reason": reason})

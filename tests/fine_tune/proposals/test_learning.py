@@ -64,6 +64,12 @@ def test_few_held_out_images_train_nothing():
     assert "only 3 images are held out, at least 4" in head.facts["reason"]
 
 
+def test_an_image_that_several_tasks_share_is_one_image():
+    made = samples(3, 4)
+    head = learn(Models(*[None] * 3), made.train, made.held_out * 2)
+    assert "only 3 images are held out, at least 4" in head.facts["reason"]
+
+
 def test_what_ends_the_learning_passes_through():
     def stop(share: float) -> None:
         raise KeyboardInterrupt
