@@ -29,10 +29,12 @@ def _describe_gate(card: Mapping[str, Any]) -> list[str]:
     if not (verdict and before and after):
         return []
     low, high = verdict["interval"]
-    confidence = verdict.get("confidence", 0.95)  # not on cards of older versions
+    # Not on cards of older versions: the confidence, and how many objects were planned, 0 where they are too few.
+    confidence, told = verdict.get("confidence", 0.95), verdict.get("planned") != 0
+    saved = f"; saved {verdict['saved']:.1f} ({100 * confidence:.3g} % interval {low:.1f} to {high:.1f})"
     text = [
         f"clicks per object to IoU 0.90: {before['noc90']:.1f} -> {after['noc90']:.1f} on {verdict['objects']} "
-        f"held-out objects; saved {verdict['saved']:.1f} ({100 * confidence:.3g} % interval {low:.1f} to {high:.1f})",
+        f"held-out objects{saved if told else ''}",
         f"gate: {'promoted' if verdict['promoted'] else 'kept back'}, {verdict['reason']}",
     ]
     text += work(metrics)

@@ -1,4 +1,5 @@
 from fine_tune.project.judging.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, proposals, work
+from fine_tune.project.judging.gate import Limits, Verdict, too_few
 
 
 def side(noc: float, curve: list[float]) -> dict:
@@ -42,6 +43,14 @@ def test_the_interval_is_named_by_its_confidence():
     sides = {"before": side(5.8, [0.5, 0.6, 0.7]), "after": side(3.9, [0.8, 0.9, 0.95])}
     lines = describe({"metrics": {**sides, "gate": {**GATE, "confidence": 0.965}}})
     assert "(96.5 % interval 1.2 to 2.6)" in lines[0]
+
+
+def test_too_few_objects_have_no_saving_to_tell_of():
+    sides = {"before": side(5.8, [0.5, 0.6, 0.7]), "after": side(3.9, [0.8, 0.9, 0.95])}
+    verdict = Verdict(False, too_few(4, 3, Limits()), 4, 3)
+    lines = describe({"metrics": {**sides, "gate": verdict.as_json()}})
+    assert lines[0] == "clicks per object to IoU 0.90: 5.8 -> 3.9 on 4 held-out objects"
+    assert "kept back, only 4 objects" in lines[1]
 
 
 def test_what_the_gate_for_proposals_found_is_said():
