@@ -21,7 +21,7 @@ def card(figures: ProjectFigures, home: Path) -> dict[str, Any]:
 
     ``sentences`` are lines about clicks, one for each thing that saves some.
     """
-    shown = [_outcome(outcome, home) for outcome in figures.outcomes[:OUTCOMES]]
+    outcomes = [_outcome(outcome, home) for outcome in figures.outcomes]
     return {
         "id": figures.id,
         "known": figures.known,
@@ -29,8 +29,8 @@ def card(figures: ProjectFigures, home: Path) -> dict[str, Any]:
         "fresh": figures.fresh,
         "saved": _headline(figures.saved),
         "sentences": [*_saved(figures.saved), *_proposals(figures.outcomes)],
-        "gate": next((outcome for outcome in shown if outcome["chart"] is not None), None),
-        "outcomes": shown,
+        "gate": next((outcome for outcome in outcomes if outcome["chart"] is not None), None),
+        "outcomes": outcomes[:OUTCOMES],
         "quality": _quality(figures.quality),
     }
 
