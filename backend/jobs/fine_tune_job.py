@@ -101,7 +101,8 @@ def learn(project: int, settings: Settings, client: Any, report: Report, force: 
             raise
         finally:
             scheduler.mark_end(project, failed)
-        outcome = dataclasses.replace(outcome, seconds=outcome.at - started)
+        # One that a killed job had come to before is older.
+        outcome = dataclasses.replace(outcome, seconds=max(outcome.at - started, 0.0))
         remember(client, project, outcome)
     scheduler.count(project)
     return outcome

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,13 +16,14 @@ import torch
 from click.testing import CliRunner
 
 from backend.cli import main
+from backend.jobs import fine_tune_job
 from backend.jobs.fine_tune_job import setup
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
 from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.lock import project_lock
-from fine_tune.project.outcome import outcomes
+from fine_tune.project.outcome import Outcome, outcomes
 from fine_tune.project.phases import CHOOSE, JUDGE, PUBLISH, TRAIN
 from model.versions.registry import Registry
 from tests.backend.annotated_project import PROJECT
@@ -235,6 +237,16 @@ def test_whatever_asks_while_a_job_runs_makes_one_follow_up(
         "the first has none of them at hand, for the second they are gone"
     )
     assert {job.id for job in place.scheduler.jobs()} == {first.id, follow.id}
+
+
+def test_an_outcome_that_a_killed_job_had_come_to_took_no_time(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = Outcome("promoted", "better", "project-3-1-0a1b2c3d", at=time.time() - 60)
+    monkeypatch.setattr(fine_tune_job, "setup", lambda settings: None)
+    monkeypatch.setattr(fine_tune_job, "FineTuningJob", lambda *_: SimpleNamespace(run=lambda: made))
+    fine_tune_job.learn(3, Settings(home=tmp_path), redis_server.client(), lambda *_: None)
+    assert [outcome.seconds for outcome in outcomes(redis_server.client(), 3)] == [0.0]
 
 
 def test_objects_of_a_general_set_that_has_changed_are_others(tmp_path: Path):
