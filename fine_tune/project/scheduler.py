@@ -233,6 +233,8 @@ class Scheduler:
         if status == "started":
             return "cancelling"
         job.cancel()
+        if _has_project(job) and self._redis.get(keys.latest(job.meta["project"])) == identity.encode():
+            self._redis.set(keys.ended(job.meta["project"]), time.time())
         return "cancelled"
 
     def cancelled(self, identity: str) -> bool:

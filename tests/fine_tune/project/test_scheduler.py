@@ -160,6 +160,17 @@ def test_a_waiting_job_is_cancelled_and_makes_room(scheduler: Scheduler):
         scheduler.cancel(job.id)
 
 
+def test_after_a_cancelled_job_the_next_one_waits_for_the_pause(
+    redis_server: RedisServer, scheduler: Scheduler
+):
+    for number in (1, 2, 3):
+        job = arrive(redis_server, scheduler, number)
+    assert job is not None and job.get_status() == "queued"
+    scheduler.cancel(job.id)
+    following = arrive(redis_server, scheduler, 4)
+    assert following is not None and following.get_status() == "scheduled"
+
+
 def test_a_job_that_a_worker_is_just_starting_is_told_of_its_end(scheduler: Scheduler):
     job = scheduler.request(3, "test")
     scheduler.queue.remove(job.id)  # as a worker takes it, which sets the status some time later
