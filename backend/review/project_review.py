@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.label_studio.client import LabelStudio
+from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.task_states import TaskStates
 from backend.redis_store import QUALITY, readable
 from backend.review.click_log import ClickLog
@@ -24,6 +24,7 @@ from model.errors import ClickmaskError
 
 COLUMN = "quality_iou"  # of task data
 TAB = "To review"
+GONE = 404
 _NUMBERS = TaskColumn(COLUMN, TAB)
 
 
@@ -79,7 +80,7 @@ class ProjectReview:
         self, tasks: Sequence[dict[str, Any]], calibration: Calibration, task: int | None = None
     ) -> RankedProject:
         ranking = rank(tasks, self._log.read(self._project, task), self._model, calibration)
-        return RankedProject(self._client, self._project, tasks, ranking, calibration)
+        return RankedProject(self._client, self._project, tasks, ranking, calibration, whole=task is None)
 
     def _calibration(self) -> Calibration:
         try:
@@ -99,6 +100,7 @@ class RankedProject:
         tasks: as Label Studio exports them.
         ranking: of their annotations.
         calibration: that the ranking was made with.
+        whole: whether these are all tasks that have an annotation.
     """
 
     _client: LabelStudio
@@ -106,6 +108,7 @@ class RankedProject:
     tasks: Sequence[dict[str, Any]]
     ranking: Ranking
     calibration: Calibration
+    whole: bool = True
 
     def data(self, task: int) -> dict[str, Any]:
         """Return the data of a task."""
@@ -114,7 +117,7 @@ class RankedProject:
     def publish(self, redis: Any) -> int:
         """Show the ranking in Label Studio and on the status page; return how many tasks changed.
 
-        Tasks that have nothing rated lose their number.
+        Tasks that have nothing rated lose their number, also those whose annotations went without an event.
 
         Raises:
             LabelStudioError, redis.RedisError: one of the two cannot be written.
@@ -126,7 +129,15 @@ class RankedProject:
             iou = round(numbers[number], 3) if number in numbers else None
             if task["data"].get(COLUMN) != iou:  # which spares asking for tasks that have it
                 changed += _NUMBERS.write(self._client, number, iou, states)
-        _remember(redis, self.project, self.ranking, {int(entry["id"]) for entry in self.tasks})
+        known = {int(entry["id"]) for entry in self.tasks}
+        left = _published_tasks(redis, self.project) - known if self.whole else set[int]()
+        for number in left:
+            try:
+                changed += _NUMBERS.write(self._client, number, None, states)
+            except LabelStudioError as error:
+                if error.status != GONE:
+                    raise
+        _remember(redis, self.project, self.ranking, known | left)
         _NUMBERS.show(self._client, self.project)
         return changed
 
@@ -141,6 +152,10 @@ def tasks_of(redis: Any, project: int, annotations: Iterable[int]) -> set[int]:
     wanted = {str(number).encode() for number in annotations}
     kept = _kept(redis, project).items()
     return {int(entry["task"]) for field, entry in kept if field.split(b"/")[0] in wanted}
+
+
+def _published_tasks(redis: Any, project: int) -> set[int]:
+    return {int(entry["task"]) for entry in _kept(redis, project).values() if entry["task"] is not None}
 
 
 def forget_tasks(redis: Any, project: int, tasks: set[int]) -> None:

@@ -18,7 +18,11 @@ class Studio(TaskStudio):
 
     def __init__(self, tasks: list[dict[str, Any]]) -> None:
         super().__init__(tasks)
-        self.web.routes["/api/projects/3/export"] = lambda h: send_json(h, [*self.tasks.values()])
+        self.web.routes["/api/projects/3/export"] = lambda h: send_json(h, self._exported())
+
+    def _exported(self) -> list[dict[str, Any]]:
+        """Label Studio exports tasks with an annotation alone."""
+        return [task for task in self.tasks.values() if task["annotations"]]
 
 
 def result(radius: int, prompts: str, **more: Any) -> dict[str, Any]:

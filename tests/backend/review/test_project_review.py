@@ -54,6 +54,16 @@ def test_one_task_is_kept_up_to_date(review, studio, store):
     assert len(distribution(store.client(), 3)["ann@example.com"]) == 1
 
 
+def test_what_went_without_an_event_is_forgotten_with_the_next_review(review, studio, store):
+    assert review.rank().publish(store.client()) == 2
+    studio.tasks[8]["annotations"] = []
+    del studio.tasks[7], studio.web.routes["/api/tasks/7/"]
+    assert review.rank().publish(store.client()) == 1
+    assert COLUMN not in studio.tasks[8]["data"]
+    assert distribution(store.client(), 3) == {}
+    assert published(store.client(), 3)
+
+
 def test_what_is_damaged_in_redis_is_left_out(review, studio, store):
     review.rank().publish(store.client())
     damaged = ["{", "[]", "null", '{"task": 8}', b"\xff", '{"task": 8, "annotator": "a", "iou": "much"}']
