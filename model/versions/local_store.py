@@ -36,7 +36,11 @@ class LocalStore:
     def lines(self) -> list[str]:
         """See `Store.lines`."""
         names = [path.name for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
-        return sorted(name for name in names if LINE.fullmatch(name))
+        found = (name for name in names if LINE.fullmatch(name))
+        # What fails for a line that there is not, such as a rollback of a mistyped one, leaves an empty folder.
+        return sorted(
+            name for name in found if self.versions(name) or (self.root / name / "current").exists()
+        )
 
     def names(self, line: str) -> list[str]:
         """See `Store.names`."""

@@ -92,6 +92,14 @@ def test_find(store: Registry, net: torch.nn.Module) -> None:
         store.find("../etc")
 
 
+def test_what_fails_makes_no_line(store: Registry, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="cannot be rolled back"):
+        store.rollback("project-33")
+    with pytest.raises(CheckpointError):
+        store.adopt("project-34", tmp_path / "nothing")
+    assert store.lines() == []
+
+
 def test_the_base_that_a_card_names_is_found_or_missed(
     store: Registry, net: torch.nn.Module, caplog: pytest.LogCaptureFixture
 ) -> None:
