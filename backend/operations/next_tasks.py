@@ -16,6 +16,7 @@ from backend.images.store import ImageError, ImageStore
 from backend.label_studio.client import LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import Task
+from backend.operations.propose_job import open_tasks
 from backend.review.task_column import TaskColumn
 from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
@@ -98,10 +99,16 @@ def _first_image(images: ImageStore, xml: str, task: Record) -> np.ndarray:
 def publish(project: int, client: LabelStudio, ranked: Sequence[RankedTask]) -> int:
     """Write the order into the tasks' data and make the tab; return how many tasks changed.
 
+    Other tasks without an annotation lose the number that an earlier order gave them.
+
     Raises:
         LabelStudioError: Label Studio refuses or does not answer; done again, it goes on.
     """
     changed = sum(_NUMBERS.write(client, entry.task, number) for number, entry in enumerate(ranked, 1))
+    chosen = {entry.task for entry in ranked}
+    for task in open_tasks(client, project):
+        if COLUMN in task["data"] and task["id"] not in chosen:
+            changed += _NUMBERS.write(client, task["id"], None)
     _NUMBERS.show(client, project)
     return changed
 

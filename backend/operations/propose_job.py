@@ -126,7 +126,7 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
     proposer, xml = TaskProposer(settings, images), client.project(project)["label_config"]
     total, most = client.count_unlabelled(project), limit or 1 << 31
     done, ready, filled = Proposed(model.version), list[tuple[Record, Record | None]](), 0
-    for number, task in enumerate(_open_tasks(client, project)):
+    for number, task in enumerate(open_tasks(client, project)):
         step = filled + 1
         steps = max(min(total - (number - filled), most), step)  # without those that came to nothing
         report(PHASE, step / steps, step=step, steps=steps)
@@ -175,7 +175,7 @@ def served(project: int, settings: Settings) -> LoadedModel:
     return model
 
 
-def _open_tasks(client: LabelStudio, project: int) -> Iterator[Record]:
+def open_tasks(client: LabelStudio, project: int) -> Iterator[Record]:
     """Yield the tasks without an annotation, a page at once; those that are annotated meanwhile may be among them."""
     page = client.unlabelled_tasks(project)
     while page:

@@ -48,6 +48,9 @@ def test_it_is_written_once_and_says_when_nothing_is_left(studio: DiscStudio, tm
     assert [studio.tasks[entry.task]["data"][COLUMN] for entry in ranked] == [1, 2, 3]
     assert all("image" in task["data"] for task in studio.tasks.values())
     assert [view["data"]["title"] for view in studio.views] == [TAB]
+    assert publish(3, client, ranked[1:2]) == 3
+    numbers = {number: task["data"].get(COLUMN) for number, task in studio.tasks.items()}
+    assert [numbers[entry.task] for entry in ranked] == [None, 1, None], "of one order alone"
     for task in studio.tasks.values():
         task["annotations"] = 1
     with pytest.raises(NothingLeft, match="no task without an annotation"):
