@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from fine_tune.proposals.training import CompleteImage
 from model.click import Click
@@ -28,6 +30,7 @@ MATCHED = 0.5  # IoU from which a proposal means an object
 CLICKS = 10  # an object's maximum
 BATCH = 8
 FEW_IMAGES = 4  # below which nothing can be told
+DRAWS = 5000  # of the bootstrap
 NEVER = 2.0  # a threshold above every score
 
 
@@ -245,10 +248,8 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
     thresholds = choose_thresholds(images, labels)
     if not by_hand.sum():
         return Verdict(False, "no held-out image with an object", thresholds, len(images), 0, 0, 0, (0, 0), 1)
-    drawn = np.random.default_rng(0).integers(len(images), size=(2000, len(images)))
-    means = actions[drawn].mean(1)
-    least = float(np.quantile((by_hand - actions)[drawn].mean(1), 0.025))
-    low, high = (float(v) for v in np.quantile(means, (0.025, 0.975)))
+    low, high = mean_interval(actions)
+    least, _ = mean_interval(by_hand - actions)
     objects = float(np.mean([i.objects for i in images]))
     digits = 0 if objects >= 10 else 1
     figures = (
@@ -267,6 +268,19 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
         interval=(low, high),
         ratio=float(actions.sum() / by_hand.sum()),
     )
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Compute the 95 % bootstrap interval of the mean of two values or more (float64).
+
+    It is the expanded percentile interval (Hesterberg 2015, The American Statistician 69): of few values the plain one
+    is too narrow: with six images proposals that save nothing would pass twice as often as they may.
+    """
+    count = len(values)
+    tail = norm.cdf(-np.sqrt(count / (count - 1)) * student.ppf(0.975, count - 1))
+    drawn = np.random.default_rng(0).integers(count, size=(DRAWS, count))
+    low, high = np.quantile(values[drawn].mean(1), (tail, 1 - tail))
+    return float(low), float(high)
 
 
 def _actions(images: Sequence[ImageActions], labels: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from fine_tune.proposals.gate import (
     choose_thresholds,
     expect,
     judge,
+    mean_interval,
     measure_image,
     pairwise_ious,
 )
@@ -114,3 +115,10 @@ def test_a_head_of_shuffled_labels_is_refused(loaded: Loaded, predictor: Any):
     maps = train_head(loaded[0], shuffled([discs(seed) for seed in range(4)]), 1, steps=40)
     verdict = judge([measured(maps, predictor, image, 1) for image in held_out], 1)
     assert not verdict.offered and "save" in verdict.reason
+
+
+@pytest.mark.parametrize("images", [6, 10, 20])
+def test_the_interval_is_wide_enough_for_few_images(images):
+    rng = np.random.default_rng(0)
+    sure = [mean_interval(rng.normal(0, 1, images))[0] > 0 for _ in range(600)]
+    assert np.mean(sure) < 0.04  # 0.025 in the long run; the plain percentile interval has 0.057, 0.05, 0.05
