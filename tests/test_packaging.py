@@ -100,6 +100,16 @@ def test_compose_and_kubernetes_set_nothing_that_does_not_exist():
     assert set(commands) <= set(main.list_commands(None))
 
 
+def test_kubernetes_gives_no_container_a_setting_of_its_own():
+    """Where it does, the service clickmask makes a CLICKMASK_PORT that is none, and nothing starts."""
+    parts = yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text())
+    by_kind = {part["kind"]: part for part in parts}
+    made = {f"{by_kind['Service']['metadata']['name'].upper()}_{end}" for end in ("PORT", "SERVICE_HOST")}
+    known = {field.metadata["variable"] for field in dataclasses.fields(Settings)}
+    links = by_kind["Deployment"]["spec"]["template"]["spec"].get("enableServiceLinks", True)
+    assert not (links and made & known)
+
+
 def test_the_backends_name_in_the_compose_network_has_a_dot():
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     (alias,) = compose["services"]["backend"]["networks"]["default"]["aliases"]
