@@ -171,8 +171,13 @@ class Supervisor:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise `Stopped` at the first SIGINT, SIGTERM or SIGHUP within the context; ignore more while it is left."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    """Raise `Stopped` at the first SIGINT, SIGTERM or SIGHUP within the context; ignore more while it is left.
+
+    SIGHUP stays ignored where nohup has said so: then the end of the terminal ends nothing.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def stop(number: int, frame: FrameType | None) -> None:
         for other in numbers:

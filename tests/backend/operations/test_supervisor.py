@@ -93,6 +93,20 @@ def test_a_signal_stops_once_and_a_second_does_not_disturb_the_cleaning_up(numbe
     assert done.stdout.splitlines() == ["cleaned up", number.name, "as before"], done.stderr
 
 
+def test_under_nohup_the_end_of_the_terminal_ends_nothing():
+    script = """
+import os, signal
+from backend.operations.supervisor import stoppable
+
+with stoppable():
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("goes on")
+"""
+    command = ["nohup", sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "goes on\n", done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent is gone")
 def test_children_end_even_when_the_parent_is_killed(tmp_path):
     parent = f"""
