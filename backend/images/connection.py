@@ -1,7 +1,4 @@
-"""Connections that end at a deadline: to the address that was judged, or through a proxy.
-
-REQUESTS_CA_BUNDLE names certificate authorities of one's own, as for `requests`.
-"""
+"""Connections that end at a deadline: to the address that was judged, or through a proxy."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from backend.images.ssrf import PORTS, Origin
+from backend.settings.certificates import authorities
 
 
 class Deadline:
@@ -125,12 +123,12 @@ def through(proxy: str, deadline: Deadline) -> urllib3.ProxyManager:
 
 
 @functools.cache
-def _tls(authorities: str) -> ssl.SSLContext:
+def _tls(place: str) -> ssl.SSLContext:
     """Trusts the certificate authorities of a file or folder; made once, since reading them takes a while."""
-    if os.path.isdir(authorities):
-        return ssl.create_default_context(capath=authorities)
-    return ssl.create_default_context(cafile=authorities)
+    if os.path.isdir(place):
+        return ssl.create_default_context(capath=place)
+    return ssl.create_default_context(cafile=place)
 
 
 def _authorities() -> str:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
+    return authorities() or certifi.where()

@@ -16,6 +16,7 @@ import urllib3
 
 from backend.images.connection import Deadline, direct, through
 from backend.images.ssrf import FetchError, Guard, Origin, netloc, origin
+from backend.settings.certificates import refusal
 from backend.settings.proxies import EXCEPTED, described, proxy_for
 
 _SITE = re.compile(r"[^/?#]*//[^/?#]*")
@@ -144,7 +145,7 @@ def _reason(error: Exception | None, deadline: Deadline) -> str:
     if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return "time ran out"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return "its certificate is not valid for this name, or from an unknown authority (REQUESTS_CA_BUNDLE)"
+        return refusal(error)
     return "the connection failed"
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
 import requests
 
+from backend.settings.certificates import authorities, refusal
 from backend.settings.proxies import EXCEPTED, described, proxy_for
 from model.errors import ClickmaskError
 
@@ -63,8 +63,7 @@ def open_session() -> requests.Session:
 def way_to(url: str) -> dict[str, Any]:
     """Return what the environment says of proxies and certificates, as options of a request."""
     proxy = proxy_for(url)
-    authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    return {"verify": authorities, "proxies": {"http": proxy, "https": proxy} if proxy else {}}
+    return {"verify": authorities() or True, "proxies": {"http": proxy, "https": proxy} if proxy else {}}
 
 
 def ask(url: str, method: str = "GET", **options: Any) -> requests.Response:
@@ -80,9 +79,7 @@ def ask(url: str, method: str = "GET", **options: Any) -> requests.Response:
 def unreachable(url: str, error: Exception) -> str:
     """Say in one sentence that there was no answer, and what to look at."""
     if isinstance(error, requests.exceptions.SSLError):
-        return (
-            f"Label Studio at {url} has a certificate of an unknown authority: name it in REQUESTS_CA_BUNDLE"
-        )
+        return f"Label Studio at {url} cannot be reached: {refusal(error)}"
     hint, proxy = "is it running, and is LABEL_STUDIO_URL right?", proxy_for(url)
     if proxy:
         hint = f"it is asked through {described(proxy)}; {EXCEPTED}"

@@ -7,19 +7,16 @@ import difflib
 import ipaddress
 import logging
 import os
-import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from backend.settings import values
+from backend.settings.certificates import AUTHORITIES, unusable
 from backend.settings.masking import passwords, without_password
 from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
-
-# Not ours: the HTTP library reads these, and would fail at every request instead of at the start.
-CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class SettingsError(ClickmaskError, ValueError):
@@ -159,7 +156,8 @@ class Settings:
             except ValueError as error:
                 shown = "(secret)" if field.metadata["secret"] else repr(without_password(text))
                 problems.append(f"{name} is {shown}: {error}")
-        problems += [problem for name in CERTIFICATES if (problem := _unusable_certificates(name, env))]
+        # Else every request would fail, instead of the start.
+        problems += filter(None, (unusable(name, env) for name in AUTHORITIES))
         if problems:
             raise SettingsError("\n".join(problems))
         _warn_about_typos(env, {field.metadata["variable"] for field in dataclasses.fields(cls)})
@@ -232,20 +230,6 @@ class Settings:
                 value = " ".join(value)
             pairs[field.metadata["variable"]] = "" if value is None else str(value)
         return pairs
-
-
-def _unusable_certificates(name: str, env: Mapping[str, str]) -> str:
-    """Return what is wrong with the certificate authorities that a variable names; "" where nothing is."""
-    place = Path(env.get(name, ""))
-    try:
-        if env.get(name) and not place.is_dir():
-            ssl.create_default_context(cafile=str(place))
-    except OSError as error:  # SSLError is one
-        reason = (
-            "there is no such file" if isinstance(error, FileNotFoundError) else "it holds no certificates"
-        )
-        return f"{name} is {str(place)!r}: {reason}; name a file of PEM certificates, or unset it"
-    return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -87,7 +87,7 @@ class TestTls:
 
     def test_a_certificate_for_the_address_is_not_good_for_the_name(self, serve):
         web = serve("127.0.0.1", "others.test")
-        with pytest.raises(FetchError, match="certificate is not valid"):
+        with pytest.raises(FetchError, match="certificate is for another name"):
             self.get(web, "photos.test")
         assert web.requests == []
 
