@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from backend.cli.address import Address
 from backend.cli.model import bench_tables
 from backend.cli.model.numbers import counts
 
@@ -79,6 +80,7 @@ def _check_pixels(sizes: list[tuple[int, int]], megapixels: int) -> None:
 )
 @click.option(
     "--url",
+    type=Address(),
     help="Backend to click at. Default: one of the benchmark's own, with CLICKMASK_WORKERS processes.",
 )
 @click.option("--network", is_flag=True, help="Instead, measure the network alone, and what limits it.")

@@ -7,11 +7,14 @@ from urllib.parse import urlsplit
 
 import click
 
+from backend.cli.address import Address
+
 
 @click.command("connect")
 @click.argument("project", type=int)
 @click.option(
     "--url",
+    type=Address(),
     help="Address of the backend as Label Studio reaches it. Default: CLICKMASK_URL, else http://HOST:PORT of the "
     "settings, which is right where both run on one machine.",
 )
@@ -69,10 +72,10 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
 
 def _refuse_wildcard(address: str) -> None:
     """Refuse an address to listen on where one to call is needed."""
+    host = urlsplit(address).hostname or ""
     try:
-        host = urlsplit(address).hostname or ""
         wildcard = ipaddress.ip_address(host).is_unspecified
-    except ValueError:  # a name, or no address at all, which Label Studio says itself
+    except ValueError:  # a name
         return
     if wildcard:
         raise click.BadParameter(

@@ -7,12 +7,18 @@ import sys
 
 import click
 
+from backend.cli.address import Address
+
 COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 
 
 @click.command("doctor")
 @click.argument("project", type=int, required=False)
-@click.option("--url", help="Address of the backend. Default: CLICKMASK_URL, else CLICKMASK_HOST and _PORT.")
+@click.option(
+    "--url",
+    type=Address(),
+    help="Address of the backend. Default: CLICKMASK_URL, else CLICKMASK_HOST and _PORT.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(project: int | None, url: str | None, as_json: bool) -> None:
     """Check settings, model, Redis, backend and Label Studio, and with PROJECT its config, connection and images.
