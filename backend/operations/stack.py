@@ -53,9 +53,12 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[tuple[Supe
 
 
 def status(url: str) -> dict[str, object] | None:
-    """Return what the backend at `url` says of itself at /ready; None where it does not answer yet."""
+    """Return what the backend at `url` says of itself at /ready; None where it does not answer yet.
+
+    It runs on this machine: no proxy is asked, whichever of the machine's addresses that is.
+    """
     try:
-        return dict(ask(f"{url}/ready", timeout=5).json())
+        return dict(ask(f"{url}/ready", timeout=5, proxies={}).json())
     except (requests.RequestException, ValueError):
         return None
 

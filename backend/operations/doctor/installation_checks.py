@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 
+import requests
+
 from backend.label_studio.transport import ask
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.operations.redis_client import RedisUnreachable, connected, redis_url
 from backend.settings import Settings
+from backend.settings.certificates import refusal
 from backend.settings.masking import without_password
+from backend.settings.proxies import EXCEPTED, described, proxy_for
 
 
 def model(settings: Settings) -> Findings:
@@ -69,8 +73,14 @@ def backend(settings: Settings, url: str) -> Findings:
     try:
         answer = ask(f"{url}/ready", timeout=5, auth=account)
         status = answer.json()
+    except requests.exceptions.SSLError as error:
+        yield Finding(FAIL, "backend", f"{url} cannot be reached: {refusal(error)}")
+        return
     except (OSError, ValueError):  # of requests, which also fails with plain OSErrors
-        yield Finding(FAIL, "backend", f"nothing that is clickmask answers at {url}: run `clickmask up`")
+        proxy, text = proxy_for(url), f"nothing that is clickmask answers at {url}: run `clickmask up`"
+        if proxy:
+            text += f"; it is asked through {described(proxy)}, and {EXCEPTED}"
+        yield Finding(FAIL, "backend", text)
         return
     if answer.status_code == 401:
         text = f"{url} refuses BASIC_AUTH_USER and BASIC_AUTH_PASS: give the doctor those of the backend"

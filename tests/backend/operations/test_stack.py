@@ -38,6 +38,16 @@ def test_the_status_of_what_does_not_answer_is_none(web: Web) -> None:
     assert status(web.url) == json.loads(ready(reason="loading"))
 
 
+def test_this_machine_is_asked_directly_at_any_of_its_addresses(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.routes["/ready"] = answers(200, ready(ready=True))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    found = socket.getaddrinfo("127.0.0.1", web.port, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    assert status(f"http://thismachine.example:{web.port}") is not None
+
+
 def test_waiting_ends_with_the_model(web: Web) -> None:
     asked: list[float] = []
 

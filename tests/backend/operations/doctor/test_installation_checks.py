@@ -1,10 +1,12 @@
 """The doctor's findings on this machine; tests/e2e/test_operation.py has those that need a Label Studio."""
 
+import ssl
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import torch
+import trustme
 
 from backend.operations.doctor import FAIL, OK, WARN, Finding, examine, installation_checks
 from backend.operations.embedded_redis import EmbeddedRedis
@@ -87,6 +89,26 @@ def test_a_redis_that_takes_nothing_in_is_a_warning(
 def test_nothing_at_the_backends_address(tmp_path: Path) -> None:
     (found,) = list(installation_checks.backend(Settings(home=tmp_path), "http://127.0.0.1:1"))
     assert (found.level, "http://127.0.0.1:1" in found.text) == (FAIL, True)
+
+
+def test_a_proxy_that_stands_before_the_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://ann:hidden-word@127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    (found,) = list(installation_checks.backend(Settings(), "http://backend.example:9090"))
+    assert (found.level, "hidden-word" in found.text) == (FAIL, False)
+    assert "through the proxy http://***@127.0.0.1:1 of HTTP_PROXY" in found.text
+
+
+def test_a_backend_whose_certificate_is_not_trusted_is_no_missing_one() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    web = Web(tls=context)
+    try:
+        (found,) = list(installation_checks.backend(Settings(), web.url))
+    finally:
+        web.close()
+    assert (found.level, "unknown authority" in found.text) == (FAIL, True)
 
 
 def test_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
