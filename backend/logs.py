@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 
 from backend.settings.masking import mask
 
 FORMAT = "%(asctime)s %(levelname)-7s %(request_id)s %(name)s: %(message)s"
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and line ends
 
 # Set by the server for each request; follows it into the threads that work for it.
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -33,6 +36,11 @@ class _Masked(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or the lines of a traceback, fit to be read by anybody."""
         return mask(super().format(record), self._secrets)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line with what a request may have put into it: it begins no other, and steers no terminal."""
+        text = _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", super().formatMessage(record))
+        return text.replace("\n", "\n    ")
 
 
 def mask_warnings(secrets: Iterable[str]) -> None:

@@ -44,6 +44,22 @@ def test_warnings_of_commands_hold_no_secret() -> None:
     assert done.stderr == "my ***\n"
 
 
+def test_what_a_request_brings_begins_no_line_and_steers_no_terminal() -> None:
+    script = """
+import logging
+from backend.logs import configure
+configure("info")
+logging.getLogger("backend.web.app").warning("GET %s 404", "/x\\n2026-01-01 ERROR - all is lost\\r\\x1b[31m")
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+    )
+    first, second = done.stderr.splitlines()
+    assert first.endswith("WARNING - backend.web.app: GET /x")
+    assert second == "    2026-01-01 ERROR - all is lost\\x0d\\x1b[31m 404"
+
+
 def test_lines_carry_the_request_and_no_secret() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

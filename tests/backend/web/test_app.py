@@ -207,6 +207,7 @@ def test_what_is_no_json_object_is_refused(client: FlaskClient, data: bytes) -> 
         ({}, 415),
         ({"Content-Type": "application/json", "Origin": "https://elsewhere.example"}, 403),
         ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "application/json", "Origin": "http://["}, 403),
         ({"Content-Type": "application/json; charset=utf-8", "Origin": "http://localhost"}, 400),
     ],
 )
