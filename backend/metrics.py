@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -84,6 +84,17 @@ class Metrics:
             took = time.perf_counter() - begin
             self.stages.labels(name).observe(took)
             self._observer(name, took)
+
+    # A scrape reaches one of several processes: the others show what they noted last.
+    def note_load(self, running: int, waiting: int) -> None:
+        """Show how many predictions run and wait."""
+        self.running.set(running)
+        self.waiting.set(waiting)
+
+    def note_images(self, stats: Mapping[str, int]) -> None:
+        """Show what `ImageStore.stats` tells."""
+        for name, value in stats.items():
+            self.images.labels(name).set(value)
 
     def refuse(self, reason: str, task: int | None, text: str) -> None:
         """Count a click that got no mask and remember why; ``reason`` is one of few words, ``text`` a sentence."""

@@ -28,9 +28,13 @@ class AdmissionControl:
     Args:
         count: calls that run at once.
         queue: calls that may wait.
+        changed: told how many run and how many wait, whenever that changes.
     """
 
-    def __init__(self, count: int, queue: int) -> None:
+    def __init__(
+        self, count: int, queue: int, changed: Callable[[int, int], None] = lambda running, waiting: None
+    ) -> None:
+        self._changed = changed
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="slot")
         self._limit = count + queue
         self._count = count
@@ -47,7 +51,7 @@ class AdmissionControl:
         with self._lock:
             if self._taken >= self._limit:
                 raise Overloaded(f"{self._taken} predictions are running or waiting")
-            self._taken += 1
+            self._take(1)
         context = contextvars.copy_context()  # carries the request id into the log lines of the slot
         future = self._pool.submit(context.run, work)
         future.add_done_callback(lambda _: self._leave())
@@ -66,4 +70,8 @@ class AdmissionControl:
 
     def _leave(self) -> None:
         with self._lock:
-            self._taken -= 1
+            self._take(-1)
+
+    def _take(self, places: int) -> None:
+        self._taken += places
+        self._changed(*self.load())

@@ -76,6 +76,7 @@ class ClickPipeline:
         outputs = request.config.outputs(prompt.to_name, prompt.labels)  # before any work is done in vain
         with self.metrics.stage("image"):
             image = self._image(request, prompt)
+        self.metrics.note_images(self.images.stats())
         # Less than the deadline, so that who waits in vain learns why.
         model = self.models.take(request.project_id, 0.8 * self.settings.deadline_s)
         known = self._surroundings(request, prompt, named)

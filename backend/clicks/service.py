@@ -27,7 +27,9 @@ class ClickService:
     def __init__(self, pipeline: ClickPipeline, prelabelling: Prelabelling) -> None:
         self._pipeline, self._models, self._prelabelling = pipeline, pipeline.models, prelabelling
         self._deadline_s = pipeline.settings.deadline_s
-        self.admission = AdmissionControl(pipeline.settings.slots, pipeline.settings.queue)
+        self.admission = AdmissionControl(
+            pipeline.settings.slots, pipeline.settings.queue, pipeline.metrics.note_load
+        )
 
     def predict(self, request: PredictRequest) -> list[Any]:
         """Return what goes under ``results``.

@@ -27,11 +27,7 @@ def status(backend: Backend) -> dict[str, Any]:
 def measure(backend: Backend, learning: Learning) -> None:
     """Bring the gauges of a process up to date."""
     metrics = backend.metrics
-    running, waiting = backend.service.admission.load()
-    metrics.running.set(running)
-    metrics.waiting.set(waiting)
-    for name, value in backend.images.stats().items():
-        metrics.images.labels(name).set(value)
+    metrics.note_images(backend.images.stats())
     if backend.settings.redis_url is not None:
         for state in STATES:
             metrics.jobs.labels(state).set(learning.states.get(state, 0))

@@ -4,6 +4,7 @@ import pytest
 
 from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
 from backend.logs import request_id
+from tests.waiting import until
 
 
 def occupy(slots: AdmissionControl, count: int) -> tuple[threading.Event, list[threading.Thread]]:
@@ -37,6 +38,17 @@ def test_what_finds_no_place_is_refused_at_once() -> None:
     for thread in threads:
         thread.join(30)
     assert slots.run(lambda: 1, 5) == 1
+
+
+def test_every_change_of_the_load_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    slots = AdmissionControl(1, 1, lambda running, waiting: told.append((running, waiting)))
+    release, threads = occupy(slots, 2)
+    release.set()
+    for thread in threads:
+        thread.join(30)
+    until("the end of the last call", lambda: told[-1] == (0, 0))
+    assert told == [(1, 0), (1, 1), (1, 0), (0, 0)]
 
 
 def test_the_deadline_ends_the_waiting_but_not_the_work() -> None:

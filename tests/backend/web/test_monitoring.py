@@ -13,6 +13,7 @@ from fine_tune.project.scheduler import Scheduler
 from tests.backend.predict_bodies import click, keypoint
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
+from tests.waiting import until
 
 CONNECTING = ("cmdstat_hello", "cmdstat_client")  # more or fewer with every redis-py
 
@@ -29,6 +30,20 @@ def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer, ima
     assert 'clickmask_training_jobs{state="failed"} 0.0' in text
     assert 'clickmask_training_seconds{project="3"} 200.0' in text
     assert 'clickmask_training_last_success_timestamp_seconds{project="3"} 1000.0' in text
+
+
+def test_the_load_and_the_images_of_a_process_are_told_whichever_one_is_scraped(
+    tmp_path: Path, images: ImageServer
+) -> None:
+    """Of several processes a scrape reaches one; the others must have told before."""
+    with running(settings_for(tmp_path, images)) as app:
+        assert regions(app.test_client(), click(keypoint("k", 30, 40)))
+        metrics = backend_of(app).metrics
+        until("the end of the click", lambda: b"clickmask_predictions_running 0.0" in metrics.exposition())
+        metrics.running.set(5)  # as if it had been scraped with five running
+        assert regions(app.test_client(), click(keypoint("k", 30, 40), keypoint("l", 40, 40)))
+        until("the end of the click", lambda: b"clickmask_predictions_running 0.0" in metrics.exposition())
+        assert b'clickmask_images{what="images"} 1.0' in metrics.exposition()
 
 
 def test_a_click_costs_the_same_whatever_redis_holds(
