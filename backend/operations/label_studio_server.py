@@ -65,7 +65,7 @@ class LabelStudioServer:
     def _secret(self, name: str, size: int) -> str:
         """Return a random secret of this data folder: the same at every start, as the account is made once."""
         path = self._folder / name
-        if not path.exists():
+        if not path.exists() or not path.read_text():  # a disk that was full left it empty
             path.touch(mode=0o600)
             path.write_text(secrets.token_hex(size))
         return path.read_text()

@@ -71,6 +71,13 @@ def test_secrets_are_made_once_for_a_folder_and_are_private(tmp_path: Path) -> N
     assert not one.first_start
 
 
+def test_a_secret_that_a_full_disk_left_empty_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "token").touch()
+    server = LabelStudioServer(Path("label-studio"), tmp_path)
+    assert len(server.token) == 40
+    assert LabelStudioServer(Path("label-studio"), tmp_path).token == server.token
+
+
 def test_the_last_words_are_told_without_the_secrets(tmp_path: Path) -> None:
     program = executable(tmp_path, "#!/bin/sh\necho no database for $* $LABEL_STUDIO_USER_TOKEN\nexit 3\n")
     server = LabelStudioServer(program, tmp_path / "data")
