@@ -53,7 +53,8 @@ def url(*schemes: str, account: bool = False) -> Callable[[str], str]:
             raise ValueError(_ENCODE)
         if "@" in parts.netloc and not account:
             raise ValueError(
-                "leave out user name and password: LABEL_STUDIO_API_KEY is what opens Label Studio"
+                "leave out user name and password: LABEL_STUDIO_API_KEY opens Label Studio, BASIC_AUTH_USER and "
+                "BASIC_AUTH_PASS open the backend"
             )
         if parts.fragment:
             raise ValueError("write # as %23, or leave out what comes after it")

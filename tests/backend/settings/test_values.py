@@ -100,7 +100,7 @@ def test_addresses_keep_what_they_say() -> None:
 
 
 def test_an_account_is_refused_where_it_opens_nothing() -> None:
-    with pytest.raises(ValueError, match="LABEL_STUDIO_API_KEY") as caught:
+    with pytest.raises(ValueError, match="LABEL_STUDIO_API_KEY.*BASIC_AUTH_USER") as caught:
         values.url("http")("http://me:hidden@host")
     assert "hidden" not in str(caught.value)
 
