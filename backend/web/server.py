@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import socket
 import tempfile
@@ -19,6 +20,7 @@ from gunicorn.app.base import BaseApplication
 from backend.settings import Settings
 from model.errors import ClickmaskError
 
+MOST_CONNECTIONS = 1000
 SHARED_MEMORY = "/dev/shm"  # a disk that is slow or full is nothing to it
 
 
@@ -29,6 +31,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "workers": settings.workers,
         "threads": settings.web_threads,
         "worker_class": "gthread",
+        "worker_connections": _connections(),
         "timeout": 120,
         "graceful_timeout": 30,
         # Label Studio opens a connection for each call; a load balancer in between keeps them.
@@ -43,6 +46,12 @@ def options(settings: Settings) -> dict[str, Any]:
         "worker_exit": _worker_exit,
         "on_exit": _on_exit,
     }
+
+
+def _connections() -> int:
+    """Return how many connections a process may hold: half of the files it may open, since lacking one ends it."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, files // 2)
 
 
 def _shared_memory() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -113,6 +114,17 @@ def test_options_follow_the_settings() -> None:
     assert (chosen["bind"], chosen["workers"], chosen["threads"]) == ("127.0.0.1:1234", 3, 5)
     assert chosen["worker_class"] == "gthread"
     assert "preload_app" not in chosen
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"), [(1024, 512), (1 << 20, 1000), (resource.RLIM_INFINITY, 1000)]
+)
+def test_connections_leave_files_to_open(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int
+) -> None:
+    """Whoever opens more waits; where there were none left, gunicorn's worker ended over the next connection."""
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (files, files))
+    assert options(Settings())["worker_connections"] == connections
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "localhost"])
