@@ -64,7 +64,6 @@ def _find(executable: Path | None) -> Path:
 
 def _run(studio: LabelStudioServer, settings: Settings) -> None:
     """Start everything, say how to use it, and wait."""
-    import dataclasses
     import time
 
     from rich.console import Console
@@ -72,18 +71,10 @@ def _run(studio: LabelStudioServer, settings: Settings) -> None:
     from backend.label_studio.client import LabelStudio
     from backend.operations.demo_project import prepare
     from backend.operations.stack import running, wait_until_ready
-    from backend.operations.supervisor import Child, free_port
+    from backend.operations.supervisor import Child
 
     console, home = Console(highlight=False), settings.home / "demo"
-    settings = dataclasses.replace(
-        settings,
-        home=home,
-        host="127.0.0.1",
-        port=free_port(settings.port),
-        redis_url=None,
-        label_studio_url=studio.url,
-        label_studio_api_key=studio.token,
-    )
+    settings = own_settings(settings, studio, home)
     with running(settings, home / "log") as (children, settings):
         console.print(f"clickmask starts on port {settings.port}; logs are in {home / 'log'}")
         note = ", which makes its database first: about a minute" if studio.first_start else ""
@@ -103,6 +94,24 @@ def _run(studio: LabelStudioServer, settings: Settings) -> None:
         assert studio.process is not None
         children.watch(Child("Label Studio", studio.process, studio.log))
         children.wait()
+
+
+def own_settings(settings: Settings, studio: LabelStudioServer, home: Path) -> Settings:
+    """Return settings with which the demo touches nothing of an installation, whose projects have its numbers."""
+    import dataclasses
+
+    from backend.operations.supervisor import free_port
+
+    return dataclasses.replace(
+        settings,
+        home=home,
+        registry=None,
+        host="127.0.0.1",
+        port=free_port(settings.port),
+        redis_url=None,
+        label_studio_url=studio.url,
+        label_studio_api_key=studio.token,
+    )
 
 
 def _greet(studio: LabelStudioServer, project: int) -> None:
