@@ -65,7 +65,7 @@ def test_an_image_that_cannot_be_had_empties_the_answer_and_is_told(
 
 
 def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServer, tmp_path: Path) -> None:
-    settings = settings_for(tmp_path, images, slots=1, queue=0, deadline_s=0.3)
+    settings = settings_for(tmp_path, images, slots=1, queue=0, deadline_s=2.0)
     with running(settings) as app:
         client = app.test_client()
         first = regions(client, click(ONE))
@@ -91,7 +91,7 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
 def test_past_the_deadline_the_last_mask_stays(
     images: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_for(tmp_path, images, deadline_s=0.3)
+    settings = settings_for(tmp_path, images, deadline_s=2.0)
     with running(settings) as app:
         first = regions(app.test_client(), click(ONE))
         predictor = backend_of(app).models.take(None, 1).predictor
