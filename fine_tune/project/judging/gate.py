@@ -186,20 +186,15 @@ def judge(before: Measured, after: Measured, limits: Limits, look: Look) -> Verd
     if not (good or hopeless or look.last):
         return None
     interval = saved.low(look.error), saved.high(look.error)
-    figures = (
+    reason = f"{told}: {_figures(before, after, saved, interval)}"
+    confidence = round(1 - 2 * look.error, 3)
+    return Verdict(good, reason, saved.objects, saved.images, saved.value, interval, confidence, planned)
+
+
+def _figures(before: Measured, after: Measured, saved: PairedMean, interval: tuple[float, float]) -> str:
+    return (
         f"clicks to IoU {TARGET:.2f} {before.noc:.1f} -> {after.noc:.1f}, saved {saved.value:.1f} "
         f"({interval[0]:.1f} to {interval[1]:.1f}), IoU after {EARLY} clicks {before.early:.3f} -> {after.early:.3f}"
-    )
-    confidence = round(1 - 2 * look.error, 3)
-    return Verdict(
-        good,
-        f"{told}: {figures}",
-        saved.objects,
-        saved.images,
-        saved.value,
-        interval,
-        confidence,
-        planned,
     )
 
 
