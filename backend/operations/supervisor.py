@@ -192,6 +192,6 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def tail(log: Path, size: int = 2000) -> str:
-    """Return the last `size` characters of a log file; "" where there is none."""
-    return log.read_text(errors="replace")[-size:] if log.exists() else ""
+def tail(log: Path) -> str:
+    """Return the last 2000 characters of a log file; "" where there is none."""
+    return log.read_text(errors="replace")[-2000:] if log.exists() else ""

@@ -91,11 +91,9 @@ def shift_for(gain: float, most: int) -> float:
     return low
 
 
-def verdicts(
-    gain: float, objects: int, images: int, repetitions: int, seed: int = 0, limits: Limits | None = None
-) -> list[tuple[bool, int]]:
+def verdicts(gain: float, objects: int, images: int, repetitions: int) -> list[tuple[bool, int]]:
     """Let the gate judge stand-ins; return whether each is promoted, and how many objects were clicked for it."""
-    limits, rng = limits or Limits(), np.random.default_rng((seed, objects, images))
+    limits, rng = Limits(), np.random.default_rng((0, objects, images))
     most, shift = limits.clicks, shift_for(gain, limits.clicks) if gain else 0.0
     found = []
     for _ in range(repetitions):

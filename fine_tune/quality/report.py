@@ -88,9 +88,7 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def score_all(
-    model: QualityModel, train: Sequence[Record], test: Sequence[Record], seed: int = 0
-) -> dict[str, np.ndarray]:
+def score_all(model: QualityModel, train: Sequence[Record], test: Sequence[Record]) -> dict[str, np.ndarray]:
     """Score `test` (higher = better mask) by every method.
 
     Simple methods take their sign from `train`; the oracle knows the truth, and nothing can find more than it does.
@@ -98,14 +96,14 @@ def score_all(
     old = np.array([whole_row(r.annotation.steps, r.annotation.edited) for r in train])
     new = np.array([whole_row(r.annotation.steps, r.annotation.edited) for r in test])
     ious = np.array([r.annotation.iou for r in train])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     noise = rng.permutation(len(test)) * 1e-9  # equal scores in random order
     means, _, trees = model.opinions(Batch.of([r.trace for r in test]))
     scores = {
         OURS: np.array([quality.iou for quality in model.predict([r.trace for r in test])]),
         "its networks alone": means.mean(0).numpy(),
         "its trees alone": trees.numpy(),
-        "gradient boosting": boosting(train, seed).predict(new),
+        "gradient boosting": boosting(train).predict(new),
     }
     simple = {"model confidence": "last expected", "last change": "last change", "number of clicks": "clicks"}
     for name, feature in simple.items():
@@ -115,22 +113,22 @@ def score_all(
     return {**scores, "oracle": np.array([r.annotation.iou for r in test])}
 
 
-def boosting(train: Sequence[Record], seed: int = 0) -> GradientBoostingRegressor:
+def boosting(train: Sequence[Record]) -> GradientBoostingRegressor:
     """Fit gradient boosting on the features of the whole to what our model was fitted to."""
     traces, ious, weights = examples(train)
     rows = np.array([whole_row(trace.steps, trace.edited) for trace in traces])
     model = GradientBoostingRegressor(
-        n_estimators=300, max_depth=4, learning_rate=0.05, subsample=0.7, random_state=seed
+        n_estimators=300, max_depth=4, learning_rate=0.05, subsample=0.7, random_state=0
     )
     return model.fit(rows, ious.numpy(), sample_weight=weights.numpy())
 
 
 def bootstrap(
-    test: Sequence[Record], scores: Mapping[str, np.ndarray], seed: int = 0
+    test: Sequence[Record], scores: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, dict[str, Measure]], dict[str, dict[str, Measure]]]:
     """Compute every measure of every method, and by how much ours is above each, by resampling images."""
     ious = np.array([record.annotation.iou for record in test])
-    draws = list(_resamples([record.subject for record in test], np.random.default_rng(seed)))
+    draws = list(_resamples([record.subject for record in test], np.random.default_rng(0)))
     table: dict[str, dict[str, Measure]] = {name: {} for name in scores}
     ahead: dict[str, dict[str, Measure]] = {name: {} for name in scores if name != OURS}
     for label, measure in MEASURES.items():

@@ -13,10 +13,10 @@ class DivergedError(ClickmaskError, FloatingPointError):
     """A loss is no number any more; the message says where."""
 
 
-def normalized_focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
+def normalized_focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Compute the normalized focal loss of RITM (arXiv 2102.06583, after arXiv 1909.07829).
 
-    The focal weights (1 - p_t)^gamma are rescaled per image to a mean of 1, so that the gradient does not fade
+    The focal weights (1 - p_t)^2 are rescaled per image to a mean of 1, so that the gradient does not fade
     as the mask gets better.
 
     Args:
@@ -31,7 +31,7 @@ def normalized_focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) ->
     loss = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none") * counted
     with torch.no_grad():
         wrong = (torch.sigmoid(logits) - labels).abs()
-        weight = wrong**gamma * counted
+        weight = wrong**2 * counted
         total = counted.sum((1, 2, 3), keepdim=True)
         weight *= total / weight.sum((1, 2, 3), keepdim=True).clamp(min=1e-6)
     return ((loss * weight).sum((1, 2, 3)) / total.flatten().clamp(min=1.0)).mean()

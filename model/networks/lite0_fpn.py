@@ -24,13 +24,13 @@ def conv(inp: int, out: int, kernel: int = 3) -> nn.Sequential:
     )
 
 
-def guide_pyramid(guide: Tensor, levels: int = 5) -> list[Tensor]:
-    """Shrink the guide to strides 2, 4, ...: clicks by maximum (a disk must not fade), previous mask by mean.
+def guide_pyramid(guide: Tensor) -> list[Tensor]:
+    """Shrink the guide to strides 2, 4, 8, 16, 32: clicks by maximum (a disk must not fade), previous mask by mean.
 
     Bx3xHxW in, a list of Bx3x(H/2^k)x(W/2^k) out.
     """
     pyramid = []
-    for _ in range(levels):
+    for _ in range(5):
         guide = torch.cat([F.avg_pool2d(guide[:, :1], 2), F.max_pool2d(guide[:, 1:], 2)], 1)
         pyramid.append(guide)
     return pyramid

@@ -17,7 +17,6 @@ from tests.drills.results import note
 
 pytestmark = pytest.mark.timeout(900)
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
-API = ("/api/projects/3/", "/api/projects/3/export", "/api/projects", "/api/tasks")
 NEW = "/data/upload/3/{}.png"
 
 

@@ -44,11 +44,11 @@ def draw(
         logger.exception("%s cannot be drawn", path)
 
 
-def typical(before: Measured, after: Measured, count: int = SHOWN) -> list[str]:
+def typical(before: Measured, after: Measured) -> list[str]:
     """Choose objects from the one that gained most clicks to the one that lost most, evenly spaced between them."""
     saved = before.clicks() - after.clicks()
     order = np.argsort(-saved, kind="stable")
-    places = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
+    places = np.unique(np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int))
     records = before.reports[CLICKERS[0]].records
     return [records[order[place]].sample for place in places]
 
