@@ -27,6 +27,15 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 COUNT = 8  # annotated images of a project that a worker can learn
 PATIENCE_S = 600.0  # on a busy machine everything takes long
+# Not as patient as the real one, so that a test need not wait for half a minute.
+IMPATIENT = """
+import logging, sys
+from backend.jobs import worker
+from backend.settings import Settings
+logging.basicConfig(level="INFO")
+worker.TRIES, worker.LONGEST_PAUSE_S = 1, 0.1
+worker.work(Settings(sync_s=0, log_level="info"), sys.argv[1])
+"""
 
 
 class WorkerHome:

@@ -119,17 +119,9 @@ def test_health_is_red_where_no_model_can_be_served() -> None:
     name = f"{PROJECT}-red"
     try:
         run(
-            "docker",
-            "run",
-            "--detach",
-            "--name",
-            name,
-            "--user",
-            "424242:424242",
-            "--env",
-            "CLICKMASK_ALLOW_ANONYMOUS=1",
-            IMAGE,
-        )
+            "docker", "run", "--detach", "--name", name, "--user", "424242:424242",
+            "--env", "CLICKMASK_ALLOW_ANONYMOUS=1", IMAGE,
+        )  # fmt: skip
         refusal = until("an answer", lambda: _refusal(name), 120)
         assert "cannot be installed" in refusal, refusal
     finally:

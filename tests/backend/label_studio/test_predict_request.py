@@ -246,10 +246,8 @@ def test_kinds_that_are_no_prompts_are_named() -> None:
 
 
 def test_other_kinds_of_regions_are_no_prompts() -> None:
-    assert (
-        PredictRequest.parse(predict({"type": "brushlabels", "value": {}}, {"type": "relation"})).context
-        == ()
-    )
+    body = predict({"type": "brushlabels", "value": {}}, {"type": "relation"})
+    assert PredictRequest.parse(body).context == ()
 
 
 def broken(path: str, value: object) -> dict[str, object]:
