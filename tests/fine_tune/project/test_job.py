@@ -1,7 +1,7 @@
 """Whole jobs on a project of shapes: what is promoted, what is left alone, and how killed ones go on."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,10 @@ from fine_tune.data.project_samples import HELD_OUT, LabelledImage, SourceError,
 from fine_tune.project import phases
 from fine_tune.project.job import Cancelled
 from fine_tune.project.judging.clicking import Clicking
-from fine_tune.project.models import Model
 from fine_tune.project.outcome import OVERTAKEN
 from model.inference.domain import Domain
 from model.versions import checkpoint
-from model.versions.registry import Registry, Version
+from model.versions.registry import Registry
 from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, Killed, Log, killed_in, setup
 from tests.fine_tune.shape_project import ShapeAnnotations, Shapes
 
@@ -181,16 +180,22 @@ def test_a_job_that_was_killed_in_its_training_goes_on_there(home: Path, jobs: J
     assert outcome.metrics["training"]["steps"] == 12
 
 
-def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
-    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-):
-    def kill(self: Registry, version: Version) -> None:
+def killed_at(owner: type, method: str, home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that serves whatever it learns, killed where it calls a method."""
+
+    def kill(*_: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "promote", kill)
+        patch.setattr(owner, method, kill)
         with pytest.raises(Killed):
             jobs.run(Shapes(COUNT), setup(home), force=True)
+
+
+def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    killed_at(Registry, "promote", home, jobs, monkeypatch)
     made = Registry(home).versions(LINE)[-1]
     assert Registry(home).current(LINE) != made
     log = Log()
@@ -204,13 +209,7 @@ def test_a_job_that_was_killed_before_its_version_was_served_serves_it(
 def test_a_version_that_a_person_took_back_is_not_served_again(
     home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
-    def kill(self: Clicking, models: Sequence[Model]) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Clicking, "keep", kill)
-        with pytest.raises(Killed):
-            jobs.run(Shapes(COUNT), setup(home), force=True)
+    killed_at(Clicking, "keep", home, jobs, monkeypatch)
     registry = Registry(home)
     made = registry.current(LINE)
     before = registry.rollback(LINE)
@@ -283,13 +282,7 @@ def test_another_effort_or_parent_begins_anew(home: Path, jobs: Jobs):
 def test_a_job_that_was_killed_before_its_version_was_served_gives_way_to_one_that_was_chosen_meanwhile(
     home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
-    def kill(self: Registry, version: Version) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "promote", kill)
-        with pytest.raises(Killed):
-            jobs.run(Shapes(COUNT), setup(home), force=True)
+    killed_at(Registry, "promote", home, jobs, monkeypatch)
     registry = Registry(home)
     other = registry.adopt(LINE, registry.versions("base")[0].path)
     registry.promote(other)
