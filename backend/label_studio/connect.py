@@ -126,13 +126,10 @@ def find_webhook(client: LabelStudio, project: int, url: str) -> dict[str, Any] 
 
 
 def _account(settings: Settings) -> dict[str, str]:
-    if settings.basic_auth_user is None or settings.basic_auth_pass is None:
+    if settings.account is None:
         return {"auth_method": "NONE"}
-    return {
-        "auth_method": "BASIC_AUTH",
-        "basic_auth_user": settings.basic_auth_user,
-        "basic_auth_pass": settings.basic_auth_pass,
-    }
+    user, password = settings.account
+    return {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password}
 
 
 def _webhook(client: LabelStudio, project: int, url: str, old: str | None, settings: Settings) -> int:

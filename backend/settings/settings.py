@@ -13,7 +13,7 @@ from typing import Any
 
 from backend.settings import values
 from backend.settings.certificates import AUTHORITIES, unusable
-from backend.settings.masking import passwords, without_password
+from backend.settings.masking import MASK, passwords, without_password
 from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
@@ -197,6 +197,13 @@ class Settings:
             )
         return self.url or self.own_url
 
+    @property
+    def account(self) -> tuple[str, str] | None:
+        """Return the user and password that callers must name; None where nobody is asked."""
+        if self.basic_auth_user is None or self.basic_auth_pass is None:
+            return None
+        return self.basic_auth_user, self.basic_auth_pass
+
     def secrets(self) -> tuple[str, ...]:
         """Return every password and token, for `masking.mask`."""
         fields = (field for field in dataclasses.fields(self) if getattr(self, field.name) is not None)
@@ -211,12 +218,10 @@ class Settings:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value is not None and field.metadata["secret"]:
-                value = "***"
+                value = MASK
             elif isinstance(value, str):
                 value = without_password(value)
-            elif isinstance(value, tuple):
-                value = " ".join(value)
-            shown[field.metadata["variable"]] = "" if value is None else str(value)
+            shown[field.metadata["variable"]] = _text(value)
         return shown
 
     def to_env(self) -> dict[str, str]:
@@ -224,12 +229,14 @@ class Settings:
         pairs = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool):
-                value = int(value)
-            elif isinstance(value, tuple):
-                value = " ".join(value)
-            pairs[field.metadata["variable"]] = "" if value is None else str(value)
+            pairs[field.metadata["variable"]] = _text(int(value) if isinstance(value, bool) else value)
         return pairs
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return "" if value is None else str(value)
 
 
 def _is_loopback(host: str) -> bool:

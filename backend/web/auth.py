@@ -28,13 +28,11 @@ class Gate:
     """Decides about one request at a time.
 
     Args:
-        settings: `basic_auth_user`, `basic_auth_pass` and `webhook_secret` are used.
+        settings: `account` and `webhook_secret` are used.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._account = None
-        if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
-            self._account = f"{settings.basic_auth_user}:{settings.basic_auth_pass}"
+        self._account = None if settings.account is None else ":".join(settings.account)
         self._secret = settings.webhook_secret
 
     @property

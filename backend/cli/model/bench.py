@@ -211,18 +211,17 @@ def _crowd(
     from backend.operations.bench.image_server import ImageServer
     from backend.operations.bench.serving import serving
 
-    user, word = settings.basic_auth_user, settings.basic_auth_pass
-    account = None if user is None or word is None else (user, word)
     drawn = pictures(sizes, count)
     if options["url"]:
         url = options["url"].rstrip("/")
-        yield Crowd(url, {inline(p): p for p in drawn}, account, options["think"]), settings
+        yield Crowd(url, {inline(p): p for p in drawn}, settings.account, options["think"]), settings
         return
     with ImageServer() as images:
         found = {f"/data/upload/0/{number}.jpg": picture for number, picture in enumerate(drawn)}
         images.files.update({path: picture.jpeg for path, picture in found.items()})
         with serving(settings, images) as url:
-            yield Crowd(url, found, account, options["think"]), replace(settings, label_studio_url=images.url)
+            crowd = Crowd(url, found, settings.account, options["think"])
+            yield crowd, replace(settings, label_studio_url=images.url)
 
 
 def _network(settings: Settings) -> dict[str, Any]:

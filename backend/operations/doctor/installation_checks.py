@@ -67,11 +67,8 @@ def redis(settings: Settings) -> Findings:
 
 def backend(settings: Settings, url: str) -> Findings:
     """Ask the backend at `url` whether it is ready, with the account of the settings."""
-    account = None
-    if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:
-        account = (settings.basic_auth_user, settings.basic_auth_pass)
     try:
-        answer = ask(f"{url}/ready", timeout=5, auth=account)
+        answer = ask(f"{url}/ready", timeout=5, auth=settings.account)
         status = answer.json()
     except requests.exceptions.SSLError as error:
         yield Finding(FAIL, "backend", f"{url} cannot be reached: {refusal(error)}")
@@ -89,7 +86,7 @@ def backend(settings: Settings, url: str) -> Findings:
         yield Finding(FAIL, "backend", f"{url} has no model yet: {status.get('reason')}")
     else:
         yield Finding(OK, "backend", f"{url} answers")
-    if account is not None and settings.webhook_secret is None:
+    if settings.account is not None and settings.webhook_secret is None:
         text = (
             "CLICKMASK_WEBHOOK_SECRET is not set, so accepted annotations are refused: set it, then run "
             "`clickmask connect`"
