@@ -98,18 +98,9 @@ def _open(
     for address in addresses:
         if not (left := deadline.left()):
             break
-        timeout = urllib3.Timeout(connect=min(CONNECT_S, left), read=min(READ_S, left))
-        pool = direct(target, address, deadline)
+        pool, timeout = direct(target, address, deadline), _timeout(left)
         try:
-            return pool.urlopen(
-                "GET",
-                path,
-                headers=sent,
-                timeout=timeout,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-            )
+            return _get(pool, path, sent, timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             last = error
     raise FetchError(f"{netloc(target)} did not answer: {_reason(last, deadline)}")
@@ -119,23 +110,30 @@ def _open_through(
     proxy: str, url: str, credentials: dict[str, str], deadline: Deadline
 ) -> urllib3.BaseHTTPResponse:
     """Ask a proxy for the answer."""
-    left = deadline.left()
-    timeout = urllib3.Timeout(connect=min(CONNECT_S, left), read=min(READ_S, left))
+    timeout = _timeout(deadline.left())
     sent = {"User-Agent": "clickmask", "Connection": "close", **credentials}
     try:
-        return through(proxy, deadline).urlopen(
-            "GET",
-            url,
-            headers=sent,
-            timeout=timeout,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
+        return _get(through(proxy, deadline), url, sent, timeout)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise FetchError(
             f"{netloc(origin(url))} did not answer through {described(proxy)}: {_reason(error, deadline)}; {EXCEPTED}"
         ) from None
+
+
+def _timeout(left_s: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=min(CONNECT_S, left_s), read=min(READ_S, left_s))
+
+
+def _get(
+    pool: urllib3.HTTPConnectionPool | urllib3.ProxyManager,
+    url: str,
+    sent: dict[str, str],
+    timeout: urllib3.Timeout,
+) -> urllib3.BaseHTTPResponse:
+    """Send one request, and leave the body of the answer and redirects to the caller."""
+    return pool.urlopen(
+        "GET", url, headers=sent, timeout=timeout, redirect=False, retries=False, preload_content=False
+    )
 
 
 def _reason(error: Exception | None, deadline: Deadline) -> str:
