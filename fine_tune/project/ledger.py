@@ -268,6 +268,13 @@ def _arguments(number: int, updated: str, record: Mapping[str, Any], over: bool)
     return [number, updated, json.dumps(record), "over" if over else "", *counts]
 
 
+def project_of(body: Mapping[str, Any]) -> int | None:
+    """Return the project (id) that a webhook's body names; None where it names none."""
+    project = body.get("project")
+    number = project.get("id") if isinstance(project, dict) else project
+    return number if _is_id(number) else None
+
+
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -288,8 +295,7 @@ def _annotation(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _project(body: dict[str, Any]) -> int:
-    project = body.get("project")
-    number = project.get("id") if isinstance(project, dict) else project
-    if isinstance(number, bool) or not isinstance(number, int):
+    number = project_of(body)
+    if number is None:
         raise ValueError("project.id is missing: send the payload with the webhook")
     return number

@@ -23,7 +23,7 @@ from rq.job import Job, parse_job_id
 from rq.serializers import JSONSerializer
 
 from fine_tune.project import keys
-from fine_tune.project.ledger import Ledger
+from fine_tune.project.ledger import Ledger, project_of
 from fine_tune.project.lock import held
 from model.errors import ClickmaskError
 
@@ -61,9 +61,9 @@ class Policy:
 
     Attributes:
         accept: which annotations count, see `acceptance.RULES`.
-        new: so many of them must be new,
-        pause_s: and so long ago must the last job have ended, longer where jobs failed; both do not matter when a
-            person asks.
+        new: how many of them must be new.
+        pause_s: seconds that must have passed since the last job ended, more where jobs failed. When a person asks,
+            neither `new` nor `pause_s` matters.
         timeout_s: a job that takes longer is ended.
         task: dotted name of the function that runs a job, with the arguments (project, force=False); by name, because
             it is imported where it runs. Without one nothing can be enqueued.
@@ -97,9 +97,8 @@ class Scheduler:
         Returns:
             The job that covers it, None where there is no reason yet.
         """
-        project = body.get("project")
-        number = project.get("id") if isinstance(project, dict) else project
-        if not isinstance(number, int) or isinstance(number, bool):
+        number = project_of(body)
+        if number is None:
             return None
         if action == "START_TRAINING":
             return self.request(number, "asked for in Label Studio")
