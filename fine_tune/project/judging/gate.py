@@ -133,8 +133,8 @@ class Verdict:
         promoted: serve it.
         reason: one sentence for people.
         objects, images: how many held-out ones were clicked.
-        saved: clicks saved per object, with its interval, and
-        confidence: how sure that is (both sides; each side errs with the chance that the gate spent on this look).
+        saved, interval: clicks saved per object, and the confidence interval of that.
+        confidence: of the interval, 0..1; each of its sides errs with the chance that the gate spent on this look.
         planned: how many objects would have been clicked had the verdict not been sure before.
     """
 

@@ -13,6 +13,7 @@ import numpy as np
 from fine_tune import figures
 from fine_tune.figures import Panel
 from fine_tune.project.judging.gate import EARLY, TARGET, THRESHOLD, Measured, Verdict
+from model.click import Click
 from model.evaluation.evaluate import CLICKERS, Predicts
 from model.evaluation.report import Record
 from model.inference.predictor import Request
@@ -91,7 +92,7 @@ def _panel(side: Side, scene: Scene, name: str) -> Panel:
     assert answer is not None, "every object is clicked"
     mask = answer > THRESHOLD * 255
     cut = _around(scene.truth | mask)
-    moved = [type(click)(click.x - cut[1].start, click.y - cut[0].start, click.positive) for click in clicks]
+    moved = [Click(click.x - cut[1].start, click.y - cut[0].start, click.positive) for click in clicks]
     return Panel(_title(record), scene.image[cut], scene.truth[cut], mask[cut], moved)
 
 
