@@ -26,7 +26,6 @@ from model.scene import Sample, Scene
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50  # tasks whose annotations are asked for at once
 Fetch = Callable[[str, int | None], np.ndarray]
 
 
@@ -213,13 +212,10 @@ class ProjectAnnotations:
 
     def _exported(self, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the tasks with their annotations."""
-        for start in range(0, len(tasks), BATCH):
-            part = tasks[start : start + BATCH]
-            try:
-                exported = self._client.annotated_tasks(self._project, part)
-            except LabelStudioError as error:
-                raise SourceError(str(error)) from error
-            yield from exported
+        try:
+            yield from self._client.annotated_among(self._project, tasks)
+        except LabelStudioError as error:
+            raise SourceError(str(error)) from error
 
     def _record(self) -> dict[str, Any]:
         try:

@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 DONE = f"{RECONCILIATION}done"  # there for as long as no comparison is due
 TASK = "backend.jobs.reconcile_job.run"  # by name: it is imported where it runs
 TIMEOUT_S = 3600
-BATCH = 50  # tasks whose annotations are asked for at once, with all their masks
 GONE = 404
 
 
@@ -126,12 +125,11 @@ def _annotations(
     studio: LabelStudio, project: int, tasks: list[int], client: Any
 ) -> Iterator[dict[str, Any]]:
     """Yield the annotations of some tasks without their masks, which are held of a few tasks at once."""
-    for start in range(0, len(tasks), BATCH):
-        for task in studio.annotated_tasks(project, tasks[start : start + BATCH]):
-            annotations = [object_clicks.without_result(annotation) for annotation in task["annotations"]]
-            object_clicks.note(client, project, annotations)
-            for annotation in annotations:
-                yield {**annotation, "task": task["id"]}
+    for task in studio.annotated_among(project, tasks):
+        annotations = [object_clicks.without_result(annotation) for annotation in task["annotations"]]
+        object_clicks.note(client, project, annotations)
+        for annotation in annotations:
+            yield {**annotation, "task": task["id"]}
 
 
 def _is_gone(project: int, studio: LabelStudio) -> bool:

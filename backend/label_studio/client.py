@@ -29,6 +29,7 @@ EXCHANGE_TIMEOUT_S = (3.0, 10.0)
 EXPORT_TIMEOUT_S = (3.0, 600.0)  # Label Studio makes the whole export before it answers
 MARGIN_S = 30.0  # tokens are renewed that long before they end
 PAGE = 100
+BATCH = 50  # tasks whose annotations are asked for at once
 
 # Else addresses in cloud storage come as Label Studio's own, and whoever writes the data back would lose them.
 AS_STORED = {"resolve_uri": "false"}
@@ -112,14 +113,10 @@ class LabelStudio:
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> requests.Response:
         if not self.url:
             raise LabelStudioError("LABEL_STUDIO_URL is not set: set it to the address of your Label Studio")
-
         options = {"timeout": TIMEOUT_S, "allow_redirects": False, **way_to(self.url), **options}
         try:
             return self._session.request(method, self.url + path, headers=headers, **options)
-        except (
-            requests.exceptions.RequestException,
-            ValueError,
-        ) as error:  # the latter of what is no address
+        except (requests.RequestException, ValueError) as error:  # the latter of what is no address
             raise LabelStudioError(unreachable(self.url, error)) from None
 
     def _decoded(self, answer: requests.Response, path: str) -> Any:
@@ -142,7 +139,7 @@ class LabelStudio:
     # --- what clickmask needs of the API
 
     def version(self) -> str:
-        """Label Studio's version, such as "1.23.2"."""
+        """Return Label Studio's version, such as "1.23.2"."""
         answer = self._object("GET", "/api/version")
         return str(
             answer.get("release") or answer.get("label-studio-os-package", {}).get("version", "unknown")
@@ -211,6 +208,11 @@ class LabelStudio:
         """Return all tasks that carry annotations, with full results; of some tasks where these are named."""
         path, params = f"/api/projects/{project}/export", {"exportType": "JSON", "ids[]": list(among)}
         return self._objects("GET", path, params=params, timeout=EXPORT_TIMEOUT_S)
+
+    def annotated_among(self, project: int, tasks: Sequence[int]) -> Iterator[Record]:
+        """Yield those of some tasks that carry annotations, asked for in parts: all their masks may be gigabytes."""
+        for start in range(0, len(tasks), BATCH):
+            yield from self.annotated_tasks(project, tasks[start : start + BATCH])
 
     def state(self, project: int) -> str:
         """Return a text that becomes another one whenever an annotation of the project comes, changes or goes."""

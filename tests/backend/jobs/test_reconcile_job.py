@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from backend.jobs.reconcile_job import BATCH, DONE, compare_all, enqueue
-from backend.label_studio.client import LabelStudio
+from backend.jobs.reconcile_job import DONE, compare_all, enqueue
+from backend.label_studio.client import BATCH, LabelStudio
 from backend.label_studio.task_states import TaskStates
 from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
