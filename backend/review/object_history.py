@@ -10,9 +10,8 @@ from backend.review.click_log import ClickEvent
 from fine_tune.quality.network import Trace
 from fine_tune.quality.steps import Step
 
-LOOKALIKE = (
-    0.6  # IoU from which a mask without prompts in its meta is taken for the last suggestion of a history
-)
+# IoU from which a mask without prompts in its meta is taken for the last suggestion of a history.
+LOOKALIKE = 0.6
 
 
 @dataclass

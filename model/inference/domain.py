@@ -18,9 +18,8 @@ LEVELS, ORIENTED = 5, 3  # of the pyramid, and those of them whose orientations 
 DARK = 0.003  # energies below it are noise
 COLOUR = 8.0  # what colours weigh against structure
 EXEMPLARS = 64
-FARTHEST = (
-    0.3  # photographs of everyday things are so far from each other, and farther from most other images
-)
+# Photographs of everyday things are so far from each other, and farther from most other images.
+FARTHEST = 0.3
 NEAREST = 0.1
 MARGIN = 1.5
 

@@ -13,9 +13,8 @@ import numpy as np
 
 from model.mask_ops import THRESHOLD, depth_of, object_box
 
-SOFTNESS = (
-    0.6  # standard deviation of the blur, in depths of the mask: three quarters sure in a disk's middle
-)
+# Standard deviation of the blur, in depths of the mask: three quarters sure in a disk's middle.
+SOFTNESS = 0.6
 SHRUNK = 4  # pixels of the blur that are left: a wider one is made on a smaller picture
 
 
