@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.networks.entry import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from model.networks.hrnet import resize
 
 STEM_CHANNELS = 64  # of the first layer of both HRNet and ResNet
 
@@ -88,12 +88,12 @@ class GuidedNetwork(nn.Module):
 
     def forward(self, image: Tensor, guide: Tensor) -> Tensor:
         """Bx3xHxW RGB and guide, both in 0..1 -> Bx1xHxW logits."""
-        return _resize(self.decode(*self._enter(image, guide))[0], image)
+        return resize(self.decode(*self._enter(image, guide))[0], image)
 
     def forward_train(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
         """As `forward`, with the auxiliary logits beside them; None where the network has no auxiliary head."""
         logits, auxiliary = self.decode(*self._enter(image, guide))
-        return _resize(logits, image), None if auxiliary is None else _resize(auxiliary, image)
+        return resize(logits, image), None if auxiliary is None else resize(auxiliary, image)
 
     def _enter(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
         previous, clicks = guide[:, :1], guide[:, 1:]
@@ -113,7 +113,3 @@ def initialise(network: nn.Module) -> None:
             nn.init.xavier_normal_(module.weight, math.sqrt(2))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
