@@ -20,9 +20,9 @@ from model.scene import Sample, Scene
 MAX_SIDE = 1280  # pixels; larger images are shrunk
 MIN_AREA = 40  # pixels after shrinking; smaller objects cannot be told from a slip of the hand
 MAX_SHARE = 0.95  # of the image: what covers all of it is not an object
-HELD_OUT = 1 / 5  # share of the images; a larger one while they are fewer than `FEW` by it,
-FEW = 15  # because a verdict on a handful of images is never sure,
-MOST_HELD_OUT = 1 / 3  # up to this one
+HELD_OUT = 1 / 5  # share of the images that is held out of a large project
+FEW = 15  # images that are held out of a smaller one: a verdict on a handful of them is never sure
+MOST_HELD_OUT = 1 / 3  # largest share of the images that is held out
 DECODED_BYTES = 128 << 20  # of the train part are kept decoded
 STRIDE = 7919  # a prime, larger than any number of objects on an image
 
@@ -99,9 +99,8 @@ class Samples:
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     _decoded: dict[int, np.ndarray] = field(default_factory=dict)  # by place in `train`
-    _described: list[np.ndarray] = field(
-        default_factory=list
-    )  # images of `train`, as they were before compression
+    # Of the images of `train`, as they were before compression.
+    _described: list[np.ndarray] = field(default_factory=list)
 
     def add(self, labelled: LabelledImage) -> None:
         """Keep an image with those of its objects that can be trained on.

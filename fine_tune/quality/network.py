@@ -134,7 +134,7 @@ class QualityModel(nn.Module):
 
     @torch.inference_mode()
     def opinions(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Means and concentrations of the M members, MxB float64, and the trees' answers, B float64."""
+        """Return means and concentrations of the M members, MxB float64, and the trees' answers, B float64."""
         self.eval()
         scaled = self.standardised(batch)
         answers = [member(scaled.steps, scaled.lengths, scaled.whole) for member in self.members]

@@ -13,8 +13,9 @@ import numpy as np
 from model.click import Click
 from model.mask_ops import depth_of
 
-DEEP = 0.5  # noisy clicks land where the error is deeper than this share of its deepest point,
-SHALLOW = 0.3  # or, now and then, no deeper than this share of it: near the edge of the error
+# Of the noisy clicker; depths are shares of the error's greatest depth.
+DEEP = 0.5  # most clicks land deeper than this
+SHALLOW = 0.3  # the others no deeper than this: near the edge of the error
 SHALLOW_CHANCE = 0.15
 HAND = 0.03  # standard deviation of the hand, in square roots of the object's area
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def conv_bn(inp: int, out: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:
-    """Convolution without bias, padded to keep the side at stride 1, batch norm, ReLU where wanted."""
+    """Make a convolution without bias, padded to keep the side at stride 1, with batch norm and, if wanted, ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(inp, out, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(out),

@@ -59,8 +59,8 @@ def propose(
     """Propose objects on an image (HxWx3 uint8 RGB), best first.
 
     Args:
-        most: at most so many peaks are clicked, each
-        least: of this height or higher, 0..1.
+        most: at most so many peaks are clicked.
+        least: lower peaks (0..1) are left alone.
     """
     views = [_view(peak, image.shape[:2]) for peak in maps.peaks(image, least, most)]
     requests = [Request(image[view.rows, view.cols], [view.click()]) for view in views]

@@ -44,8 +44,8 @@ class Registry:
     """Keep the model versions of an installation; safe to use from several processes and threads at once.
 
     Args:
-        home: they are in its folder `registry`,
-        url: or in an object store, with copies under `home`; see `ObjectStore` for what fails without it.
+        home: they are in its folder `registry`, where no `url` is given.
+        url: of an object store that they are in, with copies under `home`; `ObjectStore` says what fails without it.
     """
 
     def __init__(self, home: Path, url: str | None = None) -> None:

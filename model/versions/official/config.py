@@ -90,7 +90,7 @@ class Config:
         return mean, std
 
     def printable(self) -> dict[str, str]:
-        """Class and options as text, for the card."""
+        """Return class and options as text, for the card."""
         return {"class": self.kind} | {key: str(value) for key, value in self.options.items()}
 
 
