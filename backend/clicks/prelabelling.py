@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from backend.clicks.proposer import TaskProposer
-from backend.images.store import ImageError
+from backend.images.address import ImageError
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import PredictRequest, Task

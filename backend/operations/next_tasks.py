@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.clicks.proposer import pages
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.predict_request import Task

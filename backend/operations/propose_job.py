@@ -18,7 +18,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from backend.clicks.proposer import TaskProposer
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.jobs.policy import policy
 from backend.label_studio.client import LabelStudio, Record

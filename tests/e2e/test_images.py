@@ -12,7 +12,8 @@ import pytest
 import requests
 from PIL import Image
 
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings

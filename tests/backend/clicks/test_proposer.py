@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from backend.clicks.proposer import TaskProposer, pages
-from backend.images.store import ImageError, ImageStore
+from backend.images.address import ImageError
+from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_regions import accepted
