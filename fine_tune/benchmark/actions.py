@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from fine_tune.benchmark.proposal_picture import Judged, draw
 from fine_tune.benchmark.sets import read_complete, read_images, read_shuffled
@@ -16,7 +16,6 @@ from fine_tune.benchmark.whole_job import run_job
 from fine_tune.project.phases import PROPOSE
 from fine_tune.proposals.gate import measure_image
 from fine_tune.training.fine_tuner import Effort
-from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.proposals.trained import load_proposer
 from model.versions import checkpoint
@@ -70,11 +69,7 @@ def measure_version(version: Path, folder: Path, device: str) -> tuple[list[Judg
     Returns:
         The images, and the seconds that proposing took (median).
     """
-
-    def engine(network: nn.Module, size: int) -> Engine:
-        return create_engine(network, size, device, graphs=False)
-
-    loaded = checkpoint.load(version)
+    loaded, engine = checkpoint.load(version), partial(create_engine, device=device, graphs=False)
     proposer, predictor = load_proposer(version, loaded, engine), assemble(loaded, None, engine)
     assert proposer is not None, "its card says so"
     judged, seconds = list[Judged](), list[float]()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,7 @@ class Options:
 
 def figures(own: Loaded, fallback: Loaded | None, samples: list[Sample], device: str) -> Report:
     """Evaluate with the classic clicker of the field."""
-
-    def engine(network: nn.Module, size: int) -> Any:
-        return create_engine(network, size, device, graphs=False)
-
+    engine = partial(create_engine, device=device, graphs=False)
     return evaluate(assemble(own, fallback, engine), samples, Rules("classic", threshold=THRESHOLD, batch=8))
 
 

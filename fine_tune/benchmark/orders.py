@@ -8,18 +8,17 @@ out (`fine_tune.benchmark.sets` draws them first).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from fine_tune.benchmark.sets import read_complete
 from fine_tune.proposals.gate import Verdict, click_by_hand, judge, measure_image
 from fine_tune.proposals.learning import Models
 from fine_tune.proposals.teaching import teaching_order
 from fine_tune.proposals.training import CompleteImage, train_head
-from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.inference.domain import describe
 from model.proposals.propose import propose
@@ -86,11 +85,7 @@ def measure_orders(folder: Path, version: Path, seeds: int, device: str, note: N
 
 def _load(version: Path, device: str) -> Models:
     """Load the click model of a version, which looks at peaks and answers clicks."""
-    loaded = checkpoint.load(version)
-
-    def engine(network: nn.Module, size: int) -> Engine:
-        return create_engine(network, size, device, graphs=False)
-
+    loaded, engine = checkpoint.load(version), partial(create_engine, device=device, graphs=False)
     return Models(loaded, make_looker(loaded, engine), assemble(loaded, None, engine))
 
 
