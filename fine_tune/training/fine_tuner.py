@@ -21,9 +21,8 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from fine_tune.training.backbone import freeze_statistics
+from fine_tune.training.backbone import freeze, freeze_statistics
 from fine_tune.training.click_batch import SceneSource
-from fine_tune.training.depthwise import DepthwiseInFloat32
 from fine_tune.training.frozen_norm import agrees, fold_frozen_norms
 from fine_tune.training.lanes import Lanes
 from fine_tune.training.multi_gpu import spread
@@ -36,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 CPU_STEPS = 360  # less than five minutes on two cores with AVX2
 OUT_OF_MEMORY = 3  # so often is the batch halved
-DISTIL_EVERY = 4  # steps: the base model is asked in one of so many,
-DISTIL_PART = 4  # on one in so many of the batch; it costs a quarter of such a step
+DISTIL_EVERY = 4  # the base model is asked in one of so many steps
+DISTIL_PART = 4  # on one in so many places of the batch, which costs a quarter of such a step
 PROBE = 64  # pixels: input side on which networks are compared
 
 
@@ -114,8 +113,9 @@ class FineTuner(Trainer):
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self._distillation_weight, self._lanes = distillation_weight, min(lanes, self.recipe.batch)
         self._running: Lanes | None = None
-        frozen = deepcopy(base).eval().requires_grad_(False).to(self.fabric.device)
-        self._base = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self._lanes:
+            self._answering = self._plain  # Fabric calls from one thread alone
+        self._base = freeze(deepcopy(base)).to(self.fabric.device)
         for network in (self._base, self._plain):
             self._fold(network)
 
@@ -142,16 +142,6 @@ class FineTuner(Trainer):
             return super().backward(image, guide, label)
         learned = [parameter for parameter in self._plain.parameters() if parameter.requires_grad]
         return self._running.backward(learned, self.loss, image, guide, label)
-
-    def forward(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Compute the logits as the trainer does; in lanes without Fabric, which calls from one thread alone."""
-        if self._running is None:
-            return super().forward(image, guide)
-        with self.fabric.autocast(), DepthwiseInFloat32():
-            if not hasattr(self._plain, "forward_train"):
-                return self._plain(image, guide).float(), None
-            main, auxiliary = self._plain.forward_train(image, guide)  # type: ignore[operator]
-        return main.float(), auxiliary.float()
 
     def save(self) -> None:
         """Save the state as the trainer does; where that fails, a killed job merely begins anew."""

@@ -89,6 +89,7 @@ class Trainer:
         )
         self._scheduled = optimizer
         self.network, self.optimizer = self.fabric.setup(self._plain, optimizer)
+        self._answering: Any = self.network  # what `forward` asks
         if hasattr(network, "forward_train"):
             self.network.mark_forward_method("forward_train")
         self._ema.to(self.fabric.device)
@@ -210,8 +211,8 @@ class Trainer:
         # On one device Fabric calls other methods than forward() without autocast.
         with self.fabric.autocast(), DepthwiseInFloat32():
             if not hasattr(self._plain, "forward_train"):
-                return self.network(image, guide), None
-            main, auxiliary = self.network.forward_train(image, guide)
+                return self._answering(image, guide).float(), None
+            main, auxiliary = self._answering.forward_train(image, guide)
         return main.float(), auxiliary.float()
 
     def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
