@@ -110,10 +110,9 @@ def _open_through(
     proxy: str, url: str, credentials: dict[str, str], deadline: Deadline
 ) -> urllib3.BaseHTTPResponse:
     """Ask a proxy for the answer."""
-    timeout = _timeout(deadline.left())
     sent = {"User-Agent": "clickmask", "Connection": "close", **credentials}
     try:
-        return _get(through(proxy, deadline), url, sent, timeout)
+        return _get(through(proxy, deadline), url, sent, _timeout(deadline.left()))
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise FetchError(
             f"{netloc(origin(url))} did not answer through {described(proxy)}: {_reason(error, deadline)}; {EXCEPTED}"

@@ -273,8 +273,8 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """Compute the 95 % bootstrap interval of the mean of two values or more (float64).
 
-    It is the expanded percentile interval (Hesterberg 2015, The American Statistician 69). Of few values the plain one
-    is too narrow: with six images proposals that save nothing would pass twice as often as they may.
+    It is the expanded percentile interval (Hesterberg 2015, The American Statistician 69). Of few values the plain
+    one is too narrow: with six images proposals that save nothing would pass twice as often as they may.
     """
     count = len(values)
     tail = norm.cdf(-np.sqrt(count / (count - 1)) * student.ppf(0.975, count - 1))

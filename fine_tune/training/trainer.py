@@ -293,8 +293,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _precision(accelerator: str) -> str:
-    """Choose bfloat16 where the hardware computes in it; CPUs, and GPUs before Ampere, that would emulate it keep
-    float32."""
+    """Choose bfloat16 where the hardware computes in it; what would emulate it keeps float32."""
     if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
