@@ -129,8 +129,9 @@ def test_a_mask_with_a_remark_is_corrected_in_place(client: FlaskClient, labelle
     row["value"] = {**made["value"], "labels": ["occluded"]}
     for result in ([made, row], [{**made, "meta": {}, "origin": "manual"}, row]):
         draft = {"id": 1, "user": "a@example.com", "result": result}
-        (again,) = regions(client, predict(*second(x, y), config=xml, id=116, drafts=[draft]))
-        assert again["id"] == made["id"]
+        again, remark = regions(client, predict(*second(x, y), config=xml, id=116, drafts=[draft]))
+        assert again["id"] == remark["id"] == made["id"]
+        assert (remark["from_name"], remark["value"]["labels"]) == ("cond", ["occluded"])
 
 
 def test_a_box_beside_a_row_of_labels_is_answered(client: FlaskClient) -> None:
