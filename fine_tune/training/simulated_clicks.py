@@ -85,8 +85,8 @@ def step(annotation: Annotation, size: int, rng: np.random.Generator) -> View:
     window = window or zoom.target_crop(annotation.previous, annotation.clicks, size, rng.uniform(1.15, 2.0))
     annotation.window = window = _shifted(window, rng)
     label = (window.crop(scene.truth.view(np.uint8) * 255) >= 128).astype(np.float32)
-    label[window.crop(scene.ignore.view(np.uint8), 0, cv2.INTER_NEAREST) > 0] = -1
-    image = window.crop(scene.image, zoom.PAD_COLOUR)
+    label[window.crop(scene.ignore.view(np.uint8), 1, cv2.INTER_NEAREST) > 0] = -1
+    image = window.show(scene.image)
     return View(image, guide_for(window, annotation.previous, annotation.clicks), label)
 
 

@@ -200,7 +200,7 @@ class Predictor:
         """Write the networks' answers into the maps, one pass for those that are looked at alike."""
         for engine in {id(look.engine): look.engine for look in looks}.values():
             alike = [look for look in looks if look.engine is engine]
-            images = [look.window.crop(look.request.image, zoom.PAD_COLOUR) for look in alike]
+            images = [look.window.show(look.request.image) for look in alike]
             guides = [
                 guide_for(look.window, look.map, look.request.clicks, self.encoding, self.radius)
                 for look in alike

@@ -36,6 +36,10 @@ class StretchedWindow(Window):
         rows, cols, _, _ = self.inside()
         return _resized(array[rows, cols], (self.size, self.size))
 
+    def show(self, image: np.ndarray) -> np.ndarray:
+        """See `Window.show`; nothing lies beyond the border here."""
+        return self.crop(image)
+
     def paste(self, values: np.ndarray, onto: np.ndarray) -> None:
         """See `Window.paste`. Outside the window nothing is object any more: the window holds all that was."""
         rows, cols, _, _ = self.inside()

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from model.click import Click
+from model.inference.flat_ground import roughen
 from model.mask_ops import THRESHOLD, object_box
 
 PAD_COLOUR = (127, 127, 127)  # near the mean of photos: black would look like an object's edge
@@ -84,6 +85,13 @@ class Window:
         out = np.full(full, fill, array.dtype)
         out[to_rows, to_cols] = resized
         return out
+
+    def show(self, image: np.ndarray) -> np.ndarray:
+        """Resample an image (HxWx3 uint8 RGB) to what the network sees of it, SxSx3 uint8."""
+        shown = self.crop(image, PAD_COLOUR)
+        _, _, rows, cols = self.inside()
+        shown[rows, cols] = roughen(shown[rows, cols])
+        return shown
 
     def paste(self, values: np.ndarray, onto: np.ndarray) -> None:
         """Put the input-sized `values` (SxS uint8) into the window's place in `onto` (HxW uint8)."""

@@ -55,12 +55,12 @@ def test_the_answer_becomes_the_previous_mask_of_the_next_view():
     assert following.guide[0][following.label == 0].mean() < 0.1
 
 
-def test_what_is_beyond_the_image_is_background_and_ignored_pixels_are_not_learned():
+def test_pixels_beyond_the_image_and_ignored_ones_are_not_learned():
     annotation, rng = fresh()
     annotation.scene.ignore[:10] = True
     wide = Scene(*(np.ascontiguousarray(a[:48]) for a in vars(annotation.scene).values()))
     view = step(Annotation(wide, np.zeros((48, 96), np.uint8)), 96, rng)
-    assert (view.label[:24] == 0).all()  # padding above a 2:1 image
+    assert (view.label[:24] == -1).all()  # padding above a 2:1 image
     assert (view.label[24:33] == -1).all()  # the ignored rows
     assert (view.label[40:70] >= 0).all()
 

@@ -193,3 +193,9 @@ def test_paste_writes_into_any_kind_of_array(order, place):
     size = (cols.stop - cols.start, rows.stop - rows.start)
     wanted = cv2.resize(values[to_rows, to_cols], size, interpolation=cv2.INTER_LINEAR)
     np.testing.assert_array_equal(onto[rows, cols], wanted)
+
+
+def test_flat_ground_is_shown_rough_and_what_is_beyond_the_border_is_not():
+    shown = zoom.whole((100, 300), 96).show(np.full((100, 300, 3), 127, np.uint8))
+    assert (shown[:32] == zoom.PAD_COLOUR).all()
+    assert shown[33:63].std() > 2
