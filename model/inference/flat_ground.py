@@ -11,16 +11,22 @@ import functools
 import cv2
 import numpy as np
 
-FLAT = 3  # levels between the darkest and the brightest pixel around one that is flat
-AROUND = np.ones((5, 5), np.uint8)
+FLAT = 2  # levels between the darkest and the brightest pixel around one that is flat
+REACH = 2  # pixels of the image that are looked at in each direction
+LEAST = 0.25  # of what is shown that is flat: photos have less
 NOISE = 3.0  # levels, its standard deviation
 
 
-def roughen(shown: np.ndarray) -> np.ndarray:
-    """Add noise to what is flat in an image, HxWx3 uint8 like the result; the same noise in every call."""
-    spread = cv2.morphologyEx(shown, cv2.MORPH_GRADIENT, AROUND)
+def roughen(shown: np.ndarray, magnified: float = 1.0) -> np.ndarray:
+    """Add noise to what is flat in an image of which much is, HxWx3 uint8 like the result; the same in every call.
+
+    Args:
+        magnified: side of the pixels that show one of the image; photos that are shown larger are smooth, not flat.
+    """
+    side = 2 * round(REACH * max(magnified, 1)) + 1
+    spread = cv2.morphologyEx(shown, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
     flat = cv2.inRange(spread, (0, 0, 0), (FLAT, FLAT, FLAT))
-    if not cv2.countNonZero(flat):
+    if cv2.countNonZero(flat) < LEAST * flat.size:
         return shown
     height, width = flat.shape
     noise = _noise(1 << (max(height, width) - 1).bit_length())[:height, :width]

@@ -90,7 +90,7 @@ class Window:
         """Resample an image (HxWx3 uint8 RGB) to what the network sees of it, SxSx3 uint8."""
         shown = self.crop(image, PAD_COLOUR)
         _, _, rows, cols = self.inside()
-        shown[rows, cols] = roughen(shown[rows, cols])
+        shown[rows, cols] = roughen(shown[rows, cols], self.size / min(self.cols, self.rows))
         return shown
 
     def paste(self, values: np.ndarray, onto: np.ndarray) -> None:

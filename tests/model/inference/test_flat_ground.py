@@ -1,5 +1,6 @@
 """Flat parts of images."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -34,3 +35,18 @@ def test_what_is_not_flat_stays_as_it_is():
 def test_black_and_white_do_not_wrap(level):
     rough = roughen(np.full((50, 50, 3), level, np.uint8))
     assert np.abs(rough.astype(int) - level).max() < 20
+
+
+def test_a_photo_that_is_shown_larger_than_it_is_is_not_flat():
+    photo = np.random.default_rng(0).integers(100, 106, (48, 48, 3), np.uint8)
+    shown = cv2.resize(photo, (384, 384), interpolation=cv2.INTER_LINEAR)
+    assert (roughen(shown) != shown).any()
+    np.testing.assert_array_equal(roughen(shown, 8), shown)
+
+
+def test_a_photo_with_a_little_flat_sky_stays_as_it_is():
+    photo = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    photo[:20] = 255
+    np.testing.assert_array_equal(roughen(photo), photo)
+    photo[:40] = 255
+    assert (roughen(photo) != photo).any()
