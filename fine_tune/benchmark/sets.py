@@ -13,6 +13,7 @@ from fine_tune.data.project_samples import LabelledImage, Samples, held_out_shar
 from fine_tune.proposals.training import CompleteImage
 from model.evaluation.datasets import read_folder, spread
 from model.image_file import read_image
+from model.mask_file import IGNORE, read_ids
 from model.scene import Sample
 
 
@@ -24,10 +25,8 @@ def read_labelled(folder: Path, part: str, count: int) -> list[LabelledImage]:
     order = np.random.default_rng(0).permutation(len(chosen))[:count]
     found = []
     for entry in (chosen[i] for i in order):
-        ids = cv2.imread(str(folder / entry["mask"]), cv2.IMREAD_GRAYSCALE)
-        if ids is None:
-            raise SystemExit(f"{folder}: the mask of {entry['id']} cannot be read")
-        masks = [ids == i for i in np.unique(ids) if i not in (0, 255)]
+        ids = read_ids(folder / entry["mask"])
+        masks = [ids == i for i in np.unique(ids) if i not in (0, IGNORE)]
         found.append(LabelledImage(str(entry["id"]), read_image(folder / entry["image"]), masks))
     return found
 

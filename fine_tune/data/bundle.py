@@ -51,9 +51,10 @@ def _entries(folder: Path, part: str) -> list[dict[str, Any]]:
 def _shrink_image(path: Path, pixels: np.ndarray, side: int, quality: int) -> bytes:
     """Re-encode an upright image with at most `side` pixels on the longer side; keep the bytes where that is no
     smaller."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return _smaller(path.read_bytes(), bgr, side, ".jpg", options, cv2.INTER_AREA)
+    bgr = cv2.cvtColor(_shrunk(pixels, side, cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    data = path.read_bytes()
+    return encoded if bgr.shape != pixels.shape or len(encoded) < len(data) else data
 
 
 def _ids(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -67,20 +68,15 @@ def _ids(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return ids
 
 
-def _shrink_mask(path: Path, ids: np.ndarray, side: int) -> bytes:
-    """Re-encode an id map with at most `side` pixels on the longer side; keep the bytes where that is no smaller."""
+def _shrink_mask(ids: np.ndarray, side: int) -> bytes:
+    """Encode an id map with at most `side` pixels on the longer side, whatever way its file keeps the ids."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    return _smaller(path.read_bytes(), ids, side, ".png", options, cv2.INTER_NEAREST)
+    return cv2.imencode(".png", _shrunk(ids, side, cv2.INTER_NEAREST), options)[1].tobytes()
 
 
-def _smaller(
-    data: bytes, pixels: np.ndarray, side: int, extension: str, options: list[int], interpolation: int
-) -> bytes:
+def _shrunk(pixels: np.ndarray, side: int, interpolation: int) -> np.ndarray:
     scale = side / max(pixels.shape[:2])
-    if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation)
-    encoded = cv2.imencode(extension, pixels, options)[1].tobytes()
-    return encoded if scale < 1 or len(encoded) < len(data) else data
+    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation) if scale < 1 else pixels
 
 
 def pack(
@@ -120,7 +116,7 @@ def pack(
                 archive.writestr(names["image"], _shrink_image(path, pixels, side, quality))
                 written[names["image"]] = pixels.shape[:2]
             ids = _ids(folder / entry["mask"], written[names["image"]])
-            archive.writestr(names["mask"], _shrink_mask(folder / entry["mask"], ids, side))
+            archive.writestr(names["mask"], _shrink_mask(ids, side))
             if folder in without and ((ids > 0) & (ids != IGNORE)).any():
                 without.remove(folder)
             index.append({"set": _name(folder, entry), "stuff": _stuff(entry), **names})

@@ -9,9 +9,9 @@ import numpy as np
 
 from fine_tune.data.augment import MIN_AREA, augment, flatten, paste, shrink, squeeze
 from fine_tune.data.encoded_image import DataError, EncodedImage
+from model.mask_file import IGNORE
 from model.scene import Scene
 
-IGNORE = 255
 # How often a set is drawn. Precise and varied ones first; sets that are not named share OTHER_WEIGHT.
 SET_WEIGHTS = {
     "bsds_regions": 0.16,

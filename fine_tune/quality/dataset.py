@@ -16,13 +16,15 @@ import numpy as np
 
 from fine_tune.data.augment import MIN_AREA
 from fine_tune.data.encoded_image import EncodedImage
-from fine_tune.data.object_sampler import IGNORE, weight_of
+from fine_tune.data.object_sampler import weight_of
 from fine_tune.quality.annotators import Annotator, Kind
 from fine_tune.quality.network import Trace
 from fine_tune.quality.simulated_annotation import Annotation, Subject, annotate
 from fine_tune.quality.simulated_proposal import with_proposal
 from fine_tune.quality.steps import RENAMED, Effect, Step
+from model.image_file import read_image
 from model.inference.predictor import Predictor
+from model.mask_file import IGNORE, read_ids
 
 BAD = 0.85  # an IoU below this is a mask to review
 REACH = 15  # pixels around an object in which its neighbours are looked for
@@ -66,8 +68,7 @@ def draw_subjects(images: Sequence[EncodedImage], rng: np.random.Generator) -> I
 def read_subjects(folder: Path) -> Iterator[Subject]:
     """Read the objects of an evaluation set (items.json with `object_id`, images/, masks/), in order."""
     for entry in json.loads((folder / "items.json").read_text()):
-        image, mask = ((folder / entry[key]).read_bytes() for key in ("image", "mask"))
-        pixels, ids = EncodedImage(folder.name, image, (mask,)).decode()
+        pixels, ids = read_image(folder / entry["image"]), read_ids(folder / entry["mask"])
         place = entry.get("sequence") or entry["image"]  # frames of one film are one thing to learn about
         yield Subject(pixels, ids == entry["object_id"], ids == IGNORE, f"{folder.name}/{place}")
 

@@ -102,6 +102,17 @@ def test_a_mask_that_evaluation_would_refuse_is_refused(tmp_path):
         pack([folder], tmp_path / "b.zip")
 
 
+@pytest.mark.parametrize("side", [40, 512])
+def test_palette_masks_keep_their_ids(tmp_path, side):
+    folder = write_set(tmp_path / "cats")
+    for path in (folder / "masks").iterdir():
+        palette = Image.fromarray(np.asarray(Image.open(path)) % 255, "P")
+        palette.putpalette((0, 0, 0, 128, 0, 0))
+        palette.save(path, bits=1)  # smaller than what a bundle would make of it
+    pack([folder], tmp_path / "b.zip", side)
+    assert set(np.unique(read(tmp_path / "b.zip")[0].decode()[1])) == {0, 1}
+
+
 def test_ids_of_a_split_may_be_text_where_those_of_the_list_are_numbers(tmp_path):
     folder = write_set(tmp_path / "cats")
     items = json.loads((folder / "items.json").read_text())
