@@ -29,6 +29,11 @@ def rectangle(number: str, x: float, y: float, width: float, height: float) -> d
     return _entry(number, "rectanglelabels", "rect", value)
 
 
+def accepted_mask(*prompts: str) -> dict[str, Any]:
+    """Return a mask of a draft that was made from these prompts."""
+    return {"id": "mask", "type": "brushlabels", "value": {}, "meta": {"prompts": list(prompts)}}
+
+
 def predict(*result: dict[str, Any], config: str = CONFIG, **task: Any) -> dict[str, Any]:
     """Return an interactive body; keyword arguments become fields of its task."""
     return {
