@@ -6,16 +6,30 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from rq import Worker
+from rq import Queue, worker_registration
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
+from rq.serializers import JSONSerializer
 
-from fine_tune.project.scheduler import UNREADABLE
+from fine_tune.project.scheduler import QUEUE, UNREADABLE
 
 logger = logging.getLogger(__name__)
 
 PROGRESS = ("step", "steps", "loss", "eta_s", "phases")
 NO_WORKER = "no worker runs: start `clickmask worker`, or everything with `clickmask up`"
+
+
+def count_workers(client: Any) -> int:
+    """Count the workers that take our jobs and live.
+
+    Other programs, Label Studio too, may have workers in the same Redis; a killed one leaves its name behind.
+
+    Args:
+        client: a `redis.Redis` client. Its errors pass through.
+    """
+    queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
+    names = worker_registration.get_keys(queue)
+    return int(client.exists(*names)) if names else 0
 
 
 def rows(jobs: Iterable[Job]) -> list[dict[str, Any]]:
@@ -54,7 +68,7 @@ def announcement(job: Job) -> str:
 
 def _result(job: Job, status: str) -> str:
     if status == "queued":
-        return "" if Worker.count(connection=job.connection) else NO_WORKER
+        return "" if count_workers(job.connection) else NO_WORKER
     if status == "scheduled":
         return _until(job)
     if status == "finished":

@@ -13,10 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from rq import Worker
-
 from backend.jobs.object_clicks import tallies
-from backend.jobs.status import rows
+from backend.jobs.status import count_workers, rows
 from backend.redis_store import OptionalRedis
 from backend.review.project_review import distribution
 from backend.settings import Settings
@@ -101,7 +99,7 @@ class LearningFigures:
         over = [job for job in jobs if job.get_status(refresh=False) not in GOING]
         return Learning(
             projects=projects,
-            queue=order(rows([*going, *over[:JOBS]]), Worker.count(connection=client), lasted),
+            queue=order(rows([*going, *over[:JOBS]]), count_workers(client), lasted),
             states=dict(Counter(job.get_status(refresh=False).value for job in jobs)),
         )
 

@@ -55,13 +55,15 @@ def _worker(settings: Settings) -> str:
     """Say what speaks against a living worker on this host, "" for nothing."""
     import socket
 
-    from rq import Worker
+    from rq import Queue, Worker
 
     from backend.operations.redis_client import connected
+    from fine_tune.project.scheduler import QUEUE
 
     with connected(settings, TIMEOUT_S) as client:
         try:
-            workers = [w for w in Worker.all(connection=client) if w.hostname == socket.gethostname()]
+            known = Worker.all(queue=Queue(QUEUE, connection=client))  # others may have theirs in this Redis
+            workers = [worker for worker in known if worker.hostname == socket.gethostname()]
         except ValueError as error:  # of another version
             return f"what a worker has reported to Redis cannot be read: {error}"
     heard = max((w.last_heartbeat.timestamp() for w in workers if w.last_heartbeat), default=None)

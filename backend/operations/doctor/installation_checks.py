@@ -44,13 +44,13 @@ def model(settings: Settings) -> Findings:
 
 def redis(settings: Settings) -> Findings:
     """Ask the installation's Redis, write into it, and ask how many workers it knows."""
-    from rq import Worker
+    from backend.jobs.status import count_workers
 
     shown = without_password(redis_url(settings))
     try:
         with connected(settings, timeout_s=3) as client:
             client.set("clickmask:doctor", 1, ex=60)  # one that is full, or a copy of another, only answers
-            workers = Worker.count(connection=client)
+            workers = count_workers(client)
     except RedisUnreachable as error:
         if settings.redis_url is None:
             text = "CLICKMASK_REDIS_URL is not set: right with `clickmask up`, which has its own; else set it"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
-from rq import Queue
+from rq import Queue, Worker
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from backend.cli import main
 from backend.jobs.policy import policy
-from backend.jobs.status import NO_WORKER, announcement, row, rows
+from backend.jobs.status import NO_WORKER, announcement, count_workers, row, rows
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests.backend.redis_server import RedisServer
@@ -28,6 +28,18 @@ def test_a_job_that_waits_says_for_what(redis_server: RedisServer):
     job.meta["problem"] = "Label Studio cannot be reached"
     assert row(job)["result"].startswith("is tried again at 20")
     assert row(job)["result"].endswith(": Label Studio cannot be reached")
+
+
+def test_workers_of_others_and_killed_ones_are_not_counted(redis_server: RedisServer):
+    client = redis_server.client()
+    queued = Scheduler(client, policy(Settings())).request(3, "test")
+    Worker(["default"], connection=client).register_birth()  # such as Label Studio's
+    assert (count_workers(client), row(queued)["result"]) == (0, NO_WORKER)
+    killed, living = (Worker([QUEUE], connection=client) for _ in range(2))
+    killed.register_birth()
+    living.register_birth()
+    client.delete(killed.key)  # as when its time is over
+    assert (count_workers(client), row(queued)["result"]) == (1, "")
 
 
 def test_a_job_that_failed_says_why_without_a_traceback(redis_server: RedisServer, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from click.testing import CliRunner, Result
+from rq import Worker as RQWorker
 
 from backend.cli import main
 from backend.cli.running import health
@@ -77,6 +78,8 @@ def test_a_worker_is_well_while_it_reports(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
+    # Another program's worker on this host, such as Label Studio's, in the same Redis.
+    RQWorker(["default"], connection=redis_server.client()).register_birth()
     assert "no worker of" in ask("worker").output
     worker = Worker.of(Settings(redis_url=redis_server.url), redis_server.client())
     worker.register_birth()
@@ -111,7 +114,7 @@ def test_what_a_worker_of_another_version_reports_is_told(
 ) -> None:
     monkeypatch.setenv("CLICKMASK_REDIS_URL", redis_server.url)
     client = redis_server.client()
-    client.sadd("rq:workers", "rq:worker:other")
+    client.sadd("rq:workers:clickmask", "rq:worker:other")
     client.hset("rq:worker:other", "birth", "at noon")
     answer = ask("worker")
     assert (answer.exit_code, "cannot be read" in answer.output) == (1, True)
