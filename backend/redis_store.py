@@ -102,6 +102,7 @@ class OptionalRedis:
             # It answers: full, read-only, or a key of another kind; or text that cannot be sent, or a host that
             # cannot be looked up. The next command may well succeed.
             self._complain(error)
+            self.leave_replica(error)
             return default
         except redis.RedisError as error:
             self._rest(error)
@@ -151,6 +152,15 @@ class OptionalRedis:
     def client(self) -> Any:
         """Return the raw client, for callers that handle `redis.RedisError`; None without Redis."""
         return self._client
+
+    def leave_replica(self, error: redis.RedisError | UnicodeError) -> None:
+        """Connect anew where an error tells that the connections lead to a copy of another Redis.
+
+        A primary that becomes a copy keeps its connections: only new ones find the one that took its name over.
+        """
+        # Of a script, Redis 6 says it within a longer sentence.
+        if isinstance(error, redis.ReadOnlyError) or "READONLY" in str(error):
+            self._client.connection_pool.disconnect(inuse_connections=False)
 
     def state(self) -> str:
         """Say in a word how Redis is, asking it now: ``absent``, ``up`` or ``down``."""

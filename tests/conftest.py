@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend.redis_server import RedisServer
+from tests.backend.redis_server import Failover, RedisServer
 from tests.s3_server import ObjectStore
 
 
@@ -26,4 +26,15 @@ def redis_server() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def failover() -> Iterator[Failover]:
+    """Two Redis of the test's own under one name."""
+    folder = Path(tempfile.mkdtemp(prefix="cm"))
+    servers = Failover(folder)
+    servers.start()
+    yield servers
+    servers.stop()
     shutil.rmtree(folder, ignore_errors=True)

@@ -56,7 +56,8 @@ class WebhookQueue:
     def __init__(
         self, store: OptionalRedis, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
     ) -> None:
-        client = self._client = store.client()
+        self._store, client = store, store.client()
+        self._client = client
         self._scheduler = None if client is None else Scheduler(client, policy)
         self._ledger = None if client is None else Ledger(client)
         self._metrics, self._retry_s = metrics, retry_s
@@ -136,6 +137,7 @@ class WebhookQueue:
                 if not failed:
                     logger.warning("%s waits for Redis: %s", describe(action, body), error)
                 failed = True
+                self._store.leave_replica(error)
                 time.sleep(self._retry_s)
             except Exception as error:  # all events share this thread: one that is odd must not end it
                 logger.error("%s is left out: %s", describe(action, body), type(error).__name__)

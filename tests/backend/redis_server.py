@@ -1,4 +1,4 @@
-"""A real redis-server on a Unix socket, which a test can stop and start again."""
+"""Real redis-servers on Unix sockets, which a test can stop and start again."""
 
 from __future__ import annotations
 
@@ -53,6 +53,50 @@ class RedisServer:
             self._process = None
             self._socket.unlink(missing_ok=True)
 
+    def demote(self) -> None:
+        """Make it a copy of a Redis that is not there; its connections stay."""
+        self.client().execute_command("REPLICAOF", "127.0.0.1", "1")
+
     def client(self) -> redis.Redis:
         """Return a client of its own."""
         return redis.Redis.from_url(self.url, socket_timeout=2)
+
+
+class Failover:
+    """Two servers under one name, which leads to the second one after the first has become a copy.
+
+    Args:
+        folder: with a short path.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._name = folder / "name.sock"
+        self.url = f"unix://{self._name}"
+        places = folder / "a", folder / "b"
+        for place in places:
+            place.mkdir()
+        self._servers = [RedisServer(place) for place in places]
+
+    def start(self) -> None:
+        """Start both."""
+        for server in self._servers:
+            server.start()
+        self._lead_to(self._servers[0])
+
+    def happen(self) -> None:
+        """Let the second server take over, empty."""
+        self._servers[0].demote()
+        self._lead_to(self._servers[1])
+
+    def stop(self) -> None:
+        """Stop both at once."""
+        for server in self._servers:
+            server.stop()
+
+    def client(self) -> redis.Redis:
+        """Return a client of the server that the name leads to now."""
+        return redis.Redis.from_url(self.url, socket_timeout=2)
+
+    def _lead_to(self, server: RedisServer) -> None:
+        self._name.unlink(missing_ok=True)
+        self._name.symlink_to(server.url.removeprefix("unix://"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from backend.redis_store import KEPT, OptionalRedis, SharedRecords, readable
-from tests.backend.redis_server import RedisServer
+from tests.backend.redis_server import Failover, RedisServer
 from tests.waiting import until
 
 
@@ -102,6 +102,15 @@ def test_redis_may_go_and_come_back(redis_server: RedisServer) -> None:
     assert not tried  # Redis is left alone for a while
     redis_server.start()
     until("its return", lambda: store.attempt(lambda client: client.ping(), False))
+
+
+def test_connections_to_a_primary_that_became_a_copy_are_left(failover: Failover) -> None:
+    store = OptionalRedis(failover.url)
+    assert store.attempt(lambda client: client.set("a", 1), False)
+    failover.happen()
+    assert not store.attempt(lambda client: client.set("a", 2), False)
+    assert store.attempt(lambda client: client.set("a", 2), False)
+    assert failover.client().get("a") == b"2"
 
 
 @dataclass(frozen=True)

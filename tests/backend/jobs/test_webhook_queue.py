@@ -9,7 +9,8 @@ from backend.jobs.webhook_queue import BACKLOG, NEVER, WebhookQueue
 from backend.metrics import Metrics
 from backend.redis_store import OptionalRedis
 from fine_tune.project.ledger import Ledger
-from tests.backend.redis_server import RedisServer
+from tests.backend.redis_server import Failover, RedisServer
+from tests.waiting import until
 
 
 def saved(number: int) -> dict:
@@ -108,6 +109,16 @@ def test_events_wait_for_redis_to_come_back(events: WebhookQueue, redis_server: 
     redis_server.start()
     events.flush()
     assert len(Ledger(redis_server.client()).annotations(3)) == 20
+
+
+def test_events_find_the_redis_that_took_over(failover: Failover) -> None:
+    events = WebhookQueue(OptionalRedis(failover.url), Metrics(), retry_s=0.05)
+    events.put("ANNOTATION_CREATED", saved(1))
+    events.flush()
+    failover.happen()
+    events.put("ANNOTATION_CREATED", saved(2))
+    until("the event", lambda: list(Ledger(failover.client()).annotations(3)) == [2])
+    events.stop()
 
 
 def test_a_body_the_ledger_refuses_does_not_stop_the_line(
