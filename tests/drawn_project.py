@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import cv2
@@ -10,13 +9,12 @@ import numpy as np
 
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect, label_config
-from backend.label_studio.mask_regions import accepted
 from backend.settings import Settings
 from model.click import Click
 from model.evaluation.clicker import next_click
 from tests.backend.running_app import png
 from tests.e2e.photos import iou
-from tests.label_studio_calls import create_annotation
+from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
 
 LABEL = "Cell"
 SIDE, CELLS = 256, 4
@@ -69,11 +67,8 @@ class DrawnProject:
         self._client = client
         self.id = int(client.create_project(title="Drawn cells", label_config=label_config([LABEL]))["id"])
         for seed in range(images):
-            files = [("file", (f"cells-{seed}.png", png(cells(seed)[0])))]
-            client.call("POST", f"/api/projects/{self.id}/import", files=files)
+            import_photo(client, self.id, png(cells(seed)[0]), f"cells-{seed}.png")
         connect(client, self.id, url, settings)
-        (connected,) = client.ml_backends(self.id)
-        self._backend = connected["id"]
         self._tasks = sorted(task["id"] for task in client.tasks(self.id))
 
     def annotate(self, first: int, last: int) -> None:
@@ -93,26 +88,13 @@ class DrawnProject:
                 break
             clicks.append(click)
             prompts += _prompt(click)
-            body = {"task": task, "context": {"result": prompts}}
-            path = f"/api/ml/{self._backend}/interactive-annotating"
-            regions = self._client.call("POST", path, json=body)["data"]["result"]
-            mask = np.logical_or.reduce(
-                [np.zeros_like(truth), *(region.mask() for region in accepted(regions))]
-            )
+            regions = send_prompts(self._client, self.id, task, prompts)["result"]
+            mask = mask_of(regions, truth.shape)
         return regions
 
 
 def _prompt(click: Click) -> list[dict[str, Any]]:
     """What the editor sends for a click: the point, and the label of its row."""
-    point: dict[str, Any] = {
-        "id": uuid.uuid4().hex[:10],
-        "type": "keypoint",
-        "from_name": "kp",
-        "to_name": "image",
-        "original_width": SIDE,
-        "original_height": SIDE,
-        "image_rotation": 0,
-        "is_positive": click.positive,
-        "value": {"x": 100 * click.x / SIDE, "y": 100 * click.y / SIDE, "width": 0.2, "labels": [LABEL]},
-    }
+    point = {**prompt(click, (SIDE, SIDE), LABEL), "type": "keypoint"}
+    del point["value"]["keypointlabels"]
     return [point, {**point, "type": "labels", "from_name": "label"}]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from backend.label_studio.mask_formats import rle
+from tests.backend.drawn_regions import brush
 from tests.backend.http_server import Web, answers, send
 from tests.backend.running_app import png
 from tests.fine_tune.shape_scenes import shape_scene
@@ -96,16 +96,7 @@ def _light(task: dict[str, Any]) -> dict[str, Any]:
 
 def task(number: int, mask: np.ndarray) -> dict[str, Any]:
     """A task with one annotation of one object, as Label Studio exports it."""
-    height, width = mask.shape
-    region = {
-        "id": f"r{number}",
-        "type": "brushlabels",
-        "from_name": "brush",
-        "to_name": "image",
-        "original_width": width,
-        "original_height": height,
-        "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Cat"]},
-    }
+    region = brush(f"r{number}", mask)
     keypoint = {
         **region,
         "id": "k",

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.mask_formats import rle
-from tests.backend.predict_bodies import keypoint
 
 
 def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
@@ -18,13 +17,17 @@ def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
 
 
 def brush(number: str, mask: np.ndarray, label: str = "Cat", **more: Any) -> dict[str, Any]:
-    """A region of BrushLabels."""
-    value = {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]}
+    """A region of BrushLabels; `mask` is HxW bool, further arguments are fields of the region."""
     return {
-        **keypoint(number, 0, 0, None),
+        "id": number,
         "type": "brushlabels",
         "from_name": "brush",
-        "value": value,
+        "to_name": "image",
+        "original_width": mask.shape[1],
+        "original_height": mask.shape[0],
+        "image_rotation": 0,
+        "origin": "manual",
+        "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]},
         **more,
     }
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from backend.label_studio.mask_formats import rle
 from backend.review.click_log import ClickEvent
-from tests.backend.click_events import SIDE, disk_map, events
+from tests.backend.click_events import disk_map, events
+from tests.backend.drawn_regions import brush
 from tests.backend.task_studio import TaskStudio, send_json
 from tests.fine_tune.quality.simulated_steps import effect
 
@@ -27,18 +27,8 @@ class Studio(TaskStudio):
 
 def result(radius: int, prompts: str, **more: Any) -> dict[str, Any]:
     """A disk of this radius, accepted as it was suggested; `prompts` has a letter for each of its clicks."""
-    return {
-        "id": f"cm{radius:012d}",
-        "type": "brushlabels",
-        "to_name": "image",
-        "from_name": "brush",
-        "original_width": SIDE,
-        "original_height": SIDE,
-        "origin": "prediction",
-        "meta": {"prompts": list(prompts)},
-        "value": {"format": "rle", "rle": list(rle.encode(disk_map(radius) > 0)), "brushlabels": ["Cat"]},
-        **more,
-    }
+    meta = {"prompts": list(prompts)}
+    return brush(f"cm{radius:012d}", disk_map(radius) > 0, **{"origin": "prediction", "meta": meta, **more})
 
 
 def annotation(number: int, *results: dict[str, Any], user: int = 1, **more: Any) -> dict[str, Any]:

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.mask_formats import rle
-from backend.label_studio.mask_regions import accepted
 from backend.settings import Settings
+from model.click import Click
+from tests.backend.drawn_regions import brush
 from tests.containers.engine import run
 from tests.containers.stack import FACTS, PROJECT, Stack, steps, until
 from tests.e2e.photos import body, ground, iou, jpeg
-from tests.label_studio_calls import create_annotation
+from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("stack")]
 IMAGE = "clickmask:cpu"
@@ -186,33 +186,15 @@ def test_every_service_is_locked_down(stack: Stack) -> None:
 
 def click(number: int) -> tuple[str, float]:
     """Click the body of a photo, as the editor does; returns the version that answered and the mask's IoU."""
-    truth = photo(number)[1]
-    (backend,) = Connected.client.ml_backends(Connected.project)
-    keypoint = {
-        "id": f"point{time.monotonic_ns()}",
-        "type": "keypointlabels",
-        "from_name": "kp",
-        "to_name": "image",
-        "original_width": SIZE[1],
-        "original_height": SIZE[0],
-        "image_rotation": 0,
-        "is_positive": True,
-        "value": {"x": (120 + 10 * number) / SIZE[1] * 100, "y": 50, "width": 0.3, "keypointlabels": ["Cat"]},
-    }
-    answer = Connected.client.call(
-        "POST",
-        f"/api/ml/{backend['id']}/interactive-annotating",
-        json={"task": Connected.tasks[number], "context": {"result": [keypoint]}},
-    )
-    (region,) = accepted(answer["data"]["result"])
-    return str(answer["data"]["model_version"]), iou(region.mask(), truth)
+    middle = prompt(Click(120 + 10 * number, 120), SIZE)
+    answer = send_prompts(Connected.client, Connected.project, Connected.tasks[number], [middle])
+    return str(answer["model_version"]), iou(mask_of(answer["result"], SIZE), photo(number)[1])
 
 
 def test_clicks_through_label_studio_become_masks() -> None:
     client, project = Connected.client, Connected.project
     for number in range(PHOTOS):
-        files = [("file", (f"{number}.jpg", jpeg(photo(number)[0])))]
-        client.call("POST", f"/api/projects/{project}/import", files=files)
+        import_photo(client, project, jpeg(photo(number)[0]), f"{number}.jpg")
     Connected.tasks = sorted(task["id"] for task in client.tasks(project))
     for number in range(2):
         version, quality = click(number)
@@ -245,17 +227,7 @@ def test_accepted_masks_are_learned(stack: Stack, tmp_path: Path) -> None:
     stack.compose("cp", str(general_set(tmp_path / "general")), "worker:/data/general")
     begin = time.monotonic()
     for number, task in enumerate(Connected.tasks):
-        mask = photo(number)[1]
-        region = {
-            "id": f"region{number}",
-            "type": "brushlabels",
-            "from_name": "brush",
-            "to_name": "image",
-            "original_width": SIZE[1],
-            "original_height": SIZE[0],
-            "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Cat"]},
-        }
-        create_annotation(Connected.client, task, [region])
+        create_annotation(Connected.client, task, [brush(f"region{number}", photo(number)[1])])
     until("training", lambda: [job for job in jobs(stack, "started") if job["phase"] == "training"])
     put_back(stack)
     (job,) = until("the end of the job", lambda: jobs(stack, "finished", "failed"))

@@ -21,7 +21,6 @@ import requests
 
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect
-from backend.label_studio.mask_regions import accepted
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.operations.stack import wait_until_ready
@@ -31,6 +30,7 @@ from model.evaluation.clicker import next_click
 from tests.e2e.editor import BROWSER_ARGS, Editor
 from tests.e2e.label_configs import separate_rows
 from tests.e2e.photos import iou
+from tests.label_studio_calls import mask_of
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CLICKMASK_CHROMIUM", "/usr/bin/chromium")
@@ -137,8 +137,7 @@ class Workplace:
 
     def suggestion(self, truth: np.ndarray) -> np.ndarray:
         """The mask of the last answer, of the size of `truth`; empty where there was none."""
-        regions = accepted(self._calls[-1].json()["data"]["result"])
-        return np.logical_or.reduce([np.zeros(truth.shape, bool), *(region.mask() for region in regions)])
+        return mask_of(self._calls[-1].json()["data"]["result"], truth.shape)
 
     def refine(self, truth: np.ndarray, good: float, limit: int = 8) -> None:
         """Click what is wrong in the last answer, as an annotator would, until it is good enough."""

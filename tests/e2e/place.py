@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,13 @@ import redis
 
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect
-from backend.label_studio.mask_formats import rle
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import tail
 from model.click import Click
+from tests.backend.drawn_regions import brush
 from tests.e2e.conftest import ROOT, Backend
 from tests.e2e.label_configs import separate_rows
-from tests.label_studio_calls import create_annotation
+from tests.label_studio_calls import create_annotation, import_photo, prompt, send_prompts
 from tests.waiting import until
 
 
@@ -60,54 +59,18 @@ class Place:
         record = self.client.create_project(title="place", label_config=separate_rows(("Cat", "Dog")))
         self.project = record["id"]
         for photo in photos:
-            files = [("file", ("photo.png", photo))]
-            self.client.call("POST", f"/api/projects/{self.project}/import", files=files)
+            import_photo(self.client, self.project, photo)
         connect(self.client, self.project, backend.url, backend.settings)
         self.tasks = sorted(task["id"] for task in self.client.tasks(self.project))
 
     def click(self, *clicks: Click) -> dict[str, Any]:
-        """Click on the first task as the editor does: Label Studio passes it on to the backend.
-
-        Returns:
-            What the editor gets, with `result` and `model_version`.
-        """
-        height, width = self.shape
-        (row,) = self.client.ml_backends(self.project)
-        prompts = [
-            {
-                "id": uuid.uuid4().hex[:10],
-                "type": "keypointlabels",
-                "from_name": "kp",
-                "to_name": "image",
-                "original_width": width,
-                "original_height": height,
-                "image_rotation": 0,
-                "is_positive": click.positive,
-                "value": {
-                    "x": 100 * click.x / width,
-                    "y": 100 * click.y / height,
-                    "width": 0.2,
-                    "labels": ["Cat"],
-                    "keypointlabels": ["Cat"],
-                },
-            }
-            for click in clicks
-        ]
-        body = {"task": self.tasks[0], "context": {"result": prompts}}
-        return self.client.call("POST", f"/api/ml/{row['id']}/interactive-annotating", json=body)["data"]
+        """Click on the first task; returns what the editor gets, see `send_prompts`."""
+        prompts = [prompt(click, self.shape) for click in clicks]
+        return send_prompts(self.client, self.project, self.tasks[0], prompts)
 
     def annotate(self, task: int, mask: np.ndarray) -> None:
         """Save a mask (HxW bool), as an annotator would."""
-        region = {
-            "id": f"region{task}",
-            "type": "brushlabels",
-            "from_name": "brush",
-            "to_name": "image",
-            "original_width": mask.shape[1],
-            "original_height": mask.shape[0],
-            "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Cat"]},
-        }
-        create_annotation(self.client, task, [region])
+        create_annotation(self.client, task, [brush(f"region{task}", mask)])
 
     def run(self, *arguments: str) -> str:
         """Run a command as an operator does."""

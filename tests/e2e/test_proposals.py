@@ -14,7 +14,6 @@ import pytest
 
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect, label_config
-from backend.label_studio.mask_formats import rle
 from backend.label_studio.mask_regions import accepted
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
@@ -26,12 +25,13 @@ from fine_tune.project.outcome import outcomes
 from fine_tune.proposals.training import CompleteImage
 from model.versions.checkpoint import read_card
 from model.versions.registry import Registry
+from tests.backend.drawn_regions import brush
 from tests.backend.running_app import png
 from tests.e2e.conftest import ROOT, Backend
 from tests.e2e.editor import Editor
 from tests.e2e.photos import iou
 from tests.fine_tune.proposals.drawn import discs
-from tests.label_studio_calls import create_annotation
+from tests.label_studio_calls import create_annotation, import_photo
 
 HELD_OUT, TRAINED_ON = 5, 8
 
@@ -48,19 +48,13 @@ class Disks:
     def add(self, scene: CompleteImage) -> int:
         """Add a task; returns its number."""
         before = {task["id"] for task in self.client.tasks(self.project)}
-        files = [("file", ("discs.png", png(scene.image)))]
-        self.client.call("POST", f"/api/projects/{self.project}/import", files=files)
+        import_photo(self.client, self.project, png(scene.image))
         (task,) = {task["id"] for task in self.client.tasks(self.project)} - before
         return task
 
     def annotate(self, task: int, scene: CompleteImage) -> None:
         """Save all masks of a scene, as an annotator would."""
-        regions = []
-        for place, mask in enumerate(scene.masks):
-            value = {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": ["Disc"]}
-            size = {"original_width": mask.shape[1], "original_height": mask.shape[0]}
-            names = {"from_name": "brush", "to_name": "image", "type": "brushlabels"}
-            regions.append({"id": f"region-{task}-{place}", **names, **size, "value": value})
+        regions = [brush(f"region-{task}-{place}", mask, "Disc") for place, mask in enumerate(scene.masks)]
         create_annotation(self.client, task, regions)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

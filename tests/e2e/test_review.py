@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import uuid
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backend.label_studio.mask_regions import accepted
 from backend.review.project_review import COLUMN, TAB
 from fine_tune.quality.network import WEIGHTS
 from model.click import Click
 from model.evaluation.clicker import next_click
 from tests.e2e.conftest import ROOT, Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
-from tests.label_studio_calls import create_annotation
+from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
 
+SHAPE = (480, 640)
 CARELESS = [Click(60, 60), Click(330, 250), Click(200, 250, positive=False), Click(600, 440)]
 
 
@@ -30,39 +29,15 @@ class Annotator:
     """Clicks in the browser's place: the same calls to Label Studio, which asks the backend."""
 
     def __init__(self, workplace: Workplace, project: int, task: int) -> None:
-        self._client, self._task = workplace.client, task
-        (backend,) = self._client.ml_backends(project)
-        self._path = f"/api/ml/{backend['id']}/interactive-annotating"
+        self._client, self._project, self._task = workplace.client, project, task
         self._prompts: list[dict[str, Any]] = []
         self.result: list[dict[str, Any]] = []
 
     def click(self, click: Click) -> np.ndarray:
         """Place a click; returns the mask of the suggestion."""
-        value = {
-            "x": click.x / 6.4,
-            "y": click.y / 4.8,
-            "width": 0.2,
-            "labels": ["Cat"],
-            "keypointlabels": ["Cat"],
-        }
-        self._prompts.append(
-            {
-                "id": uuid.uuid4().hex[:10],
-                "type": "keypointlabels",
-                "from_name": "kp",
-                "to_name": "image",
-                "original_width": 640,
-                "original_height": 480,
-                "image_rotation": 0,
-                "is_positive": click.positive,
-                "value": value,
-            }
-        )
-        body = {"task": self._task, "context": {"result": self._prompts}}
-        answer = self._client.call("POST", self._path, json=body)
-        self.result = answer["data"]["result"]
-        masks = [region.mask() for region in accepted(self.result)]
-        return np.logical_or.reduce(masks) if masks else np.zeros((480, 640), bool)
+        self._prompts.append(prompt(click, SHAPE))
+        self.result = send_prompts(self._client, self._project, self._task, self._prompts)["result"]
+        return mask_of(self.result, SHAPE)
 
     def submit(self) -> int:
         """Accept and submit; returns the annotation's id."""
@@ -74,10 +49,9 @@ def project(workplace: Workplace) -> tuple[int, list[int], list[float]]:
     """A project of two tasks, the first annotated with care and the second without; and the true IoUs."""
     image, red, _ = two_bodies()
     project, first = workplace.project(jpeg(image))
-    files = [("file", ("other.jpg", jpeg(image)))]
-    workplace.client.call("POST", f"/api/projects/{project}/import", files=files)
+    import_photo(workplace.client, project, jpeg(image), "other.jpg")
     second = next(task["id"] for task in workplace.client.tasks(project) if task["id"] != first)
-    careful, mask, clicks = Annotator(workplace, project, first), np.zeros((480, 640), bool), []
+    careful, mask, clicks = Annotator(workplace, project, first), np.zeros(SHAPE, bool), []
     while len(clicks) < 6 and iou(mask, red) < 0.95:
         click = next_click(red, mask, clicks)
         assert click is not None

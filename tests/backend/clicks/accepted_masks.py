@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.mask_formats import rle
+from tests.backend.drawn_regions import brush
 
 HEIGHT, WIDTH = 100, 200  # 1 percent is 2 pixels across and 1 down
 
@@ -23,18 +23,8 @@ ONE, TWO = square(20, 20), square(120, 20)
 def region(
     number: str, mask: np.ndarray, label: str = "Cat", origin: str = "prediction", **meta: Any
 ) -> dict:
-    return {
-        "id": number,
-        "type": "brushlabels",
-        "from_name": "brush",
-        "to_name": "image",
-        "original_width": WIDTH,
-        "original_height": HEIGHT,
-        "image_rotation": 0,
-        "origin": origin,
-        "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]},
-        "meta": {"clicks": 1, "prompts": ["old"], "points": [[30.0, 30.0, 1]], **meta},
-    }
+    meta = {"clicks": 1, "prompts": ["old"], "points": [[30.0, 30.0, 1]], **meta}
+    return brush(number, mask, label, origin=origin, meta=meta)
 
 
 def draft(*results: dict) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import pytest
 
 from backend.jobs.annotations import read_export, read_project
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.mask_formats import rle
 from backend.settings import Settings
 from model.evaluation.datasets import DatasetError
+from tests.backend.drawn_regions import brush
 from tests.backend.http_server import Web, answers
 
 CONFIG = """<View>
@@ -26,15 +26,7 @@ def mask(left: int) -> np.ndarray:
 
 
 def region(name: str, left: int, **changes) -> dict:
-    return {
-        "id": name,
-        "type": "brushlabels",
-        "from_name": "brush",
-        "to_name": "photo",
-        "original_width": WIDTH,
-        "original_height": HEIGHT,
-        "value": {"format": "rle", "rle": list(rle.encode(mask(left))), "brushlabels": ["Cat"]},
-    } | changes
+    return brush(name, mask(left), to_name="photo") | changes
 
 
 def task(number: int, *annotations: dict, **data) -> dict:

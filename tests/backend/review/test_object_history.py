@@ -2,26 +2,15 @@
 
 import pytest
 
-from backend.label_studio.mask_formats import rle
 from backend.label_studio.mask_regions import accepted, objects
 from backend.review.object_history import abandoned, group_by_object, match
 from tests.backend.click_events import SIDE, disk_map, events
+from tests.backend.drawn_regions import brush
 
 
 def regions(mask, prompts=None, label="Cat", origin="prediction"):
-    entry = {
-        "id": "cm0123456789ab",
-        "type": "brushlabels",
-        "to_name": "image",
-        "from_name": "brush",
-        "original_width": SIDE,
-        "original_height": SIDE,
-        "origin": origin,
-        "value": {"format": "rle", "rle": list(rle.encode(mask)), "brushlabels": [label]},
-    }
-    if prompts is not None:
-        entry["meta"] = {"prompts": prompts}
-    return objects(accepted([entry]))
+    meta = {} if prompts is None else {"meta": {"prompts": prompts}}
+    return objects(accepted([brush("cm0123456789ab", mask, label, origin=origin, **meta)]))
 
 
 def test_clicks_that_are_repeated_are_one_object():
