@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from model import networks
+from model.engines import base
 from model.engines.base import Probability
 from model.engines.disk_cache import DiskCache
 
 MODEL = "model.xml"  # its weights are beside it, in model.bin
+SOURCES = (*sorted(Path(networks.__file__).parent.glob("*.py")), Path(base.__file__))  # what is converted
 
 logger = logging.getLogger(__name__)
 
@@ -144,8 +147,11 @@ def _last_line(error: Exception) -> str:
 
 
 def _digest(network: nn.Module) -> str:
-    """Name structure and weights by sixteen hex digits."""
+    """Name structure, code and weights by sixteen hex digits; another release may compute otherwise with the same."""
     digest = hashlib.sha256(str(network).encode())
-    for value in network.state_dict().values():
+    for source in SOURCES:
+        digest.update(source.read_bytes())
+    # not the state, which lacks buffers that no file holds, such as the mean that is subtracted
+    for value in (*network.parameters(), *network.buffers()):
         digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8))  # without a copy
     return digest.hexdigest()[:16]

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from model.engines import openvino as openvino_module
 from model.engines.base import PRECISIONS
 from model.engines.factory import create_engine
 from model.engines.torch_cpu import TorchEngine
@@ -109,6 +111,33 @@ def test_other_weights_are_never_served_from_the_cache(network, batch, tmp_path)
     with torch.no_grad():
         network.head.bias.sub_(1.0)
     assert (second > first).mean() > 0.99
+
+
+class Shifted(nn.Module):
+    """A network whose answer hangs on a buffer that no file holds."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.full((1,), shift), persistent=False)
+
+    def forward(self, image: Tensor, guide: Tensor) -> Tensor:
+        return guide[:, :1] + image.mean() + self.shift
+
+
+def test_other_buffers_that_no_file_holds_are_never_served_from_the_cache(batch, tmp_path):
+    pytest.importorskip("openvino")
+    low, high = (create_engine(Shifted(shift), SIZE, "openvino", tmp_path).run(*batch) for shift in (0, 1))
+    assert (high > low).all()
+
+
+def test_a_network_whose_code_has_changed_is_converted_anew(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    code = tmp_path / "network.py"
+    monkeypatch.setattr(openvino_module, "SOURCES", (code,))
+    for text in ("x + 1", "x + 2", "x + 1"):
+        code.write_text(text)
+        create_engine(Shifted(0), SIZE, "openvino", tmp_path / "engines")
+    assert len(list((tmp_path / "engines").iterdir())) == 2
 
 
 def test_a_damaged_cache_is_made_anew(network, batch, tmp_path, caplog):
