@@ -213,7 +213,7 @@ class Trainer:
             if not hasattr(self._plain, "forward_train"):
                 return self._answering(image, guide).float(), None
             main, auxiliary = self._answering.forward_train(image, guide)
-        return main.float(), auxiliary.float()
+        return main.float(), None if auxiliary is None else auxiliary.float()
 
     def distance(self, logits: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
         """Compute the loss of logits and auxiliary logits against the truth; a scalar."""

@@ -53,6 +53,12 @@ def test_a_short_run_learns_to_segment_shapes(network):
     assert after > 0.7
 
 
+def test_a_network_without_its_auxiliary_head_is_trained():
+    network = build("hrnet18s-ocr", ocr_width=0)
+    trainer = Trainer(network, shape_scene, replace(RECIPE, batch=2, sizes=(64,)), accelerator="cpu")
+    assert np.isfinite(next(trainer.run()).loss)
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_the_network_computes_in_what_the_cpu_computes_in(network, monkeypatch, native):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native}, raising=False)
