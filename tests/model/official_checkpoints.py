@@ -122,10 +122,23 @@ def _original_package() -> Iterator[None]:
             del sys.modules[name]
 
 
-def small_vit() -> nn.Module:
-    """A SimpleClick with few channels, of the size that `vit_config` tells."""
-    sides = {"image": [224, 224], "patch": 16, "dim": 32, "depth": 8, "heads": 2}
-    return build("simpleclick", **sides, neck=[24, 32, 40, 48], channels=16)
+SMALL_VIT: dict[str, Any] = {  # of a SimpleClick with few channels, of the size that `vit_config` tells
+    "name": "simpleclick",
+    "params": {
+        "image": [224, 224],
+        "patch": 16,
+        "dim": 32,
+        "depth": 8,
+        "heads": 2,
+        "neck": [24, 32, 40, 48],
+        "channels": 16,
+    },
+}
+
+
+def small_vit(**changes: Any) -> nn.Module:
+    """That network, or another one with some parameters of its own."""
+    return build("simpleclick", **SMALL_VIT["params"] | changes)
 
 
 def vit_config(

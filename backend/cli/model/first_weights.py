@@ -31,6 +31,7 @@ def start(options: dict[str, Any], sampler: ObjectSampler) -> tuple[nn.Module, d
         _load_imagenet(network, options["imagenet"])
         return network, described
     network, card = trained(options["init"], "--init")
+    described |= {"terms": card["terms"]} if "terms" in card else {}
     if name in (None, card["architecture"]["name"]):
         return network, {**described, "architecture": card["architecture"]}
     return _inherited(name, network, sampler), described

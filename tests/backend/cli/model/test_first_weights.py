@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 import pytest
 
-from backend.cli.model.first_weights import start, trained
+from backend.cli.model.first_weights import ENCODING, start, trained
+from model.versions.checkpoint import save
 from tests.fine_tune.shape_scenes import shape_scene
+from tests.model.official_checkpoints import SMALL_VIT, small_vit
 
 
 class Shapes:
@@ -42,3 +44,10 @@ def test_what_nothing_can_start_from_is_said(values, said):
 def test_a_checkpoint_that_cannot_be_used_is_named(option, tmp_path):
     with pytest.raises(click.UsageError, match=r"card\.json"):
         trained(tmp_path, option)
+
+
+def test_terms_of_the_first_weights_stay(tmp_path):
+    network, terms = small_vit(), "not for commercial use"
+    card = {"architecture": SMALL_VIT, "encoding": ENCODING, "size": 224, "terms": terms}
+    save(tmp_path, network, card)
+    assert start(options(init=tmp_path), Shapes())[1]["terms"] == terms
