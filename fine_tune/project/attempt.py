@@ -22,7 +22,7 @@ from fine_tune.project.phases import Timeline
 from fine_tune.project.setup import Setup
 from fine_tune.proposals.learning import LearnedHead, Models, learn
 from fine_tune.training import fine_tuner
-from fine_tune.training.recipe import Progress
+from fine_tune.training.recipe import Progress, Recipe
 from model.errors import ClickmaskError
 from model.evaluation.evaluate import CLICKERS
 from model.evaluation.report import Record
@@ -91,7 +91,7 @@ class Attempt:
     def _train(self) -> nn.Module:
         """Tune the parent on the train part, or take what a killed job has tuned."""
         parent, effort = self._lineage.parent, self.setup.effort
-        recipe = effort.recipe(self.samples.count()["train_objects"], parent.card["size"])
+        recipe = self._recipe()
         self._timeline.expect(phases.TRAIN, recipe.steps or 0)
         self._timeline.begin(phases.TRAIN)
         network = deepcopy(parent.network)
@@ -122,6 +122,10 @@ class Attempt:
             self._state.save_tuned(network, done)
         self.metrics["training"] = done
         return network
+
+    def _recipe(self) -> Recipe:
+        parent, objects = self._lineage.parent, self.samples.count()["train_objects"]
+        return self.setup.effort.recipe(objects, parent.card["size"], parent.network)
 
     def _choose(self, tuned: nn.Module) -> Model:
         """Interpolate between the anchor and the tuned network as far as the retention set allows.
@@ -281,8 +285,7 @@ class Attempt:
 
     def _facts(self) -> dict[str, Any]:
         """Collect what the card says of a version's training."""
-        effort = self.setup.effort
-        recipe = effort.recipe(self.samples.count()["train_objects"], self._lineage.parent.card["size"])
+        recipe = self._recipe()
         training = {
             **self.samples.count(),
             "images": sorted(image.name for image in self.samples.train),

@@ -71,12 +71,12 @@ class Effort:
         on_gpu = self.accelerator != "cpu" and (torch.cuda.is_available() or self.accelerator != "auto")
         return 0 if on_gpu or self.devices > 1 else torch.get_num_threads()
 
-    def recipe(self, objects: int, size: int) -> Recipe:
-        """Choose the training recipe for so many objects and a network input of `size` pixels."""
+    def recipe(self, objects: int, size: int, network: nn.Module | None = None) -> Recipe:
+        """Choose the training recipe for so many objects and an input of `size` pixels of a network."""
         fast = self.accelerator != "cpu" and torch.cuda.is_available()
         many = int(np.clip(300 + 4 * objects, 400, 1500)) if fast else CPU_STEPS
         steps = self.steps or many
-        sizes = tuple(nearest_size(size * share) for share in (0.5, 0.67))
+        sizes = tuple(nearest_size(size * share, network) for share in (0.5, 0.67))
         return Recipe(
             steps=steps,
             minutes=self.minutes,

@@ -2,7 +2,9 @@
 
 Every network maps an image (Bx3xHxW float RGB in 0..1) and a guide (Bx3xHxW float in 0..1: previous mask,
 positive clicks, negative clicks) to logits (Bx1xHxW) at the same resolution, and normalises the image itself.
-Networks with an auxiliary head also have `forward_train(image, guide) -> (logits, auxiliary logits)`.
+Networks with an auxiliary head also have `forward_train(image, guide) -> (logits, auxiliary logits)`; the latter are
+None where a network of the kind was built without that head. A network that does not take every side that is a
+multiple of `SIZE_STEP` has `takes(side)`, which tells.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from model.networks.lite0_fpn2 import Lite0FPN2
 from model.networks.simpleclick import PUBLISHED, SimpleClick
 
 SIZE_STEP = 32  # pixels: sides of inputs are multiples of the networks' deepest stride
+LARGEST_GAP = 224  # pixels between sides that a published network takes
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lite0-fpn": Lite0FPN,
@@ -32,9 +35,14 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def nearest_size(pixels: float) -> int:
-    """Return the side of an input, in pixels, that is nearest to one."""
-    return max(round(pixels / SIZE_STEP), 1) * SIZE_STEP
+def nearest_size(pixels: float, network: nn.Module | None = None) -> int:
+    """Return the side of an input, in pixels, that is nearest to one, of those that a network takes."""
+    side = max(round(pixels / SIZE_STEP), 1) * SIZE_STEP
+    takes: Callable[[int], bool] | None = getattr(network, "takes", None)
+    if takes is None or takes(side):
+        return side
+    sides = range(SIZE_STEP, side + LARGEST_GAP + 1, SIZE_STEP)
+    return min(filter(takes, sides), key=lambda other: abs(other - pixels), default=side)
 
 
 def build(name: str, **params: object) -> nn.Module:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.networks.entry import IMAGENET_MEAN, IMAGENET_STD, Normalize
-from model.networks.plain_vit import PatchEmbed, PlainViT
+from model.networks.plain_vit import InputSizeError, PatchEmbed, PlainViT, grid_of, windows_of
 
 LEVELS = 4  # of the feature pyramid
 
@@ -151,6 +151,15 @@ class SimpleClick(nn.Module):
         self.backbone = PlainViT(patch, dim, depth, heads, (image[0], image[1]))
         self.neck = Neck(dim, neck)
         self.head = MaskHead(neck, channels, dropout)
+
+    def takes(self, side: int) -> bool:
+        """Tell whether square inputs with a side of so many pixels divide into patches and windows."""
+        patch = self.backbone.patch
+        try:
+            windows_of(*grid_of(side, side, patch), patch)
+        except InputSizeError:
+            return False
+        return True
 
     def forward(self, image: Tensor, guide: Tensor) -> Tensor:
         """Bx3xHxW RGB and guide, both in 0..1 -> Bx1xHxW logits."""

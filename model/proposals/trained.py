@@ -16,6 +16,7 @@ from model.engines.base import Engine
 from model.errors import ClickmaskError
 from model.inference.domain import Domain
 from model.inference.predictor import Predictor
+from model.networks import nearest_size
 from model.proposals.expectation import Expectation
 from model.proposals.head import Head, HeatMaps, channels
 from model.proposals.propose import LEAST_HEAT, MOST, Proposal, propose
@@ -109,7 +110,9 @@ def make_looker(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> P
     """
     network, card = loaded
     encoding = card["encoding"]
-    return Predictor(engine(network, SIDE), encoding["name"], encoding["radius"], refine=False)
+    return Predictor(
+        engine(network, nearest_size(SIDE, network)), encoding["name"], encoding["radius"], refine=False
+    )
 
 
 def load_proposer(

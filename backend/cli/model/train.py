@@ -218,8 +218,8 @@ def _finish(trainer: Trainer, described: dict[str, Any], out: Path, groups: list
     card = {
         **described,
         "size": size,
-        "later": nearest_size(size * 5 / 6),
-        "closer": nearest_size(size * 2 / 3),
+        "later": nearest_size(size * 5 / 6, trainer.averaged),
+        "closer": nearest_size(size * 2 / 3, trainer.averaged),
         "parent": None,
         "training": {"items": counts, "recipe": asdict(recipe), **asdict(trainer.progress)},
         "metrics": {},

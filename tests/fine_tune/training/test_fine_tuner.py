@@ -15,6 +15,7 @@ from fine_tune.training.lanes import Lanes
 from model.scene import Scene
 from tests.fine_tune.shape_project import network
 from tests.fine_tune.shape_scenes import shape_scene
+from tests.model.official_checkpoints import small_vit
 
 EFFORT = Effort(steps=2, batch=4, accelerator="cpu")
 
@@ -125,6 +126,11 @@ def test_a_training_is_bounded_by_its_work():
     assert cpu.steps == fine_tuner.CPU_STEPS
     assert cpu.minutes >= 15, "only an outer bound"
     assert Effort(steps=7).recipe(1000, 384).steps == 7
+
+
+def test_the_sides_of_the_inputs_are_those_that_the_network_takes():
+    sides = [Effort().recipe(10, 448, small_vit(patch=patch)).sizes for patch in (16, 14)]
+    assert sides == [(224, 288), (224, 224)]
 
 
 def blank_scene(rng: np.random.Generator) -> Scene:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from model.networks import NETWORKS, build, nearest_size
+from tests.model.official_checkpoints import small_vit
 
 
 @pytest.mark.parametrize("name", ["lite0-fpn", "lite0-fpn2", "hrnet18s-ocr", "deeplabv3plus-r34"])
@@ -29,3 +30,9 @@ def test_unknown_options_are_refused() -> None:
 
 def test_sides_of_inputs_are_multiples_of_the_deepest_stride() -> None:
     assert [nearest_size(pixels) for pixels in (1, 40, 50, 320.0)] == [32, 32, 64, 320]
+
+
+def test_a_network_that_cuts_its_input_into_patches_gets_sides_that_divide() -> None:
+    fine, coarse = small_vit(patch=14), small_vit(patch=16)
+    assert [nearest_size(pixels, fine) for pixels in (1, 256, 300, 373, 480)] == [224, 224, 224, 448, 448]
+    assert [nearest_size(pixels, coarse) for pixels in (1, 256, 300, 373, 565)] == [224, 256, 288, 384, 576]

@@ -8,11 +8,12 @@ from torch import nn
 
 from model.engines.base import Engine
 from model.engines.factory import create_engine
-from model.proposals.trained import HeadError, Proposer, load_proposer
+from model.proposals.trained import HeadError, Proposer, load_proposer, make_looker
 from model.versions import checkpoint
 from model.versions.registry import Registry, Version
 from tests.fine_tune.proposals.disc_proposer import add_proposing
 from tests.fine_tune.proposals.drawn import discs
+from tests.model.official_checkpoints import SMALL_VIT, small_vit
 from tests.model.textures import stripes
 
 
@@ -67,3 +68,8 @@ def test_a_version_may_offer_nothing(registry: Registry):
 def test_a_head_that_does_not_fit_its_card_is_refused(registry: Registry, changes: dict[str, list[str]]):
     with pytest.raises(HeadError, match="does not fit its card"):
         loaded(add_proposing(registry, **changes))
+
+
+def test_the_looker_looks_at_a_side_that_the_network_takes():
+    card = {"architecture": SMALL_VIT, "encoding": {"name": "disk", "radius": 5.0}, "size": 448}
+    assert make_looker((small_vit(patch=14), card), engine).engine.size == 224

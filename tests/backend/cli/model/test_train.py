@@ -12,10 +12,12 @@ import torch
 from click.testing import CliRunner
 
 from backend.cli import main
+from backend.cli.model.first_weights import ENCODING
 from fine_tune.training import inheritance
 from model.networks import build
 from model.versions import checkpoint
 from tests.fine_tune.mask_sets import write_set
+from tests.model.official_checkpoints import SMALL_VIT, small_vit
 
 SHORT = ["--batch", "2", "--sizes", "64", "--accelerator", "cpu"]
 
@@ -76,6 +78,19 @@ def test_a_slimmer_network_starts_from_a_checkpoint_and_learns_from_it(tmp_path,
     ended, card = checkpoint.load(second / "checkpoint")
     assert card["architecture"] == {"name": "lite0-fpn2", "params": {}}
     torch.testing.assert_close(begun.top[0].weight, ended.top[0].weight, atol=1e-6, rtol=0)
+
+
+def test_what_is_trained_on_patches_can_be_used_at_every_side_of_its_card(tmp_path):
+    data, first, out = write_set(tmp_path / "cats", side=160), tmp_path / "first", tmp_path / "run"
+    card = {"architecture": SMALL_VIT, "encoding": ENCODING, "size": 224}
+    checkpoint.save(first, small_vit(), card)
+    options = ["--batch", "2", "--sizes", "224", "--accelerator", "cpu", "--steps", "1"]
+    result = run("--data", data, "--init", first, "--out", out, *options)
+    assert result.exit_code == 0, result.output
+    network, card = checkpoint.load(out / "checkpoint")
+    for key in ("size", "later", "closer"):
+        image, guide = torch.rand(2, 1, 3, card[key], card[key])
+        assert network(image, guide).shape == (1, 1, card[key], card[key])
 
 
 def test_only_a_bundle(tmp_path):
