@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,8 +21,9 @@ from backend.label_studio.client import LabelStudio
 from backend.operations import demo_project
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
+from tests import commands
 from tests.drawn_project import DrawnProject
-from tests.e2e.conftest import CHROMIUM, ROOT, Backend, new_studio
+from tests.e2e.conftest import CHROMIUM, Backend, new_studio
 from tests.e2e.editor import BROWSER_ARGS, Editor
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
@@ -96,9 +95,8 @@ def status_page(browser: Browser, client: LabelStudio, backend: Backend) -> None
     """The backend's page for people, after an automatic annotator has annotated, and a job has learned from that."""
     project = DrawnProject(client, backend.url, backend.settings, BEFORE + AFTER)
     project.annotate(0, BEFORE)
-    environment = {**backend.environment, "PYTHONPATH": str(ROOT), "CLICKMASK_TRAIN_STEPS": str(STEPS)}
-    command = [sys.executable, "-m", "backend.cli", "fine-tune", str(project.id), "--now"]
-    subprocess.run(command, env=environment, check=True, cwd=ROOT)
+    environment = {**backend.environment, "CLICKMASK_TRAIN_STEPS": str(STEPS)}
+    commands.run(environment, "fine-tune", project.id, "--now").check_returncode()
     time.sleep(5)  # until the web server has the new version
     project.annotate(BEFORE, BEFORE + AFTER)
     time.sleep(10)  # until its figures are gathered

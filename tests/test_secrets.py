@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +14,13 @@ from backend.cli import main
 from backend.operations.supervisor import free_port
 from fine_tune.project.ledger import Ledger
 from model.versions.registry import Registry
+from tests import commands
 from tests.backend.http_server import Web, answers
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
 from tests.waiting import until_ready
 
-ROOT = Path(__file__).parents[1]
 SECRET = "covert"  # a part of each
 
 
@@ -48,7 +45,6 @@ def environment(redis_server: RedisServer, studio: Web, tmp_path: Path) -> dict[
     add(Registry(tmp_path / "home"))
     redis_server.client().config_set("requirepass", "covert#redis")
     return {
-        **os.environ,
         "CLICKMASK_HOME": str(tmp_path / "home"),
         "CLICKMASK_PORT": str(free_port()),
         "CLICKMASK_DEVICE": "cpu",
@@ -60,23 +56,14 @@ def environment(redis_server: RedisServer, studio: Web, tmp_path: Path) -> dict[
         "BASIC_AUTH_PASS": "covert-pass",
         "CLICKMASK_WEBHOOK_SECRET": "covert-hook",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
     }
 
 
 def run(environment: dict[str, str], *arguments: str) -> str:
     """Run a command as an operator does, and return all it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "backend.cli", *arguments],
-        env=environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    assert done.stdout, arguments
-    return done.stdout
+    done = commands.run(environment, *arguments)
+    assert done.stdout + done.stderr, arguments
+    return done.stdout + done.stderr
 
 
 def conversation(url: str, redis_server: RedisServer) -> Iterator[str]:
@@ -101,31 +88,29 @@ def test_a_server_and_its_commands_keep_their_secrets(
 ) -> None:
     url, log = f"http://127.0.0.1:{environment['CLICKMASK_PORT']}", tmp_path / "serve.log"
     Ledger(redis.Redis.from_url(environment["CLICKMASK_REDIS_URL"])).meet(3)
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "backend.cli", "serve"]
-        server = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)
-        try:
-            until_ready(url)
-            said = [
-                run(environment, *words.split())
-                for words in (
-                    "doctor 3",
-                    "connect 3",
-                    "connect 3 --url http://me:covert-word@127.0.0.1:1",
-                    "jobs list",
-                    "fine-tune 3 --sync",
-                    "review 3",
-                    "evaluate base --project 3",
-                    "fine-tune 3 --force",
-                    "worker --burst",
-                    "models import http://me:covert-word@127.0.0.1:1/a.pth?key=covert-key",
-                )
-            ]
-            said += conversation(url, redis_server)
-            said += [run(environment, *words.split()) for words in ("jobs list", "worker", "doctor")]
-        finally:
-            server.terminate()
-            server.wait(60)
+    server = commands.start(environment, log, "serve")
+    try:
+        until_ready(url)
+        said = [
+            run(environment, *words.split())
+            for words in (
+                "doctor 3",
+                "connect 3",
+                "connect 3 --url http://me:covert-word@127.0.0.1:1",
+                "jobs list",
+                "fine-tune 3 --sync",
+                "review 3",
+                "evaluate base --project 3",
+                "fine-tune 3 --force",
+                "worker --burst",
+                "models import http://me:covert-word@127.0.0.1:1/a.pth?key=covert-key",
+            )
+        ]
+        said += conversation(url, redis_server)
+        said += [run(environment, *words.split()) for words in ("jobs list", "worker", "doctor")]
+    finally:
+        server.terminate()
+        server.wait(60)
     said.append(log.read_text())
     assert "CLICKMASK_REDIS_URL=unix://***@" in said[-1]
     leaks = [line for text in said for line in text.splitlines() if SECRET in line]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,12 @@ from backend.jobs.policy import policy
 from backend.settings import Settings
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import Registry
+from tests import commands
 from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.shape_project import base, retention_set
 from tests.waiting import until
 
-ROOT = Path(__file__).parents[2]
 COUNT = 8  # annotated images of a project that a worker can learn
 PATIENCE_S = 600.0  # on a busy machine everything takes long
 # Not as patient as the real one, so that a test need not wait for half a minute.
@@ -59,10 +57,7 @@ class WorkerHome:
 
     def work(self, **changes: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
-        environment = {**os.environ, **self.environment, **changes, "PYTHONPATH": str(ROOT)}
-        with (self.home / "worker.log").open("ab") as log:
-            command = [sys.executable, "-m", "backend.cli", "worker"]
-            worker = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        worker = commands.start({**self.environment, **changes}, self.home / "worker.log", "worker")
         self.workers.append(worker)
         return worker
 

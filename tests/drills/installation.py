@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +15,10 @@ from rq.job import Job
 
 from backend.operations.supervisor import free_port
 from fine_tune.project.ledger import Ledger
+from tests import commands
 from tests.backend.annotated_project import CONFIG, PROJECT, annotated, export, task
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import ROOT, WorkerHome, kill
+from tests.backend.worker_home import WorkerHome, kill
 from tests.fine_tune.shape_scenes import shape_scene
 
 COUNT = 8  # annotated images
@@ -67,15 +66,7 @@ class Installation(WorkerHome):
 
     def run(self, command: str) -> subprocess.Popen[bytes]:
         """Start a command of clickmask; its output goes to FOLDER/COMMAND.log."""
-        environment = {**os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
-        with (self.folder / f"{command}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "backend.cli", command],
-                env=environment,
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
+        process = commands.start(self.environment, self.folder / f"{command}.log", command)
         self.workers.append(process)
         return process
 

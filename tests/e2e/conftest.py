@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -24,15 +23,16 @@ from backend.label_studio.connect import connect
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.operations.stack import wait_until_ready
-from backend.operations.supervisor import end, free_port, spawn, tail
+from backend.operations.supervisor import end, free_port, tail
 from backend.settings import Settings
 from model.evaluation.clicker import next_click
+from tests import commands
+from tests.commands import ROOT
 from tests.e2e.editor import BROWSER_ARGS, Editor
 from tests.e2e.label_configs import separate_rows
 from tests.e2e.photos import iou
 from tests.label_studio_calls import mask_of
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CLICKMASK_CHROMIUM", "/usr/bin/chromium")
 LABEL_STUDIO = Path(os.environ.get("CLICKMASK_LABEL_STUDIO", ROOT / ".venv-labelstudio/bin/label-studio"))
 LABELS = ("Cat", "Dog")
@@ -78,8 +78,7 @@ class Backend:
 
     def start(self) -> None:
         """Start and wait until the model is loaded."""
-        command = [sys.executable, "-m", "backend.cli", "serve"]
-        self._process = spawn(command, {**self.environment, "PYTHONPATH": str(ROOT)}, self.log)
+        self._process = commands.start(self.environment, self.log, "serve")
         wait_until_ready(self._check, self.url, time.sleep)
 
     def _check(self) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +15,9 @@ from backend.label_studio.connect import connect
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import tail
 from model.click import Click
+from tests import commands
 from tests.backend.drawn_regions import brush
-from tests.e2e.conftest import ROOT, Backend
+from tests.e2e.conftest import Backend
 from tests.e2e.label_configs import separate_rows
 from tests.label_studio_calls import create_annotation, import_photo, prompt, send_prompts
 from tests.waiting import until
@@ -73,15 +71,8 @@ class Place:
         create_annotation(self.client, task, [brush(f"region{task}", mask)])
 
     def run(self, *arguments: str) -> str:
-        """Run a command as an operator does."""
-        done = subprocess.run(
-            [sys.executable, "-m", "backend.cli", *arguments],
-            env={**os.environ, **self.backend.environment, "PYTHONPATH": str(ROOT)},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
+        """Run a command as an operator does; returns what it prints."""
+        done = commands.run(self.backend.environment, *arguments)
         assert done.returncode == 0, done.stderr or done.stdout
         return done.stdout
 

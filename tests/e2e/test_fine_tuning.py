@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from backend.operations.label_studio_server import LabelStudioServer
-from backend.operations.supervisor import end, spawn
+from backend.operations.supervisor import end
 from fine_tune.project.outcome import outcomes
 from model.click import Click
 from model.versions.registry import Registry
+from tests import commands
 from tests.backend.running_app import png
-from tests.e2e.conftest import ROOT
 from tests.e2e.place import Place, backend_at
 from tests.fine_tune.shape_project import base, retention_set
 from tests.fine_tune.shape_scenes import shape_scene
@@ -38,8 +37,7 @@ def place(studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactory) -
         "CLICKMASK_TRAIN_MINUTES": "20",
     }
     with backend_at(home, studio.url, studio.token, **learning) as (backend, url):
-        command = [sys.executable, "-m", "backend.cli", "worker"]
-        worker = spawn(command, {**backend.environment, "PYTHONPATH": str(ROOT)}, home / "worker.log")
+        worker = commands.start(backend.environment, home / "worker.log", "worker")
         yield Place(backend, url, [png(scene.image) for scene in SCENES], SCENES[0].truth.shape)
         end(worker, patience_s=5)
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -20,10 +16,12 @@ from backend.label_studio.connect import SECRET_HEADER, connect, find_webhook
 from backend.operations.demo_project import PHOTOS, TITLE
 from backend.operations.supervisor import free_port
 from fine_tune.project.ledger import Ledger
-from tests.e2e.conftest import LABEL_STUDIO, ROOT, Backend, Workplace, new_studio
+from tests import commands
+from tests.e2e.conftest import LABEL_STUDIO, Backend, Workplace, new_studio
 from tests.e2e.photos import jpeg, two_bodies
 from tests.label_studio_calls import create_annotation, import_tasks
 from tests.live_processes import alive
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +29,10 @@ def photo() -> bytes:
     return jpeg(two_bodies()[0])
 
 
-def clickmask(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "backend.cli", *arguments]
-    environment = {**environment, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-
-
 def test_connecting_twice_changes_nothing_and_a_moved_backend_is_followed(workplace: Workplace, photo):
     project, _ = workplace.project(photo)
-    done = clickmask(
-        workplace.backend.environment, "connect", str(project), "--labels", "Cat,Dog", "--output", "both"
-    )
+    labels = ("--labels", "Cat,Dog", "--output", "both")
+    done = commands.run(workplace.backend.environment, "connect", project, *labels)
     assert done.returncode == 0, done.stderr
     (row,) = workplace.client.ml_backends(project)
     assert row["is_interactive"]
@@ -54,9 +45,8 @@ def test_connecting_twice_changes_nothing_and_a_moved_backend_is_followed(workpl
 
 def test_a_backend_that_is_not_there_is_explained_and_not_connected(workplace: Workplace):
     project = workplace.client.create_project(title="e2e")["id"]
-    done = clickmask(
-        workplace.backend.environment, "connect", str(project), "--url", f"http://127.0.0.1:{free_port()}"
-    )
+    nobody = f"http://127.0.0.1:{free_port()}"
+    done = commands.run(workplace.backend.environment, "connect", project, "--url", nobody)
     assert done.returncode == 1
     assert "Label Studio cannot reach the backend" in done.stderr
     assert workplace.client.ml_backends(project) == []
@@ -64,22 +54,12 @@ def test_a_backend_that_is_not_there_is_explained_and_not_connected(workplace: W
 
 def test_the_doctor_finds_all_well_and_what_is_not(workplace: Workplace, photo):
     project, _ = workplace.project(photo)
-    done = clickmask(workplace.backend.environment, "doctor", str(project), "--json")
+    done = commands.run(workplace.backend.environment, "doctor", project, "--json")
     findings = json.loads(done.stdout)
-    assert {f["subject"]: f["level"] for f in findings if f["subject"] != "worker"} == dict.fromkeys(
-        [
-            "model",
-            "redis",
-            "backend",
-            "label studio",
-            "token",
-            "label config",
-            "connection",
-            "webhook",
-            "image",
-        ],
-        "OK",
-    )
+    installation, studio = ["model", "redis", "backend"], ["label studio", "token"]
+    subjects = [*installation, *studio, "label config", "connection", "webhook", "image"]
+    found = {f["subject"]: f["level"] for f in findings if f["subject"] != "worker"}
+    assert found == dict.fromkeys(subjects, "OK")
     assert done.returncode == 0
     workplace.client.update_project(
         project,
@@ -89,7 +69,7 @@ def test_the_doctor_finds_all_well_and_what_is_not(workplace: Workplace, photo):
     )
     (row,) = workplace.client.ml_backends(project)
     workplace.client.delete_ml_backend(row["id"])
-    done = clickmask(workplace.backend.environment, "doctor", str(project))
+    done = commands.run(workplace.backend.environment, "doctor", project)
     assert done.returncode == 1
     assert re.search("FAIL +label config +.*BrushLabels", done.stdout)
     assert re.search("WARN +prelabeling", done.stdout)
@@ -115,10 +95,8 @@ def test_with_a_password_events_come_with_the_secret_and_no_others(workplace: Wo
         import_tasks(workplace.client, project, [{"image": "https://example.com/a.png"}])
         (task,) = workplace.client.tasks(project)
         annotation = create_annotation(workplace.client, task["id"], [])
-        ledger, limit = Ledger(workplace.redis), time.monotonic() + 20
-        while annotation["id"] not in ledger.annotations(project) and time.monotonic() < limit:
-            time.sleep(0.1)
-        assert annotation["id"] in ledger.annotations(project)
+        ledger = Ledger(workplace.redis)
+        until("the event", lambda: annotation["id"] in ledger.annotations(project))
         body = {"action": "ANNOTATION_CREATED", "annotation": {"id": 1}, "project": {"id": project}}
         assert requests.post(f"{backend.url}/webhook", json=body, timeout=5).status_code == 401
         assert "hush" not in backend.log.read_text()
@@ -137,7 +115,7 @@ def test_a_half_open_label_studio_refuses_and_keeps_nothing(workplace: Workplace
         }
         client = LabelStudio(type(workplace.backend.settings).from_env(environment))
         project = client.create_project(title="refused")["id"]
-        done = clickmask(environment, "connect", str(project))
+        done = commands.run(environment, "connect", project)
         assert done.returncode == 1
         for switch in ("LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false", "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false"):
             assert switch in done.stderr
@@ -146,34 +124,16 @@ def test_a_half_open_label_studio_refuses_and_keeps_nothing(workplace: Workplace
 
 def test_the_demo_is_ready_to_click_and_leaves_nothing_running(workplace: Workplace, tmp_path: Path):
     new_studio(tmp_path / "demo/label-studio")  # as after a first start
-    environment = {
-        **os.environ,
-        "CLICKMASK_HOME": str(tmp_path),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT),
-    }
-    taken = workplace.backend.port  # somebody else's
-    command = [
-        sys.executable,
-        "-m",
-        "backend.cli",
-        "demo",
-        "--label-studio",
-        str(LABEL_STUDIO),
-        "--port",
-        str(taken),
-    ]
-    log = tmp_path / "out"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, env={**environment, "CLICKMASK_PORT": str(taken)}, stdout=out, stderr=out, text=True
-        )
+    taken, log = str(workplace.backend.port), tmp_path / "out"  # somebody else's port
+    environment = {"CLICKMASK_HOME": str(tmp_path), "CLICKMASK_PORT": taken, "OMP_NUM_THREADS": "1"}
+    process = commands.start(environment, log, "demo", "--label-studio", LABEL_STUDIO, "--port", taken)
+
+    def greeted() -> bool:
+        assert process.poll() is None, log.read_text()
+        return "Ctrl-C stops everything" in log.read_text()
+
     try:
-        limit = time.monotonic() + 240
-        while "Ctrl-C stops everything" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < limit, log.read_text()
-            time.sleep(0.3)
+        until("the demo", greeted, 240, logs=log.read_text)
         said = log.read_text()
         found = re.search(r"(http://127\.0\.0\.1:\d+)/projects/(\d+)/data", said)
         assert found is not None

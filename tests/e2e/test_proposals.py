@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,9 +24,10 @@ from fine_tune.project.outcome import outcomes
 from fine_tune.proposals.training import CompleteImage
 from model.versions.checkpoint import read_card
 from model.versions.registry import Registry
+from tests import commands
 from tests.backend.drawn_regions import brush
 from tests.backend.running_app import png
-from tests.e2e.conftest import ROOT, Backend
+from tests.e2e.conftest import Backend
 from tests.e2e.editor import Editor
 from tests.e2e.photos import iou
 from tests.fine_tune.proposals.drawn import discs
@@ -59,9 +59,7 @@ class Disks:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of clickmask."""
-        command = [sys.executable, "-m", "backend.cli", *arguments]
-        environment = {**self.backend.environment, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+        return commands.run(self.backend.environment, *arguments)
 
     def batch_predictions(self, tasks: list[int]) -> None:
         """Press Batch predictions for some tasks."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from backend.review.project_review import COLUMN, TAB
 from fine_tune.quality.network import WEIGHTS
 from model.click import Click
 from model.evaluation.clicker import next_click
-from tests.e2e.conftest import ROOT, Workplace
+from tests import commands
+from tests.e2e.conftest import Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
 from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
 from tests.waiting import until
@@ -67,11 +66,8 @@ def project(workplace: Workplace) -> tuple[int, list[int], list[float]]:
 
 def review(workplace: Workplace, project: int, *options: str) -> list[dict[str, Any]]:
     """Run the command as an operator does."""
-    command = [sys.executable, "-m", "backend.cli", "review", str(project), "--json", *options]
-    done = subprocess.run(
-        command, cwd=ROOT, env=workplace.backend.environment, capture_output=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    done = commands.run(workplace.backend.environment, "review", project, "--json", *options)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

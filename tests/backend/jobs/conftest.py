@@ -15,7 +15,8 @@ from fine_tune.project.scheduler import QUEUE
 from tests.backend.annotated_project import annotated
 from tests.backend.http_server import Web
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import COUNT, IMPATIENT, ROOT, WorkerHome
+from tests.backend.worker_home import COUNT, IMPATIENT, WorkerHome
+from tests.commands import ROOT
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -26,9 +25,10 @@ from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import outcomes
 from fine_tune.project.scheduler import QUEUE, Scheduler
+from tests import commands
 from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import COUNT, PATIENCE_S, ROOT, WorkerHome
+from tests.backend.worker_home import COUNT, PATIENCE_S, WorkerHome
 from tests.waiting import until
 
 
@@ -142,8 +142,7 @@ def test_junk_in_the_queue_keeps_no_job_back(redis_server: RedisServer) -> None:
     client.lpush(queue.key, b"\xff\xfe")
     client.lpush(queue.intermediate_queue_key, b"\xff\xfe")  # where RQ leaves it when it ends a worker
     # A process of its own: a worker forks, and takes signals and alarms.
-    command = [sys.executable, "-m", "backend.cli", "worker", "--burst"]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"CLICKMASK_REDIS_URL": redis_server.url}, check=True)
+    commands.run({"CLICKMASK_REDIS_URL": redis_server.url}, "worker", "--burst").check_returncode()
     assert job.get_status() == "finished"
 
 

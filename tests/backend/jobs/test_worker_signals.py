@@ -21,7 +21,8 @@ from backend.settings import Settings
 from fine_tune.project import keys
 from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import IMPATIENT, PATIENCE_S, ROOT, WorkerHome
+from tests.backend.worker_home import IMPATIENT, PATIENCE_S, WorkerHome
+from tests.commands import ROOT
 from tests.live_processes import alive
 from tests.waiting import until
 

@@ -2,10 +2,7 @@
 
 import csv
 import json
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +13,7 @@ from backend.cli.model.first_weights import ENCODING
 from fine_tune.training import inheritance
 from model.networks import build
 from model.versions import checkpoint
+from tests import commands
 from tests.fine_tune.mask_sets import write_set
 from tests.model.official_checkpoints import SMALL_VIT, small_vit
 
@@ -124,10 +122,7 @@ def test_two_devices_make_one_checkpoint(tmp_path, imagenet):
     data, out = write_set(tmp_path / "cats", side=160), tmp_path / "run"
     arguments = ["--data", data, "--out", out, "--steps", "2", "--devices", "2", *SHORT, *imagenet]
     # In a process of its own: Fabric starts the command line again for the second device.
-    command = [sys.executable, "-m", "backend.cli", "train", *map(str, arguments)]
-    ended = subprocess.run(
-        command, cwd=Path(__file__).parents[4], capture_output=True, text=True, timeout=300
-    )
+    ended = commands.run({}, "train", *arguments)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["step"] == 2, "only the first device speaks"
     assert checkpoint.load(out / "checkpoint")[1]["training"]["step"] == 2
