@@ -19,11 +19,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from backend.label_studio.client import LabelStudio
 from backend.operations import demo_project
-from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
 from tests import commands
 from tests.drawn_project import DrawnProject
-from tests.e2e.conftest import CHROMIUM, Backend, new_studio
+from tests.e2e.conftest import CHROMIUM, Backend, backend_at, new_studio
 from tests.e2e.editor import BROWSER_ARGS, Editor
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
@@ -120,15 +119,7 @@ def main(wanted: Sequence[str]) -> None:
         studio = stack.enter_context(new_studio(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
         studio.start()
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = {
-            "CLICKMASK_HOME": str(home),
-            "CLICKMASK_REDIS_URL": stack.enter_context(EmbeddedRedis(home)),
-            "LABEL_STUDIO_URL": studio.url,
-            "LABEL_STUDIO_API_KEY": studio.token,
-        }
-        backend = Backend(home, environment)
-        backend.start()
-        stack.callback(backend.stop)
+        backend, _ = stack.enter_context(backend_at(home, studio.url, studio.token))
         client = LabelStudio(backend.settings)
         browser = stack.enter_context(sync_playwright()).chromium.launch(
             executable_path=CHROMIUM, args=BROWSER_ARGS

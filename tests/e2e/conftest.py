@@ -30,7 +30,7 @@ from tests import commands
 from tests.commands import ROOT
 from tests.e2e.editor import BROWSER_ARGS, Editor
 from tests.e2e.label_configs import separate_rows
-from tests.e2e.photos import iou
+from tests.e2e.photos import iou, two_bodies
 from tests.label_studio_calls import mask_of
 
 CHROMIUM = os.environ.get("CLICKMASK_CHROMIUM", "/usr/bin/chromium")
@@ -92,6 +92,24 @@ class Backend:
             self._process = None
 
 
+@contextlib.contextmanager
+def backend_at(home: Path, studio_url: str, token: str, **environment: str) -> Iterator[tuple[Backend, str]]:
+    """Run a backend with a Redis of its own while the context lasts; yields it and the address of Redis."""
+    with EmbeddedRedis(home) as redis_url:
+        own = {
+            "CLICKMASK_HOME": str(home),
+            "CLICKMASK_REDIS_URL": redis_url,
+            "LABEL_STUDIO_URL": studio_url,
+            "LABEL_STUDIO_API_KEY": token,
+        }
+        backend = Backend(home, {**own, **environment})
+        backend.start()
+        try:
+            yield backend, redis_url
+        finally:
+            backend.stop()
+
+
 class Workplace:
     """What a test works with: the client, the editor and the backend behind them."""
 
@@ -126,6 +144,12 @@ class Workplace:
     def annotations(self, task: int) -> list[dict[str, Any]]:
         """The saved annotations of a task, read through the API."""
         return self.client.task(task)["annotations"]
+
+    def submitted(self, task: int) -> dict[str, Any]:
+        """Submit; returns the only annotation of a task as it is saved."""
+        self.editor.submit()
+        (annotation,) = self.annotations(task)
+        return annotation
 
     def last_prompts(self) -> list[dict[str, Any]]:
         """The prompts of the browser's last request."""
@@ -206,14 +230,11 @@ def workplace(
 ) -> Iterator[Workplace]:
     """Everything connected."""
     home = tmp_path_factory.mktemp("clickmask")
-    with EmbeddedRedis(home) as redis_url:
-        environment = {
-            "CLICKMASK_HOME": str(home),
-            "CLICKMASK_REDIS_URL": redis_url,
-            "LABEL_STUDIO_URL": studio.url,
-            "LABEL_STUDIO_API_KEY": studio.token,
-        }
-        backend = Backend(home, environment)
-        backend.start()
+    with backend_at(home, studio.url, studio.token) as (backend, redis_url):
         yield Workplace(LabelStudio(backend.settings), editor, backend, redis_url)
-        backend.stop()
+
+
+@pytest.fixture(scope="session")
+def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture with a red and a yellow body, and their masks."""
+    return two_bodies()

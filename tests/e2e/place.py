@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ import redis
 
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect
-from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.supervisor import tail
 from model.click import Click
 from tests import commands
@@ -21,24 +18,6 @@ from tests.e2e.conftest import Backend
 from tests.e2e.label_configs import separate_rows
 from tests.label_studio_calls import create_annotation, import_photo, prompt, send_prompts
 from tests.waiting import until
-
-
-@contextmanager
-def backend_at(home: Path, studio_url: str, token: str, **environment: str) -> Iterator[tuple[Backend, str]]:
-    """Run a backend with a Redis of its own while the context lasts; yields it and the address of Redis."""
-    with EmbeddedRedis(home) as redis_url:
-        own = {
-            "CLICKMASK_HOME": str(home),
-            "CLICKMASK_REDIS_URL": redis_url,
-            "LABEL_STUDIO_URL": studio_url,
-            "LABEL_STUDIO_API_KEY": token,
-        }
-        backend = Backend(home, {**own, **environment})
-        backend.start()
-        try:
-            yield backend, redis_url
-        finally:
-            backend.stop()
 
 
 class Place:

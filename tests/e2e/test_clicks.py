@@ -5,16 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from backend.label_studio.mask_regions import accepted
 from tests.e2e.conftest import Workplace
-from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg, two_bodies
-
-
-@pytest.fixture(scope="module")
-def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return two_bodies()
+from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg
 
 
 def masks(annotation: dict[str, Any], label: str) -> list[np.ndarray]:
@@ -33,11 +27,13 @@ def begin(
     return project, task
 
 
-def submitted(workplace: Workplace, task: int) -> dict[str, Any]:
-    """The only annotation of a task, submitted now."""
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
-    return annotation
+def finished(workplace: Workplace, task: int, truth: np.ndarray) -> np.ndarray:
+    """Refine, accept and submit; returns the only mask, which is good and a Cat."""
+    workplace.refine(truth, GOOD)
+    workplace.editor.accept()
+    (mask,) = masks(workplace.submitted(task), "Cat")
+    assert iou(mask, truth) > GOOD
+    return mask
 
 
 def test_clicks_make_a_mask_that_is_saved_as_shown(workplace: Workplace, scene):
@@ -54,7 +50,7 @@ def test_clicks_make_a_mask_that_is_saved_as_shown(workplace: Workplace, scene):
     clicks = len(workplace.last_prompts())
     workplace.editor.accept()
     assert len(workplace.editor.state()["regions"]) == 1  # the points are gone, the mask is left
-    annotation = submitted(workplace, task)
+    annotation = workplace.submitted(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
     assert iou(mask, yellow) < 0.05
@@ -74,7 +70,7 @@ def test_two_objects_of_two_labels(workplace: Workplace, scene):
         workplace.editor.click(*place)
         workplace.refine(truth, GOOD)
         workplace.editor.accept()
-    annotation = submitted(workplace, task)
+    annotation = workplace.submitted(task)
     assert iou(masks(annotation, "Cat")[0], red) > GOOD
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
@@ -87,7 +83,7 @@ def test_a_rectangle_is_a_prompt(workplace: Workplace, scene):
     workplace.editor.label("rect", "Dog")
     workplace.editor.drag((375 / 640, 130 / 480), (555 / 640, 330 / 480))
     workplace.editor.accept()
-    annotation = submitted(workplace, task)
+    annotation = workplace.submitted(task)
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
 
@@ -98,7 +94,7 @@ def test_polygons_where_the_config_has_polygons(workplace: Workplace, scene):
     workplace.editor.click(*NEAR_RED[0])
     workplace.refine(red, GOOD)
     workplace.editor.accept()
-    annotation = submitted(workplace, task)
+    annotation = workplace.submitted(task)
     polygons = [r for r in annotation["result"] if r["type"] == "polygonlabels"]
     assert polygons
     assert all(len(p["value"]["points"]) < 200 for p in polygons)
@@ -110,12 +106,7 @@ def test_a_photo_with_exif_rotation(workplace: Workplace, scene):
     _, task = begin(workplace, jpeg(image, orientation=6))
     workplace.editor.click(*RED)
     workplace.editor.click(*NEAR_RED[1])
-    workplace.refine(red, GOOD)
-    workplace.editor.accept()
-    annotation = submitted(workplace, task)
-    (mask,) = masks(annotation, "Cat")
-    assert mask.shape == (480, 640)
-    assert iou(mask, red) > GOOD
+    assert finished(workplace, task, red).shape == (480, 640)
 
 
 def test_a_click_in_an_accepted_mask_corrects_it(workplace: Workplace, scene):
@@ -133,7 +124,7 @@ def test_a_click_in_an_accepted_mask_corrects_it(workplace: Workplace, scene):
     workplace.refine(red, GOOD)
     workplace.editor.accept()
     assert [r["id"] for r in workplace.editor.state()["regions"]] == [before["id"]]
-    annotation = submitted(workplace, task)
+    annotation = workplace.submitted(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
 
@@ -152,12 +143,7 @@ def test_after_a_reload_the_points_still_count_as_they_were_placed(workplace: Wo
     assert len(workplace.last_prompts()) == 3
     (suggestion,) = workplace.editor.state()["suggestions"]
     assert suggestion["type"] == "brushregion"
-    workplace.refine(red, GOOD)
-    workplace.editor.accept()
-    annotation = submitted(workplace, task)
-    (mask,) = masks(annotation, "Cat")
-    assert iou(mask, red) > GOOD
-    assert not mask[230, 465]  # the negative click is still negative
+    assert not finished(workplace, task, red)[230, 465]  # the negative click is still negative
 
 
 def test_a_restart_of_the_backend_between_two_clicks_changes_nothing(workplace: Workplace, scene):
@@ -166,10 +152,7 @@ def test_a_restart_of_the_backend_between_two_clicks_changes_nothing(workplace: 
     workplace.editor.click(*RED)
     workplace.restart_backend()
     workplace.editor.click(*NEAR_RED[1])
-    workplace.refine(red, GOOD)
-    workplace.editor.accept()
-    annotation = submitted(workplace, task)
-    assert iou(masks(annotation, "Cat")[0], red) > GOOD
+    finished(workplace, task, red)
 
 
 def test_with_auto_accept_a_click_nearby_refines_the_same_region(workplace: Workplace, scene):
@@ -181,7 +164,7 @@ def test_with_auto_accept_a_click_nearby_refines_the_same_region(workplace: Work
     workplace.refine(red, GOOD)
     regions = [r for r in workplace.editor.state()["regions"] if r["type"] == "brushregion"]
     assert len(regions) == 1
-    annotation = submitted(workplace, task)
+    annotation = workplace.submitted(task)
     (mask,) = masks(annotation, "Cat")
     assert iou(mask, red) > GOOD
 

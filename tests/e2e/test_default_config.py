@@ -14,12 +14,7 @@ import requests
 from backend.label_studio.connect import label_config
 from backend.label_studio.mask_regions import accepted
 from tests.e2e.conftest import LABELS, Workplace
-from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg, two_bodies
-
-
-@pytest.fixture(scope="module")
-def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return two_bodies()
+from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg
 
 
 def begin(workplace: Workplace, image: np.ndarray, config: str) -> int:
@@ -53,8 +48,7 @@ def test_two_objects_without_escape_and_without_another_setting(workplace: Workp
     workplace.editor.click(*YELLOW)
     workplace.refine(yellow, GOOD)
     workplace.editor.accept(escape=False)
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = workplace.submitted(task)
     masks = by_label(annotation)
     assert iou(masks["Cat"], red) > GOOD
     assert iou(masks["Dog"], yellow) > GOOD
@@ -70,8 +64,7 @@ def test_a_click_without_a_label_gets_the_first_and_then_the_last_one(workplace:
     workplace.editor.click(*YELLOW)
     workplace.refine(yellow, GOOD)
     workplace.editor.accept(escape=False)
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = workplace.submitted(task)
     assert [region.labels for region in accepted(annotation["result"])] == [("Cat",), ("Cat",)]
 
 
@@ -86,8 +79,7 @@ def test_relabelling_after_accept_is_what_counts(workplace: Workplace, scene):
         "() => { const a = Htx.annotationStore.selected; a.selectArea([...a.areas.values()][0]) }"
     )
     workplace.editor.label("label", "Dog")
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = workplace.submitted(task)
     assert list(by_label(annotation)) == ["Dog"]
 
 
@@ -111,8 +103,7 @@ def test_exports_carry_the_labels(workplace: Workplace, scene):
     workplace.editor.click(*RED)
     workplace.refine(red, GOOD)
     workplace.editor.accept(escape=False)
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = workplace.submitted(task)
     project = annotation["project"]
     exported = workplace.client.annotated_tasks(project)
     assert [region.labels for region in accepted(exported[0]["annotations"][0]["result"])] == [("Cat",)]

@@ -36,8 +36,7 @@ def begin(workplace: Workplace, config: str, data: dict[str, Any]) -> int:
 def check(workplace: Workplace, task: int, red: np.ndarray, types: set[str]) -> list[Any]:
     """Accept, submit, and look at what was saved: the red body, as a Dog."""
     workplace.editor.accept()
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = workplace.submitted(task)
     assert {result["type"] for result in annotation["result"]} == types
     regions = accepted(annotation["result"])
     for region in regions:
@@ -115,8 +114,7 @@ def test_a_bitmask_is_corrected_without_breaking_the_editor(
     (suggestion,) = workplace.editor.state()["suggestions"]
     assert suggestion["id"] != before["id"]
     workplace.editor.accept(escape=False)
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
+    annotation = workplace.submitted(task)
     (corrected,) = objects(accepted(annotation["result"]))
     assert (corrected.id, len(corrected.prompts)) == (suggestion["id"], 2)
     assert iou(corrected.mask(), red) > GOOD

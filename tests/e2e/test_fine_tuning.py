@@ -14,7 +14,8 @@ from model.click import Click
 from model.versions.registry import Registry
 from tests import commands
 from tests.backend.running_app import png
-from tests.e2e.place import Place, backend_at
+from tests.e2e.conftest import backend_at
+from tests.e2e.place import Place
 from tests.fine_tune.shape_project import base, retention_set
 from tests.fine_tune.shape_scenes import shape_scene
 

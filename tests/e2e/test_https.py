@@ -13,9 +13,9 @@ from backend.label_studio.mask_regions import accepted
 from backend.operations.supervisor import free_port
 from fine_tune.project.ledger import Ledger
 from model.click import Click
-from tests.e2e.conftest import new_studio
+from tests.e2e.conftest import backend_at, new_studio
 from tests.e2e.photos import iou, jpeg, two_bodies
-from tests.e2e.place import Place, backend_at
+from tests.e2e.place import Place
 from tests.e2e.tls_proxy import TlsProxy
 from tests.label_studio_calls import create_annotation
 

@@ -16,8 +16,9 @@ from backend.review.project_review import COLUMN, TAB
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
 from model.click import Click
+from tests.e2e.conftest import backend_at
 from tests.e2e.photos import iou, jpeg, two_bodies
-from tests.e2e.place import Place, backend_at
+from tests.e2e.place import Place
 from tests.label_studio_calls import create_annotation
 
 IMAGE, TRUTH, _ = two_bodies()

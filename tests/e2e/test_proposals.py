@@ -14,7 +14,6 @@ import pytest
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import connect, label_config
 from backend.label_studio.mask_regions import accepted
-from backend.operations.embedded_redis import EmbeddedRedis
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.redis_store import OptionalRedis
 from backend.review.click_log import ClickLog
@@ -27,7 +26,7 @@ from model.versions.registry import Registry
 from tests import commands
 from tests.backend.drawn_regions import brush
 from tests.backend.running_app import png
-from tests.e2e.conftest import Backend
+from tests.e2e.conftest import Backend, backend_at
 from tests.e2e.editor import Editor
 from tests.e2e.photos import iou
 from tests.fine_tune.proposals.drawn import discs
@@ -87,17 +86,8 @@ def scenes(held_out: bool, count: int) -> Iterator[CompleteImage]:
 def disks(studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disks]:
     """A project whose model has learned to propose, from some images and few steps."""
     home = tmp_path_factory.mktemp("proposing")
-    with EmbeddedRedis(home) as url:
-        environment = {
-            "CLICKMASK_HOME": str(home),
-            "CLICKMASK_REDIS_URL": url,
-            "LABEL_STUDIO_URL": studio.url,
-            "LABEL_STUDIO_API_KEY": studio.token,
-            "CLICKMASK_DEVICE": "cpu",
-            "CLICKMASK_TRAIN_STEPS": "2",
-        }
-        backend = Backend(home, environment)
-        backend.start()
+    short = {"CLICKMASK_DEVICE": "cpu", "CLICKMASK_TRAIN_STEPS": "2"}
+    with backend_at(home, studio.url, studio.token, **short) as (backend, url):
         made = Disks(backend, url)
         refused = made.run("propose", str(made.project))
         assert refused.returncode == 1 and "no model of its own yet" in refused.stderr
@@ -109,7 +99,6 @@ def disks(studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactory) -
         assert version is not None, trained.stdout
         assert read_card(version.path)["proposals"]["offered"], trained.stdout
         yield made
-        backend.stop()
 
 
 def hits(result: list[dict[str, Any]], scene: CompleteImage) -> int:

@@ -11,14 +11,9 @@ from backend.label_studio.connect import label_config
 from backend.label_studio.mask_regions import MaskRegion, accepted, objects
 from tests.e2e.conftest import LABELS, Workplace
 from tests.e2e.editor import Editor
-from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg, two_bodies
+from tests.e2e.photos import GOOD, NEAR_RED, RED, YELLOW, iou, jpeg
 
 GROUND = (330 / 640, 60 / 480)
-
-
-@pytest.fixture(scope="module")
-def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return two_bodies()
 
 
 def begin(workplace: Workplace, image: np.ndarray, auto_accept: bool = False) -> int:
@@ -31,9 +26,7 @@ def begin(workplace: Workplace, image: np.ndarray, auto_accept: bool = False) ->
 
 
 def saved(workplace: Workplace, task: int) -> list[MaskRegion]:
-    workplace.editor.submit()
-    (annotation,) = workplace.annotations(task)
-    return accepted(annotation["result"])
+    return accepted(workplace.submitted(task)["result"])
 
 
 @pytest.mark.parametrize("take_back", [Editor.undo, Editor.delete_last])
