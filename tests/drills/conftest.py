@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.drills import results
-from tests.drills.installation import Installation
+from tests.drills.installation import Installation, installed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -22,9 +19,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Installation]:
     """Redis, web server and worker, all of them running; at the end every accepted annotation must be counted."""
-    folder = Path(tempfile.mkdtemp(prefix="cm"))  # short, for the sake of Unix sockets
-    found = Installation(folder)
-    found.start()
-    yield found
-    found.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    with installed() as found:
+        yield found

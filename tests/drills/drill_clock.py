@@ -5,15 +5,13 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.drills.drill_kills import ended
-from tests.drills.installation import COUNT, Installation
+from tests.drills.installation import COUNT, Installation, installed
 from tests.drills.results import note
 
 pytestmark = pytest.mark.timeout(900)
@@ -46,21 +44,12 @@ def place(clock: Path) -> Iterator[Installation]:
     source = Path(__file__).with_name("wall_clock.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, source], check=True)
     fake = {"LD_PRELOAD": str(library), "WALL_CLOCK": str(clock)}
-    folder = Path(tempfile.mkdtemp(prefix="cm"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in fake.items():
-            patch.setenv(name, value)
-        installation = Installation(folder)  # its Redis, too
-    installation.environment |= fake
-    try:
-        installation.start()
-        yield installation
-        said = installation.said()
-        assert "Traceback" not in said, said[said.index("Traceback") - 2000 :][:6000]
-        assert " 500 " not in said
-    finally:
-        installation.close()
-        shutil.rmtree(folder, ignore_errors=True)
+            patch.setenv(name, value)  # for Redis and what is started later, too
+        with installed() as found:
+            yield found
+            found.assert_quiet()
 
 
 @pytest.mark.parametrize(("jump", "name"), [(DAY, "a day ahead"), (-DAY, "a day back")])
@@ -73,15 +62,13 @@ def test_a_clock_that_jumps(place: Installation, clock: Path, jump: int, name: s
     assert place.server.client().time()[0] - time.time() == pytest.approx(jump, abs=60)
     place.click(1)
     assert place.accept(1) == 202
-    ended(place, job)
+    place.ended(job)
     first = time.monotonic() - begin
-    ended(place, place.request())
-    assert place.learned()
+    place.learns()
     took = time.monotonic() - begin - first
     shift(clock, 0)
     place.click(2)
-    ended(place, place.request())
-    assert place.learned()
+    place.learns()
     note(
         f"The clock jumps {name} during a job, and back",
         "clicks, jobs and notes go on",

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-import requests
 
 from tests.backend.http_server import answers
-from tests.drills.drill_kills import ended
 from tests.drills.installation import DEADLINE_S, SLACK_S, Installation
 from tests.drills.results import note
 
@@ -24,9 +22,7 @@ NEW = "/data/upload/3/{}.png"
 def silence(place: Installation) -> Iterator[None]:
     """Nothing that happens here is worth a traceback or an internal error."""
     yield
-    said = place.said()
-    assert "Traceback" not in said, said[said.index("Traceback") - 2000 :][:6000]
-    assert " 500 " not in said
+    place.assert_quiet()
 
 
 @contextmanager
@@ -43,28 +39,12 @@ def answering(place: Installation, answer: Callable[[BaseHTTPRequestHandler], No
 def refused(place: Installation, image: int) -> float:
     """Click an image that cannot be had; returns the seconds that took. The log must say why there is no mask."""
     before, begin = len((place.folder / "serve.log").read_text()), time.monotonic()
-    answer = requests.post(f"{place.url}/predict", json=place.body(image), timeout=60)
+    assert place.predict(image)["result"] == []
     took = time.monotonic() - begin
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["results"][0]["result"] == []
     assert took < DEADLINE_S + SLACK_S
     lines = (place.folder / "serve.log").read_text()[before:]
     assert "WARNING" in lines, lines
     return took
-
-
-def answered(place: Installation, image: int) -> bool:
-    """Whether a click on an image gets a mask."""
-    answer = requests.post(f"{place.url}/predict", json=place.body(image), timeout=60)
-    assert answer.status_code == 200, answer.text
-    return bool(answer.json()["results"][0]["result"])
-
-
-def fails(place: Installation) -> str:
-    """Run a job; returns why it waits to be tried again."""
-    job = place.request()
-    place.wait("a retry", lambda: (j := place.scheduler.job(job.id)) and j.get_status() == "scheduled")
-    return str(place.meta(job)["problem"])
 
 
 def test_a_label_studio_that_fails(place: Installation) -> None:
@@ -73,9 +53,8 @@ def test_a_label_studio_that_fails(place: Installation) -> None:
     with answering(place, answers(502, b"bad gateway")):
         place.click(1)
         took = refused(place, 2)
-        assert "(502)" in fails(place)
-    ended(place, place.request())
-    assert place.learned()
+        assert "(502)" in place.fails()
+    place.learns()
     place.click(2)
     note(
         "Label Studio down (502)",
@@ -88,9 +67,8 @@ def test_a_label_studio_that_answers_html(place: Installation) -> None:
     assert place.accept(2) == 202
     with answering(place, answers(200, PAGE, Content_Type="text/html")):
         took = refused(place, 3)
-        assert "JSON" in fails(place)
-    ended(place, place.request())
-    assert place.learned()
+        assert "JSON" in place.fails()
+    place.learns()
     place.click(3)
     note(
         "Label Studio answers HTML (a sign-in page of a proxy)",
@@ -116,10 +94,9 @@ def test_a_label_studio_that_is_slow(place: Installation) -> None:
         assert time.monotonic() - alive < SLACK_S
     back = time.monotonic()
     # The download goes on for 20 s at most, and clicks share it until then.
-    place.wait("an answer", lambda: answered(place, 4), pause_s=1)
+    place.wait("an answer", lambda: place.predict(4)["result"], pause_s=1)
     waited = time.monotonic() - back
-    ended(place, place.request())
-    assert place.learned()
+    place.learns()
     note(
         "Label Studio slow (a byte a second)",
         "a click ends at its deadline, and is refused with a reason; /health answers meanwhile",

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from tests.backend.annotated_project import PROJECT
-from tests.drills.drill_kills import ended
 from tests.drills.installation import COUNT, Installation
 from tests.drills.results import note
 from tests.drills.slow_link import SlowLink
@@ -20,11 +19,7 @@ SLOW_S = 1.0
 def silence(place: Installation):
     """Nothing that happens here is worth a traceback of ours or an internal error."""
     yield
-    said = (
-        place.folder / "serve.log"
-    ).read_text()  # RQ, in the worker, tells of its troubles with Redis in its own way
-    assert "Traceback" not in said, said[said.index("Traceback") - 2000 :][:6000]
-    assert " 500 " not in said
+    place.assert_quiet("serve.log")  # RQ, in the worker, tells of its troubles with Redis in its own way
 
 
 def clicks(place: Installation, count: int = 10) -> list[float]:
@@ -46,9 +41,8 @@ def test_a_redis_that_is_stopped(place: Installation) -> None:
     back = time.monotonic()
     place.wait("all events", place.counted)
     waited = time.monotonic() - back
-    ended(place, job)
-    ended(place, place.request())
-    assert place.learned()
+    place.ended(job)
+    place.learns()
     note(
         "Redis stopped for some seconds, during a job",
         "clicks are answered without it; events wait in memory; the job goes on",
@@ -70,9 +64,8 @@ def test_a_redis_that_is_full(place: Installation) -> None:
     back = time.monotonic()
     place.wait("all events", place.counted)
     waited = time.monotonic() - back
-    ended(place, job)
-    ended(place, place.request())
-    assert place.learned()
+    place.ended(job)
+    place.learns()
     note(
         "Redis full (maxmemory, noeviction), during a job",
         "as if it were away",
@@ -94,7 +87,7 @@ def test_a_redis_that_starts_again_empty(place: Installation) -> None:
     place.wait("the lock of the lost job", lambda: not place.scheduler.running(PROJECT))
     again = place.request()
     assert again.id != job.id
-    ended(place, again)
+    place.ended(again)
     assert place.learned()
     note(
         "Redis started again empty, during a job",
@@ -112,10 +105,9 @@ def test_a_redis_that_is_slow(place: Installation) -> None:
         assert [place.accept(number) for number in range(1, COUNT + 1)] == [202] * COUNT
         job = place.request()
         link.delay_s = 0.05  # a worker's commands may take their time
-        ended(place, job)
+        place.ended(job)
         place.wait("all events", place.counted)
-        ended(place, place.request())
-        assert place.learned()
+        place.learns()
         note(
             f"Redis slow ({SLOW_S:.0f} s each way)",
             "given up after 0.25 s, and left alone for 5 s",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import requests
 
 from tests.backend.annotated_project import PROJECT
-from tests.drills.drill_kills import ended
 from tests.drills.installation import Installation
 from tests.drills.results import note
 
@@ -50,7 +48,7 @@ SURVIVED: list[str] = []
 def test_a_damaged_version_is_not_served(place: Installation, damage, name: str) -> None:
     place.restart()
     assert place.accept(1) == 202
-    ended(place, place.request())
+    place.ended(place.request())
     served = place.registry.current(LINE)
     assert served is not None
     place.wait("the new version", lambda: version(place) == served.name)
@@ -60,13 +58,10 @@ def test_a_damaged_version_is_not_served(place: Installation, damage, name: str)
     place.click(1)
     assert version(place) != served.name
     assert place.accept(2) == 202
-    ended(place, place.request())
-    assert place.learned()
+    place.learns()
     place.wait("a sound version", lambda: version(place) not in (served.name, ""))
     place.click(2)
-    said = place.said()
-    assert "Traceback" not in said, said[said.index("Traceback") - 2000 :][:6000]
-    assert " 500 " not in said
+    place.assert_quiet()
     SURVIVED.append(f"{damage.__name__} {name}")
 
 
@@ -81,6 +76,4 @@ def test_what_was_measured(place: Installation) -> None:
 
 def version(place: Installation) -> str:
     """Which version answers a click."""
-    answer = requests.post(f"{place.url}/predict", json=place.body(1, PROJECT), timeout=60)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["results"][0]["model_version"])
+    return str(place.predict(1, PROJECT)["model_version"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from tests.backend.annotated_project import CONFIG, PROJECT, annotated, export, 
 from tests.backend.redis_server import RedisServer
 from tests.backend.worker_home import WorkerHome, kill
 from tests.fine_tune.shape_scenes import shape_scene
+from tests.waiting import until
 
 COUNT = 8  # annotated images
 UNTUNED = 4  # a project that the base model answers for, whose masks are never empty
@@ -48,7 +52,6 @@ class Installation(WorkerHome):
         home = home or folder / "home"
         home.mkdir(exist_ok=True)
         super().__init__(home, redis, web)
-        self.log = folder / "worker.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment |= {**TRAINING, "CLICKMASK_PORT": str(self.port), **environment}
@@ -89,12 +92,18 @@ class Installation(WorkerHome):
     def click(self, image: int = 1) -> float:
         """Click an object as an annotator does; returns the seconds that the mask took. There must be one."""
         begin = time.monotonic()
-        answer = requests.post(f"{self.url}/predict", json=self.body(image), timeout=60)
+        answer = self.predict(image)
         took = time.monotonic() - begin
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["results"][0]["result"], answer.text
+        assert answer["result"], answer
         assert took < DEADLINE_S + SLACK_S
         return took
+
+    def predict(self, image: int, project: int = UNTUNED) -> dict[str, Any]:
+        """Send a click, see `body`; returns the prediction."""
+        answer = requests.post(f"{self.url}/predict", json=self.body(image, project), timeout=60)
+        assert answer.status_code == 200, answer.text
+        prediction: dict[str, Any] = answer.json()["results"][0]
+        return prediction
 
     def body(self, image: int, project: int = UNTUNED) -> dict[str, Any]:
         """A request with one click, other than all before."""
@@ -135,6 +144,26 @@ class Installation(WorkerHome):
         """Whether a job has learned from all that is counted."""
         return self.counted() and not Ledger(self.server.client()).fresh(PROJECT, "submitted")
 
+    def learns(self) -> None:
+        """Run a job, which must learn from all that is counted."""
+        self.ended(self.request())
+        assert self.learned()
+
+    def fails(self) -> str:
+        """Run a job that cannot end well; returns why it waits to be tried again."""
+        job = self.request()
+        self.tried_again(job)
+        return str(self.meta(job)["problem"])
+
+    def ended(self, job: Job) -> None:
+        """Wait until a job is over; it must not have failed, and a version was made or nothing was new."""
+        self.wait("a Redis", self.server.answers)
+        done = self.end_of(job)
+        latest = done.latest_result()
+        assert done.get_status() == "finished", latest.exc_string if latest else self.said()[-3000:]
+        result = done.return_value()
+        assert result is not None and result["status"] in ("promoted", "skipped"), result
+
     def request(self) -> Job:
         """Ask for a job."""
         return self.scheduler.request(PROJECT, "drill", force=True)
@@ -156,17 +185,17 @@ class Installation(WorkerHome):
 
     def wait(self, what: str, condition: Callable[[], Any], pause_s: float = 0.1) -> Any:
         """Wait until the condition is true, and return its value."""
-        end = time.monotonic() + 300
-        while time.monotonic() < end:
-            value = condition()
-            if value:
-                return value
-            time.sleep(pause_s)
-        raise AssertionError(f"{what} never came:\n{self.said()[-6000:]}")
+        return until(what, condition, 300, pause_s, logs=lambda: self.said()[-6000:])
 
-    def said(self) -> str:
-        """The logs of all processes."""
-        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+    def said(self, logs: str = "*.log") -> str:
+        """The logs of all processes, or of some."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob(logs)))
+
+    def assert_quiet(self, logs: str = "*.log") -> None:
+        """Nothing that happened was worth a traceback or an internal error."""
+        said = self.said(logs)
+        assert "Traceback" not in said, said[said.index("Traceback") - 2000 :][:6000]
+        assert " 500 " not in said
 
     def close(self) -> None:
         """End everything."""
@@ -175,6 +204,19 @@ class Installation(WorkerHome):
                 kill(process)
         self.studio.close()
         self.server.stop()
+
+
+@contextmanager
+def installed(**environment: str) -> Iterator[Installation]:
+    """Run an installation in a folder of its own while the context lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="cm"))  # short, for the sake of Unix sockets
+    found = Installation(folder, **environment)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import requests
@@ -21,7 +18,7 @@ from rq.job import Job
 from backend.operations.bench.annotators import inline
 from backend.operations.bench.click_requests import CLICKS, Picture, body
 from fine_tune.project.phases import PHASES
-from tests.drills.installation import Installation
+from tests.drills.installation import Installation, installed
 
 REST, TIMEOUT_S = "at rest", 60.0
 NUMBERS = itertools.count(1)
@@ -80,14 +77,8 @@ def main() -> None:
     parser.add_argument("--think", type=float, default=0.3, help="seconds between clicks")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
-    folder = Path(tempfile.mkdtemp(prefix="cm"))
-    place = Installation(folder, CLICKMASK_TRAIN_STEPS=options.steps)
-    try:
-        place.start()
+    with installed(CLICKMASK_TRAIN_STEPS=options.steps) as place:
         found = measure(place, (width, height), options.rounds, options.think)
-    finally:
-        place.close()
-        shutil.rmtree(folder, ignore_errors=True)
     print("| job | clicks | p50, ms | p95, ms | p50 to that at rest |\n|---|---|---|---|---|")
     rest = float(np.median(found[REST]))
     for name, seconds in found.items():
