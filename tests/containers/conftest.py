@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.containers.engine import NoEngine, engine, run
+from backend.operations.supervisor import free_port
+from tests.containers.engine import NoEngine, engine
 from tests.containers.stack import FACTS, ROOT, Stack, checkout
 from tests.containers.standins import standins
 
@@ -38,22 +38,6 @@ def stack() -> Iterator[Stack]:
                 override = parts.enter_context(standins(folder, place, LABEL_STUDIO))
             except RuntimeError as error:  # of Debian's mirror, most of the time
                 pytest.skip(f"THE CONTAINERS ARE NOT TRIED: base images cannot be made: {error}")
-        services = Stack(place, override, _free_port())
-        parts.callback(
-            run,
-            "docker",
-            "compose",
-            "down",
-            "--volumes",
-            "--timeout",
-            "3",
-            cwd=place,
-            env=services.environment,
-        )
+        services = Stack(place, override, free_port())
+        parts.callback(services.compose, "down", "--volumes", "--timeout", "3")
         yield services
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

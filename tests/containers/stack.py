@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +103,3 @@ class Stack:
         answer = session.post(f"{self.url}/api/token/", headers=headers, timeout=30)
         answer.raise_for_status()
         return str(answer.json()["token"])
-
-
-def until(what: str, condition: Callable[[], Any], limit_s: float = 600.0) -> Any:
-    """Return the condition's value as soon as there is one."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(1.0)
-    raise AssertionError(f"{what} did not come within {limit_s:.0f} s")

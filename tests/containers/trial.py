@@ -20,15 +20,17 @@ from backend.settings import Settings
 from model.click import Click
 from tests.backend.drawn_regions import brush
 from tests.containers.engine import run
-from tests.containers.stack import FACTS, PROJECT, Stack, steps, until
+from tests.containers.stack import FACTS, PROJECT, Stack, steps
 from tests.e2e.photos import body, ground, iou, jpeg
 from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
+from tests.waiting import until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("stack")]
 IMAGE = "clickmask:cpu"
 PHOTOS = 4
 SIZE = (240, 320)
 MOST_BYTES = 1.5e9
+JOB_S = 600.0  # most that a job may take
 PUT_BACK_S = 10.0  # in which a job is back in the queue after `docker compose stop`
 # A short training, judged on one general object: so that it is done in a minute or two.
 TRAINING = {
@@ -107,7 +109,7 @@ def test_one_container_runs_for_any_user_at_any_port() -> None:
             "--env", "CLICKMASK_ALLOW_ANONYMOUS=1", IMAGE, "up",
         )  # fmt: skip
         health = ("docker", "inspect", "--format", "{{.State.Health.Status}}", name)
-        until("health", lambda: run(*health).strip() == "healthy", 120)
+        until("health", lambda: run(*health).strip() == "healthy", pause_s=1)
         assert "well" in run("docker", "exec", name, "clickmask", "health", "worker")
         assert "Traceback" not in run("docker", "logs", name)
     finally:
@@ -122,7 +124,7 @@ def test_health_is_red_where_no_model_can_be_served() -> None:
             "docker", "run", "--detach", "--name", name, "--user", "424242:424242",
             "--env", "CLICKMASK_ALLOW_ANONYMOUS=1", IMAGE,
         )  # fmt: skip
-        refusal = until("an answer", lambda: _refusal(name), 120)
+        refusal = until("an answer", lambda: _refusal(name), pause_s=1)
         assert "cannot be installed" in refusal, refusal
     finally:
         run("docker", "rm", "--force", "--volumes", name)
@@ -228,16 +230,16 @@ def test_accepted_masks_are_learned(stack: Stack, tmp_path: Path) -> None:
     begin = time.monotonic()
     for number, task in enumerate(Connected.tasks):
         create_annotation(Connected.client, task, [brush(f"region{number}", photo(number)[1])])
-    until("training", lambda: [job for job in jobs(stack, "started") if job["phase"] == "training"])
+    until("training", lambda: [job for job in jobs(stack, "started") if job["phase"] == "training"], JOB_S)
     put_back(stack)
-    (job,) = until("the end of the job", lambda: jobs(stack, "finished", "failed"))
+    (job,) = until("the end of the job", lambda: jobs(stack, "finished", "failed"), JOB_S)
     FACTS.append(f"annotations learned in {time.monotonic() - begin:.0f} s: {job['result']}")
     assert job["status"] == "finished", job
     FACTS.append(f"worker uses {stack.memory('worker')} after a job")
     own = stack.told("models", "list", "--line", f"project-{Connected.project}")["versions"]
     Connected.promoted = own[-1]["version"]
     stack.inside("worker", "clickmask", "models", "promote", Connected.promoted)
-    until("the promoted model's answer", lambda: click(2)[0] == Connected.promoted, 60)
+    until("the promoted model's answer", lambda: click(2)[0] == Connected.promoted, pause_s=1)
 
 
 def test_nothing_is_lost_when_all_of_it_ends_and_begins_again(stack: Stack) -> None:
@@ -254,7 +256,7 @@ def test_nothing_is_lost_when_all_of_it_ends_and_begins_again(stack: Stack) -> N
     stack.compose("up", "-d", "--wait")
     FACTS.append(f"everything up again and healthy in {time.monotonic() - begin:.0f} s")
     assert click(3)[1] > 0.5  # by whichever model: it is never refused
-    until("the promoted model's answer", lambda: click(3)[0] == Connected.promoted, 60)
+    until("the promoted model's answer", lambda: click(3)[0] == Connected.promoted, pause_s=1)
     assert {words: stack.told(*words) for words in before} == before
     assert all(Connected.client.task(task)["annotations"] for task in Connected.tasks)
 

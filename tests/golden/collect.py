@@ -17,9 +17,10 @@ from flask import Flask
 from tests.backend.redis_server import RedisServer
 from tests.golden import requests_other, requests_predict, surface
 from tests.golden.bodies import keypoint, predict
-from tests.golden.entry import DATA, environment, recordings, serving, wait_for
+from tests.golden.entry import DATA, environment, recordings, serving
 from tests.golden.recorder import Recorder, digest
 from tests.golden.studio import Studio
+from tests.waiting import until
 
 
 class Place:
@@ -86,7 +87,7 @@ def routes() -> dict[str, Any]:
         weights.write_bytes(b"nonsense")
         with serving(here.variables(CLICKMASK_DEADLINE_S="0.3"), wait=False) as app:
             ask = Recorder(app)
-            wait_for("the problem", lambda: app.test_client().get("/ready").json["problems"])
+            until("the problem", lambda: app.test_client().get("/ready").json["problems"])
             ask.ask("no model: a click", "/predict", predict(keypoint("k1", 25, 22), task=1))
             ask.ask("no model: setup", "/setup", requests_other.SETUP)
             ask.ask("no model: health", "/health", method="GET")
@@ -148,7 +149,7 @@ def recorded() -> dict[str, Any]:
 def _wait_for_models(app: Flask) -> None:
     """Wait until no project is answered by base any more that has a model of its own."""
     loaded = {"base", "project-3", "project-4"}
-    wait_for("the models", lambda: set(app.test_client().get("/ready").json["models"]) == loaded)
+    until("the models", lambda: set(app.test_client().get("/ready").json["models"]) == loaded)
 
 
 def _identities(value: Any) -> list[str]:

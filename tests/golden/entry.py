@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +21,13 @@ from backend.web.app import create_app
 from model.networks import NETWORKS
 from tests.backend.recordings import SHARED
 from tests.golden.network import NAME, Steady
+from tests.waiting import until
 
-__all__ = ["EmbeddedRedis", "Settings", "area", "commands", "recordings", "run", "serving", "wait_for"]
+__all__ = ["EmbeddedRedis", "Settings", "area", "commands", "recordings", "run", "serving"]
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "data"  # what version 0.1 stored
 ROOT = HERE.parents[1]
-PATIENCE_S = 60.0  # on a busy machine everything takes long
 
 
 def environment(home: Path, studio_url: str, redis_url: str | None = None, **more: str) -> dict[str, str]:
@@ -54,7 +53,7 @@ def serving(variables: Mapping[str, str], wait: bool = True) -> Iterator[Flask]:
         try:
             if wait:
                 client = app.test_client()
-                wait_for("the base model", lambda: client.get("/ready").status_code == 200)
+                until("the base model", lambda: client.get("/ready").status_code == 200)
             yield app
         finally:
             app.extensions["clickmask"].close()
@@ -106,11 +105,3 @@ def recordings() -> list[tuple[str, dict[str, Any]]]:
     files = sorted((SHARED / "recordings").glob("*.json"))
     found = [(file.stem, json.loads(file.read_text())) for file in files]
     return [(name, recorded) for name, recorded in found if recorded.get("request_received_by_backend")]
-
-
-def wait_for(what: str, condition: Any) -> None:
-    """Wait until the condition is true."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"{what} never came"
-        time.sleep(0.02)

@@ -13,9 +13,10 @@ from flask.testing import FlaskClient
 
 from tests.golden.bodies import keypoint, predict
 from tests.golden.collect import Place, place
-from tests.golden.entry import DATA, EmbeddedRedis, run, serving, wait_for
+from tests.golden.entry import DATA, EmbeddedRedis, run, serving
 from tests.golden.recorder import area
 from tests.golden.redis_dump import restore
+from tests.waiting import until
 
 BASE, FOREIGN = "base-1-4cd9d334", "project-4-1-4cd9d334"
 OLDER, NEWER = "project-3-1-1b06e669", "project-3-2-d26efb33"
@@ -41,7 +42,7 @@ def client(old: Place) -> Iterator[FlaskClient]:
     with serving(old.variables(redis=True)) as app:
         client = app.test_client()
         client.post("/setup", json={"project": "3.1700000000"})
-        wait_for("project 3's model", lambda: "project-3" in client.get("/ready").json["models"])
+        until("project 3's model", lambda: "project-3" in client.get("/ready").json["models"])
         yield client
 
 
@@ -120,7 +121,7 @@ def test_published_quality_is_kept_up_to_date(old: Place, client: FlaskClient) -
     annotation = {"id": 11, "task": 1, "updated_at": "2026-11-20T12:00:00.000000Z"}
     event = {"action": "ANNOTATION_UPDATED", "project": {"id": 3}, "annotation": annotation}
     assert client.post("/webhook", json=event).json == {"taken": True}
-    wait_for("the new number", lambda: _published(redis_client, old) > 0.5)
+    until("the new number", lambda: _published(redis_client, old) > 0.5)
 
 
 def test_jobs_that_wait_are_listed_and_run(old: Place) -> None:
