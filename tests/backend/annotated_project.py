@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from tests.backend.drawn_regions import brush
-from tests.backend.http_server import Web, answers, send
+from tests.backend.http_server import Web, answers, answers_json, send_json
 from tests.backend.running_app import png
 from tests.fine_tune.shape_scenes import shape_scene
 
@@ -43,17 +43,17 @@ def export(web: Web, tasks: list[dict[str, Any]]) -> None:
     def exported(handler: BaseHTTPRequestHandler) -> None:
         among = {int(number) for number in asked(handler).get("ids[]", [])}
         chosen = [each for each in tasks if each["annotations"] and (not among or each["id"] in among)]
-        send(handler, 200, json.dumps(chosen).encode())
+        send_json(handler, chosen)
 
     def listed(handler: BaseHTTPRequestHandler) -> None:
         page, size = (int(asked(handler)[key][0]) for key in ("page", "page_size"))
         found = _chosen(map(_light, tasks), json.loads(asked(handler)["query"][0]))
         part = found[(page - 1) * size : page * size]
-        send(handler, 200, json.dumps({"tasks": part, "total": len(found)}).encode())
+        send_json(handler, {"tasks": part, "total": len(found)})
 
     web.routes["/api/projects/3/export"] = exported
-    web.routes["/api/projects/3/"] = answers(200, json.dumps(record).encode())
-    web.routes["/api/projects"] = answers(200, json.dumps({"results": [record], "count": 1}).encode())
+    web.routes["/api/projects/3/"] = answers_json(record)
+    web.routes["/api/projects"] = answers_json({"results": [record], "count": 1})
     web.routes["/api/tasks"] = listed
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from backend.label_studio.client import LabelStudio
 from backend.settings import Settings
-from tests.backend.http_server import Web, send
+from tests.backend.http_server import Web, body_of, send, send_json
 
 
 class ConnectedStudio:
@@ -23,11 +22,11 @@ class ConnectedStudio:
         self.web = Web()
         for path, rows in (("/api/ml", self.backends), ("/api/webhooks/", self.webhooks)):
             self._serve(path, rows)
-        self.web.routes["/api/projects"] = lambda h: self._answer(
+        self.web.routes["/api/projects"] = lambda h: send_json(
             h, {"results": [*self.projects.values()], "count": len(self.projects)}
         )
         self.web.routes["/api/projects/"] = self._make_project
-        self.web.routes["/api/tasks"] = lambda h: self._answer(
+        self.web.routes["/api/tasks"] = lambda h: send_json(
             h, {"tasks": self.tasks, "total": len(self.tasks)}
         )
 
@@ -55,35 +54,28 @@ class ConnectedStudio:
         def all_of(handler: BaseHTTPRequestHandler) -> None:
             if handler.command == "POST":
                 number = len(rows) + 1
-                rows[number] = {"id": number, "state": "CO", "is_active": True, **_body(handler)}
+                rows[number] = {"id": number, "state": "CO", "is_active": True, **body_of(handler)}
                 for below in (f"{path.rstrip('/')}/{number}", f"{path.rstrip('/')}/{number}/"):
                     self.web.routes[below] = lambda h: self._row(h, rows, number)
-                return self._answer(handler, rows[number])
-            return self._answer(handler, [*rows.values()])
+                return send_json(handler, rows[number])
+            return send_json(handler, [*rows.values()])
 
         self.web.routes[path] = all_of
 
     def _make_project(self, handler: BaseHTTPRequestHandler) -> None:
-        self._answer(handler, self.projects[self.add_project(**_body(handler))])
+        send_json(handler, self.projects[self.add_project(**body_of(handler))])
 
     def _upload(self, handler: BaseHTTPRequestHandler) -> None:
         sent = handler.rfile.read(int(handler.headers["Content-Length"]))
         for name in re.findall(rb'filename="([^"]+)"', sent):
             image = f"/data/upload/1/{name.decode()}"
             self.tasks.append({"id": len(self.tasks) + 1, "data": {"image": image}})
-        self._answer(handler, {})
+        send_json(handler, {})
 
     def _row(self, handler: BaseHTTPRequestHandler, rows: dict[int, dict[str, Any]], number: int) -> None:
         if handler.command == "DELETE":
             del rows[number]
             return send(handler, 204, b"")
         if handler.command == "PATCH":
-            rows[number].update(_body(handler))
-        return self._answer(handler, rows[number])
-
-    def _answer(self, handler: BaseHTTPRequestHandler, value: Any) -> None:
-        send(handler, 200, json.dumps(value).encode())
-
-
-def _body(handler: BaseHTTPRequestHandler) -> dict[str, Any]:
-    return json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+            rows[number].update(body_of(handler))
+        return send_json(handler, rows[number])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -64,6 +66,21 @@ def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: s
     handler.wfile.write(body)
 
 
+def send_json(handler: BaseHTTPRequestHandler, value: Any) -> None:
+    """Answer with JSON."""
+    send(handler, 200, json.dumps(value).encode())
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> Any:
+    """The JSON that was sent."""
+    return json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+
+
 def answers(status: int, body: bytes, **headers: str) -> Answer:
     """A function that sends this answer."""
     return lambda handler: send(handler, status, body, **headers)
+
+
+def answers_json(value: Any) -> Answer:
+    """A function that answers with JSON."""
+    return lambda handler: send_json(handler, value)

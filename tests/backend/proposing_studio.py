@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from backend.label_studio.connect import label_config
 from backend.settings import Settings
-from tests.backend.http_server import answers, send
+from tests.backend.http_server import answers, body_of, send, send_json
 from tests.backend.running_app import png
-from tests.backend.task_studio import TaskStudio, body_of, send_json
+from tests.backend.task_studio import TaskStudio
 from tests.fine_tune.proposals.drawn import discs
 
 CONFIG = label_config(("Disc",))

@@ -9,7 +9,8 @@ from typing import Any
 from backend.review.click_log import ClickEvent
 from tests.backend.click_events import disk_map, events
 from tests.backend.drawn_regions import brush
-from tests.backend.task_studio import TaskStudio, send_json
+from tests.backend.http_server import send_json
+from tests.backend.task_studio import TaskStudio
 from tests.fine_tune.quality.simulated_steps import effect
 
 

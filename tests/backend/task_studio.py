@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.backend.http_server import Web, send
+from tests.backend.http_server import Web, body_of, send_json
 
 
 class TaskStudio:
@@ -40,13 +39,3 @@ class TaskStudio:
         if handler.command == "POST":
             self.views.append(body_of(handler))
         send_json(handler, self.views if handler.command == "GET" else self.views[-1])
-
-
-def body_of(handler: BaseHTTPRequestHandler) -> Any:
-    """The JSON that was sent."""
-    return json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
-
-
-def send_json(handler: BaseHTTPRequestHandler, value: Any) -> None:
-    """Answer with JSON."""
-    send(handler, 200, json.dumps(value).encode())

@@ -7,7 +7,7 @@ import json
 import time
 from http.server import BaseHTTPRequestHandler
 
-from tests.backend.http_server import Web, send
+from tests.backend.http_server import Web, body_of, send, send_json
 
 
 def jwt(kind: str, lifetime_s: float = 300, serial: int = 0, clock: float = 0) -> str:
@@ -34,11 +34,10 @@ class TokenStudio:
         web.routes[f"{prefix}/api/version"] = self._version
 
     def _refresh(self, handler: BaseHTTPRequestHandler) -> None:
-        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
-        if body != {"refresh": REFRESH}:
+        if body_of(handler) != {"refresh": REFRESH}:
             return send(handler, 401, b"{}")
         self.issued.append(jwt("access", self.lifetime_s, len(self.issued), self.clock))
-        return send(handler, 200, json.dumps({"access": self.issued[-1]}).encode())
+        return send_json(handler, {"access": self.issued[-1]})
 
     def _version(self, handler: BaseHTTPRequestHandler) -> None:
         if handler.headers.get("Authorization") not in (

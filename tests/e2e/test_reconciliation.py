@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from backend.operations.label_studio_server import LabelStudioServer
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.scheduler import Scheduler
-from tests.backend.http_server import Web, send
+from tests.backend.http_server import Web, body_of, send
 from tests.backend.redis_server import RedisServer
 from tests.label_studio_calls import create_annotation, import_tasks
 
@@ -86,7 +85,7 @@ def test_events_of_many_annotations_and_of_tasks(
     web, bodies = Web(), list[dict[str, Any]]()
 
     def take(handler: BaseHTTPRequestHandler) -> None:
-        bodies.append(json.loads(handler.rfile.read(int(handler.headers["Content-Length"]))))
+        bodies.append(body_of(handler))
         send(handler, 202, b"{}")
 
     web.routes["/webhook"] = take

@@ -14,7 +14,6 @@ import io
 import json
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,10 +27,11 @@ from playwright.sync_api import sync_playwright
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.mask_formats import polygon, rle
 from backend.settings import Settings
+from tests.backend.http_server import Web, send_json
 from tests.e2e.conftest import CHROMIUM, new_studio
 from tests.e2e.editor import BROWSER_ARGS, Editor
 from tests.e2e.photos import ground, jpeg
-from tests.label_studio_calls import create_annotation
+from tests.label_studio_calls import create_annotation, import_photo
 
 WIDTH, HEIGHT = 1920, 1080
 TAGS = {"brush": "BrushLabels", "bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
@@ -102,42 +102,23 @@ def region(kind: str, mask: np.ndarray, identifier: str) -> dict[str, Any]:
     return {"id": identifier, **size, **names, "value": value}
 
 
-class Answers(http.server.ThreadingHTTPServer):
+class Answers(Web):
     """A backend that answers every click with the same region; `bodies` are the sizes of what it was asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.region: dict[str, Any] = {}
         self.bodies: list[int] = []
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.otherwise = self._answer
 
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Its requests."""
-
-    server: Answers
-
-    def do_GET(self) -> None:
-        self._send({"status": "UP"})
-
-    def do_POST(self) -> None:
-        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == "/predict" and (json.loads(data).get("params") or {}).get("context"):
-            self.server.bodies.append(len(data))
-            self._send({"results": [{"result": [self.server.region], "score": 1.0, "model_version": "m"}]})
+    def _answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        data = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        if handler.path == "/predict" and (json.loads(data).get("params") or {}).get("context"):
+            self.bodies.append(len(data))
+            prediction = {"result": [self.region], "score": 1.0, "model_version": "m"}
+            send_json(handler, {"results": [prediction]})
         else:
-            self._send({"model_version": "m", "results": []})
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def _send(self, answer: dict[str, Any]) -> None:
-        data = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+            send_json(handler, {"status": "UP", "model_version": "m", "results": []})
 
 
 def tasks(
@@ -146,11 +127,10 @@ def tasks(
     """Make a project of this kind, and a task for each count; yields project, task, count, bytes of the result."""
     project = client.create_project(title=kind, label_config=config(kind))["id"]
     client.update_project(project, show_collab_predictions=False)
-    address = f"http://127.0.0.1:{answers.server_port}"
-    client.create_ml_backend(project=project, url=address, title="m", is_interactive=True)
+    client.create_ml_backend(project=project, url=answers.url, title="m", is_interactive=True)
     photo = jpeg(ground(HEIGHT, WIDTH))
     for count in counts:
-        client.call("POST", f"/api/projects/{project}/import", files=[("file", (f"{count}.jpg", photo))])
+        import_photo(client, project, photo, f"{count}.jpg")
         task = max(t["id"] for t in client.tasks(project))
         result = [region(kind, body(n, count + 1), f"mask{n:04}") for n in range(count)]
         if result:

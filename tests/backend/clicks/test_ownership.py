@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ from backend.clicks.ownership import Ownership, Whose
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.drafts import SavedWork
 from backend.settings import Settings
-from tests.backend.http_server import Web, answers
+from tests.backend.http_server import Web, answers, answers_json
 
 ANNOTATION = {"id": 1, "completed_by": 5, "result": []}
 SUBMITTED = SavedWork.read([ANNOTATION], [])
@@ -20,8 +19,8 @@ SUBMITTED = SavedWork.read([ANNOTATION], [])
 
 def ownership(web: Web, accounts: int = 2, wanted: int = 1) -> Ownership:
     """What is known once Label Studio has told."""
-    web.routes["/api/projects/3/"] = answers(200, json.dumps({"maximum_annotations": wanted}).encode())
-    web.routes["/api/users/"] = answers(200, json.dumps([{"id": n} for n in range(accounts)]).encode())
+    web.routes["/api/projects/3/"] = answers_json({"maximum_annotations": wanted})
+    web.routes["/api/users/"] = answers_json([{"id": n} for n in range(accounts)])
     made = Ownership(LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="a" * 40)))
     made.learn(3)
     made.close()

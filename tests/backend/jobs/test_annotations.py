@@ -10,7 +10,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from model.evaluation.datasets import DatasetError
 from tests.backend.drawn_regions import brush
-from tests.backend.http_server import Web, answers
+from tests.backend.http_server import Web, answers_json
 
 CONFIG = """<View>
   <Image name="photo" value="$picture"/>
@@ -151,11 +151,9 @@ def test_what_cannot_be_read_is_named(export, tmp_path):
 def test_a_project_is_read_with_its_config():
     web = Web()
     try:
-        web.routes["/api/projects/3"] = web.routes["/api/projects/3/"] = answers(
-            200, json.dumps({"id": 3, "label_config": CONFIG}).encode(), Content_Type="application/json"
-        )
+        web.routes["/api/projects/3/"] = answers_json({"id": 3, "label_config": CONFIG})
         tasks = [task(7, annotation(region("a", 3)), picture="/p/7.png", text="other")]
-        web.routes["/api/projects/3/export"] = answers(200, json.dumps(tasks).encode())
+        web.routes["/api/projects/3/export"] = answers_json(tasks)
         client = LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="ab" * 20))
         pictures = Pictures()
         read_project(client, 3, pictures)[0].load()

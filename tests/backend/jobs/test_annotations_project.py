@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tracemalloc
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from backend.label_studio.mask_formats import polygon, rle
 from backend.settings import Settings
 from fine_tune.data.project_samples import Samples, SourceError
 from tests.backend.annotated_project import CONFIG, PROJECT, export, task
-from tests.backend.http_server import Web, answers
+from tests.backend.http_server import Web, answers, answers_json
 from tests.backend.running_app import png
 from tests.backend.worker_home import COUNT
 from tests.fine_tune.shape_scenes import shape_scene
@@ -90,7 +89,7 @@ def test_a_remark_about_an_object_is_not_the_label_that_is_learned(project: Web,
     export(project, [made])
     row = '<Labels name="cond" toName="image"><Label value="occluded"/></Labels>'
     record = {"id": PROJECT, "label_config": CONFIG.replace("</View>", f"{row}</View>")}
-    project.routes["/api/projects/3/"] = answers(200, json.dumps(record).encode())
+    project.routes["/api/projects/3/"] = answers_json(record)
     listed = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=project.url)).annotations()
     (image,) = listed.images({1}, pytest.fail)
     assert image.labels == ["Cat"]

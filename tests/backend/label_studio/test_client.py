@@ -1,6 +1,5 @@
 """The Label Studio client against a server that treats tokens as Label Studio 1.23.2 does."""
 
-import json
 import logging
 import ssl
 import traceback
@@ -11,7 +10,7 @@ import trustme
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
-from tests.backend.http_server import Web, answers, send
+from tests.backend.http_server import Web, answers, send, send_json
 from tests.backend.proxy_server import Proxy
 from tests.backend.token_studio import LEGACY, REFRESH, TokenStudio, jwt
 
@@ -146,7 +145,7 @@ def test_pages_are_read_to_the_end_and_not_beyond(web, total):
         ids = range((page - 1) * 100, min(page * 100, total))
         if page > 1 and not ids:
             return send(handler, 404, b'{"detail": "Invalid page."}')
-        return send(handler, 200, json.dumps({"tasks": [{"id": i} for i in ids], "total": total}).encode())
+        return send_json(handler, {"tasks": [{"id": i} for i in ids], "total": total})
 
     web.routes["/api/tasks"] = tasks
     assert [task["id"] for task in client(web, LEGACY).tasks(3)] == list(range(total))

@@ -11,7 +11,7 @@ from backend.redis_store import OptionalRedis
 from backend.review.click_log import FIELD
 from backend.review.project_review import COLUMN
 from tests.backend.click_events import SIDE
-from tests.backend.http_server import answers
+from tests.backend.http_server import answers, answers_json
 from tests.backend.reviewed_studio import Studio, doubtful, sure, tasks
 from tests.backend.running_app import picture, png
 
@@ -24,7 +24,7 @@ def studio():
     for task in studio.tasks.values():
         task["data"]["image"] = "/data/upload/3/a.png"
     studio.web.routes["/data/upload/3/a.png"] = answers(200, png(picture(SIDE, SIDE)))
-    studio.web.routes["/api/projects/3/"] = answers(200, json.dumps({"label_config": CONFIG}).encode())
+    studio.web.routes["/api/projects/3/"] = answers_json({"label_config": CONFIG})
     yield studio
     studio.web.close()
 
