@@ -99,8 +99,7 @@ class ModelPool:
         """
         line, end = self.line_of(project), time.monotonic() + timeout_s
         with self._news:
-            if line not in self._loaded:
-                self._want(line)
+            self._want(line)
             while (line := self._answering(line)) not in self._loaded:
                 if line in self._problems and line == BASE:
                     raise NotReady(self._problems[line])
@@ -118,8 +117,7 @@ class ModelPool:
         if line == BASE:
             return None
         with self._news:
-            if line not in self._loaded:
-                self._want(line)
+            self._want(line)
             while line not in self._loaded:
                 if line in self._problems or not self._news.wait(end - time.monotonic()):
                     return None
@@ -130,8 +128,7 @@ class ModelPool:
         """Have the model of a project loaded soon; returns at once."""
         line = self.line_of(project)
         with self._news:
-            if line not in self._loaded:
-                self._want(line)
+            self._want(line)
 
     def version_of(self, project: int | None) -> str:
         """Return the name of the version that serves a project, "" where there is none; never waits.
@@ -171,7 +168,10 @@ class ModelPool:
         return BASE if stands_in or line in self._problems else line
 
     def _want(self, line: str) -> None:
-        if line not in self._wanted:  # or else the thread knows, and looks after it in its turn
+        """Have a line loaded, unless it is; the lock is held."""
+        if (
+            line not in self._loaded and line not in self._wanted
+        ):  # else the thread looks after it in its turn
             self._wanted.add(line)
             self._news.notify_all()
 
