@@ -144,13 +144,13 @@ class Ledger:
         self._redis.hdel(keys.seen(project), *numbers)
         stored = self._redis.hmget(keys.records(project), numbers)
         records = _read((n, text) for n, text in zip(numbers, stored, strict=True) if text is not None)
-        self._store_all(project, records, over=True)
+        self._store_all(project, records)
 
     def _ensure_index(self, project: int) -> None:
         """Fill the sets of fresh annotations where an older version, which has none, kept the records."""
         if self._redis.exists(keys.indexed(project)):
             return
-        self._store_all(project, self._records(project), over=True)
+        self._store_all(project, self._records(project))
         self._redis.set(keys.indexed(project), 1)
 
     def reconcile(
@@ -178,7 +178,7 @@ class Ledger:
         listed = {a["id"]: facts(a) for a in listing()}
         for number in listed.keys() & (records.keys() - known):  # as after a backup was restored
             self._redis.hdel(keys.records(project), number)
-        newer = self._store_all(project, listed, over=True)
+        newer = self._store_all(project, listed)
         gone = sum(self._forget(project, number) for number in known - listed.keys())
         return newer, gone
 
@@ -232,14 +232,13 @@ class Ledger:
     ) -> int:
         return int(self._write(keys=_keys(project), args=_arguments(number, updated, record, over)))
 
-    def _store_all(self, project: int, records: Mapping[int, dict[str, Any]], over: bool) -> int:
-        """Store many records; return how many are new or newer."""
+    def _store_all(self, project: int, records: Mapping[int, dict[str, Any]]) -> int:
+        """Store many records, over those as recent; return how many are new or newer."""
         written, numbers = 0, list(records)
         for start in range(0, len(numbers), BATCH):
             with self._redis.pipeline(transaction=False) as pipe:
                 for number in numbers[start : start + BATCH]:
-                    record = records[number]
-                    args = _arguments(number, record["updated_at"], record, over)
+                    args = _arguments(number, records[number]["updated_at"], records[number], over=True)
                     self._write(keys=_keys(project), args=args, client=pipe)
                 written += sum(int(count) for count in pipe.execute())
         return written
