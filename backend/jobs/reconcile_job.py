@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from rq import Queue
 from rq.job import Job
-from rq.serializers import JSONSerializer
 
 from backend.jobs import object_clicks
 from backend.jobs.job_process import begin
@@ -24,7 +22,7 @@ from backend.label_studio.task_states import TaskStates
 from backend.redis_store import RECONCILIATION
 from backend.settings import Settings
 from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import QUEUE, UNREADABLE, Scheduler
+from fine_tune.project.scheduler import UNREADABLE, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +41,8 @@ def enqueue(client: Any, every_s: int) -> Job | None:
     """
     if not every_s or not client.set(DONE, 1, nx=True, ex=every_s):
         return None
-    queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
-    return queue.enqueue(
-        TASK,
-        job_timeout=TIMEOUT_S,
-        result_ttl=0,
-        failure_ttl=86400,
-        description="compare with Label Studio",
-    )
+    options = {"job_timeout": TIMEOUT_S, "result_ttl": 0, "failure_ttl": 86400}
+    return Scheduler(client).queue.enqueue(TASK, description="compare with Label Studio", **options)
 
 
 def run() -> None:

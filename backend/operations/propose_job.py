@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rq import Queue, Retry
+from rq import Retry
 from rq.job import Job
-from rq.serializers import JSONSerializer
 
 from backend.clicks.proposer import TaskProposer
 from backend.images.address import ImageError
@@ -30,7 +29,7 @@ from backend.settings import Settings
 from fine_tune.project import keys
 from fine_tune.project.job import Cancelled
 from fine_tune.project.phases import Report
-from fine_tune.project.scheduler import QUEUE, WAITING, Scheduler
+from fine_tune.project.scheduler import WAITING, Scheduler
 from model.errors import ClickmaskError
 from model.proposals.trained import CARD_KEY
 from model.versions.checkpoint import read_card
@@ -76,12 +75,12 @@ def enqueue(client: Any, project: int, limit: int | None, settings: Settings) ->
         client: a `redis.Redis` client. Its errors pass through.
         limit: as for `propose`; a job that is tried again counts anew.
     """
-    identity = f"propose-{project}"
+    identity, scheduler = f"propose-{project}", Scheduler(client)
     client.delete(keys.cancelled(identity))  # of the job that had this id before, or that goes on now
-    known = Scheduler(client).job(identity)
+    known = scheduler.job(identity)
     if known is not None and known.get_status() in (*WAITING, "started"):
         return known
-    return Queue(QUEUE, connection=client, serializer=JSONSerializer).enqueue(
+    return scheduler.queue.enqueue(
         TASK,
         project,
         limit,
