@@ -109,24 +109,17 @@ def _plans(filling: Filling) -> dict[str, Filling]:
     return plans
 
 
-class Stages(defaultdict[str, float]):
-    """Adds up the seconds of each stage."""
-
-    def __init__(self) -> None:
-        super().__init__(float)
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Take a measurement."""
-        self[stage] += seconds
-
-
 @contextmanager
 def _variant(settings: Settings, images: ImageServer, filling: Filling) -> Iterator[_Variant]:
     """Run a whole backend in this process, with a Redis of its own."""
     with tempfile.TemporaryDirectory(prefix="clickmask-bench-") as folder, EmbeddedRedis(Path(folder)) as url:
         fill(redis.Redis.from_url(url), filling)
-        stages = Stages()
-        app = create_app(replace(settings, label_studio_url=images.url, redis_url=url), stages.add)
+        stages: dict[str, float] = defaultdict(float)
+
+        def add(stage: str, seconds: float) -> None:
+            stages[stage] += seconds
+
+        app = create_app(replace(settings, label_studio_url=images.url, redis_url=url), add)
         backend: Backend = app.extensions["clickmask"]
         try:
             loaded = backend.models.take(None, LOAD_LIMIT_S)
@@ -139,7 +132,7 @@ def _variant(settings: Settings, images: ImageServer, filling: Filling) -> Itera
 @dataclass
 class _Variant:
     post: Callable[..., Any]
-    stages: Stages
+    stages: dict[str, float]
     saved_masks: int
     version: str
     device: str
