@@ -19,22 +19,26 @@ def object_store() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    """A running Redis of the test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="cm"))  # pytest's folders are too long for a Unix socket
-    server = RedisServer(folder)
-    server.start()
-    yield server
-    server.stop()
+def redis_folder() -> Iterator[Path]:
+    """A folder for servers, since pytest's are too long for a Unix socket."""
+    folder = Path(tempfile.mkdtemp(prefix="cm"))
+    yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def failover() -> Iterator[Failover]:
+def redis_server(redis_folder: Path) -> Iterator[RedisServer]:
+    """A running Redis of the test's own."""
+    server = RedisServer(redis_folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def failover(redis_folder: Path) -> Iterator[Failover]:
     """Two Redis of the test's own under one name."""
-    folder = Path(tempfile.mkdtemp(prefix="cm"))
-    servers = Failover(folder)
+    servers = Failover(redis_folder)
     servers.start()
     yield servers
     servers.stop()
-    shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
+from redis.exceptions import ClusterCrossSlotError as CrossSlot
 
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings import Settings
@@ -41,7 +42,7 @@ def connected(settings: Settings, timeout_s: float = TIMEOUT_S) -> Iterator[Any]
     url = redis_url(settings)
     client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
     try:
-        client.ping()
+        client.exists("clickmask:1", "clickmask:2")  # what a cluster refuses, as keys that belong together
         yield client
     except redis.RedisError as error:
         raise RedisUnreachable(_advice(url, error, settings.redis_url is None)) from error
@@ -56,6 +57,9 @@ def _advice(url: str, error: redis.RedisError, embedded: bool) -> str:
         return f"no Redis answers at {shown} ({error}): {fix}"
     if isinstance(error, redis.AuthenticationError):
         return f"Redis at {shown} refuses the password ({error}): correct CLICKMASK_REDIS_URL"
+    if isinstance(error, CrossSlot):
+        fix = "clickmask needs one in which keys can be used together: set CLICKMASK_REDIS_URL to one without cluster mode"
+        return f"Redis at {shown} is a cluster ({error}): {fix}"
     if isinstance(error, redis.ResponseError):
         fix = "look at its memory, its disk and its rights, or set CLICKMASK_REDIS_URL to another one"
         return f"Redis at {shown} refuses what it is asked ({error}): {fix}"

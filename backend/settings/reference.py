@@ -23,7 +23,7 @@ MEANINGS = {
         "An object store for model versions, as an fsspec URL (s3://bucket/clickmask); "
         "without it they are in `CLICKMASK_HOME`"
     ),
-    "CLICKMASK_REDIS_URL": "A Redis of yours, 6.2 or newer; without it `up` starts its own",
+    "CLICKMASK_REDIS_URL": "A Redis of yours, 6.2 or newer, not in cluster mode; without it `up` starts its own",
     "CLICKMASK_HOST": (
         "Address on which the web server listens; with unix:PATH `serve` listens on a socket file, and "
         "`CLICKMASK_URL` has to name the proxy before it"

@@ -51,6 +51,18 @@ def test_a_wrong_password_is_named_without_it(redis_server: RedisServer, tmp_pat
     assert isinstance(caught.value.__cause__, redis.AuthenticationError)
 
 
+def test_a_cluster_is_named(redis_folder: Path, tmp_path: Path) -> None:
+    cluster = RedisServer(redis_folder, "--cluster-enabled", "yes")
+    cluster.start()
+    cluster.client().execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+    with (
+        pytest.raises(RedisUnreachable, match="is a cluster .*: set CLICKMASK_REDIS_URL"),
+        connected(Settings(home=tmp_path, redis_url=cluster.url)),
+    ):
+        pass
+    cluster.stop()
+
+
 def test_one_that_refuses_is_not_said_to_be_away(redis_server: RedisServer, tmp_path: Path) -> None:
     redis_server.client().config_set("maxmemory", 1)
     settings = Settings(home=tmp_path, redis_url=redis_server.url)
