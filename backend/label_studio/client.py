@@ -49,6 +49,7 @@ class LabelStudio:
         self._kind = token_kind(self._token)
         self._lock = threading.Lock()
         self._access, self._expires = "", 0.0
+        self._failure = 0.0, LabelStudioError("")  # of an exchange, and when
         self._session = open_session()
 
     @property
@@ -66,17 +67,32 @@ class LabelStudio:
 
     def expire(self) -> bool:
         """Forget the short-lived token; False where the next request will not get a new one."""
-        with self._lock:
-            self._expires = 0.0
+        self._expires = 0.0
         return self._kind == "refresh"
 
     def _renewed(self) -> str:
-        with self._lock:
-            if time.monotonic() > self._expires - MARGIN_S:
-                asked = time.monotonic()
-                self._access = self._exchange()
-                self._expires = asked + lifetime(self._access)
-            return self._access
+        """Return a token that lasts; one thread gets a new one, and others use the old one while it does last."""
+        asked = time.monotonic()
+        if asked > self._expires - MARGIN_S and self._lock.acquire(blocking=asked > self._expires):
+            try:
+                self._renew(asked)
+            finally:
+                self._lock.release()
+        return self._access
+
+    def _renew(self, asked: float) -> None:
+        """Get a new token, unless another thread came first since `asked`; its failure is that of all who waited."""
+        if self._expires - MARGIN_S >= asked:
+            return
+        failed, error = self._failure
+        if failed >= asked:
+            raise LabelStudioError(str(error), error.status)
+        try:
+            access = self._exchange()
+        except LabelStudioError as error:
+            self._failure = time.monotonic(), error
+            raise
+        self._access, self._expires = access, asked + lifetime(access)
 
     def _exchange(self) -> str:
         path, body = "/api/token/refresh/", {"refresh": self._token}

@@ -2,12 +2,16 @@
 
 import logging
 import ssl
+import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
+from backend.label_studio import client as client_module
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
 from tests.backend.http_server import Web, answers, send, send_json
@@ -49,6 +53,47 @@ def test_eight_threads_share_one_exchange(web):
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: studio_client.version(), range(8))) == {"1.23.2"}
     assert len(studio.issued) == 1
+
+
+def test_a_failed_exchange_is_that_of_all_who_waited(web, monkeypatch):
+    asked, tries = threading.Semaphore(0), []
+
+    def fail(handler):
+        if not tries:  # all have asked before it fails
+            assert all(asked.acquire(timeout=60) for _ in range(6))
+        tries.append(1)
+        send(handler, 500, b"")
+
+    def monotonic():
+        asked.release()
+        return time.monotonic()
+
+    web.routes["/api/token/refresh/"] = fail
+    monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=monotonic))
+    studio_client = client(web, REFRESH)
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(studio_client.version) for _ in range(6)]
+    assert all("its log" in str(call.exception()) for call in calls)
+    assert len(tries) == 1
+    with pytest.raises(LabelStudioError, match="its log"):
+        studio_client.version()
+    assert len(tries) == 2, "whoever asks later tries anew"
+
+
+def test_a_token_that_lasts_a_little_is_used_while_it_is_renewed(web):
+    studio = TokenStudio(web, lifetime_s=20)  # less than the margin
+    studio_client = client(web, REFRESH)
+    studio_client.version()
+    begun, end, refresh = threading.Event(), threading.Event(), web.routes["/api/token/refresh/"]
+    web.routes["/api/token/refresh/"] = lambda handler: (begun.set(), end.wait(60), refresh(handler))
+    with ThreadPoolExecutor(2) as pool:
+        renewing = pool.submit(studio_client.headers)
+        assert begun.wait(60)
+        other = pool.submit(studio_client.headers)
+        old = other.result(60)
+        end.set()
+        assert old["Authorization"].endswith(studio.issued[0])
+        assert renewing.result(60)["Authorization"].endswith(studio.issued[1])
 
 
 def test_a_revoked_access_token_is_replaced_at_once(web):
