@@ -9,18 +9,28 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from backend.settings.masking import mask
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 RECENT_REFUSALS = 50
+
+
+class _Families:
+    """Hands out gauges that are made whole each time: the library's own never lose a label."""
+
+    shown: Sequence[Metric] = ()
+
+    def collect(self) -> Sequence[Metric]:
+        return self.shown
 
 
 class Metrics:
@@ -57,21 +67,8 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        # Of all processes: whichever was asked last knows best.
-        latest = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
-        self.jobs = latest(
-            "clickmask_training_jobs",
-            "Jobs of fine-tuning and proposing that Redis knows, by state.",
-            ["state"],
-        )
-        self.job_seconds = latest(
-            "clickmask_training_seconds", "How long the last fine-tuning job of a project took.", ["project"]
-        )
-        self.promoted = latest(
-            "clickmask_training_last_success_timestamp_seconds",
-            "When a project's last job ended with a version that is served.",
-            ["project"],
-        )
+        self._learning = _Families()
+        registry.register(self._learning)
         self._recent: deque[dict[str, str]] = deque(maxlen=RECENT_REFUSALS)
 
     @contextmanager
@@ -96,6 +93,10 @@ class Metrics:
         for name, value in stats.items():
             self.images.labels(name).set(value)
 
+    def note_learning(self, families: Sequence[Metric]) -> None:
+        """Show gauges of what all processes share, and nothing that they showed before."""
+        self._learning.shown = families
+
     def refuse(self, reason: str, task: int | None, text: str) -> None:
         """Count a click that got no mask and remember why; ``reason`` is one of few words, ``text`` a sentence."""
         self.refused.labels(reason).inc()
@@ -114,4 +115,5 @@ class Metrics:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(self._learning)  # the same in every process
         return generate_latest(registry)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from backend.assembly import Backend
 from backend.web.learning import Learning
@@ -28,11 +31,22 @@ def measure(backend: Backend, learning: Learning) -> None:
     """Bring the gauges of a process up to date."""
     metrics = backend.metrics
     metrics.note_images(backend.images.stats())
-    if backend.settings.redis_url is not None:
-        for state in STATES:
-            metrics.jobs.labels(state).set(learning.states.get(state, 0))
-    for project in learning.projects:
-        for outcome in project.outcomes[:1]:
-            metrics.job_seconds.labels(str(project.id)).set(outcome.seconds)
-        for outcome in [o for o in project.outcomes if o.status == "promoted"][:1]:
-            metrics.promoted.labels(str(project.id)).set(outcome.at)
+    known = backend.settings.redis_url is not None
+    states = {state: learning.states.get(state, 0) for state in STATES if known}
+    last = {str(p.id): o.seconds for p in learning.projects for o in p.outcomes[:1]}
+    served = [(p.id, o.at) for p in learning.projects for o in p.outcomes if o.status == "promoted"]
+    promoted = {str(number): at for number, at in reversed(served)}  # the newest one stays
+    text = "Jobs of fine-tuning and proposing that Redis knows, by state."
+    families = [_family("clickmask_training_jobs", text, "state", states)]
+    text = "How long the last fine-tuning job of a project took."
+    families += [_family("clickmask_training_seconds", text, "project", last)]
+    text = "When a project's last job ended with a version that is served."
+    families += [_family("clickmask_training_last_success_timestamp_seconds", text, "project", promoted)]
+    metrics.note_learning(families)
+
+
+def _family(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

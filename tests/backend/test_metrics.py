@@ -7,8 +7,10 @@ from backend.metrics import RECENT_REFUSALS, Metrics
 
 TWO_WORKERS = """
 import os, sys
+from prometheus_client.metrics_core import GaugeMetricFamily
 from backend.metrics import Metrics
 metrics = Metrics()
+metrics.note_learning([GaugeMetricFamily("clickmask_shared", "", value=3)])
 child = os.fork()
 metrics.refuse("image", 1, "gone")
 metrics.running.set(2)
@@ -59,3 +61,4 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
         text=True,
     ).stdout
     assert 'clickmask_refused_total{reason="image"} 2.0' in text
+    assert "clickmask_shared 3.0" in text, "what all share is not added up"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from backend.jobs.policy import policy
 from backend.settings import Settings
+from backend.web.learning import Learning, ProjectFigures
+from backend.web.monitoring import measure
 from fine_tune.project import keys
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, remember
@@ -30,6 +32,18 @@ def test_metrics_tell_of_training(tmp_path: Path, redis_server: RedisServer, ima
     assert 'clickmask_training_jobs{state="failed"} 0.0' in text
     assert 'clickmask_training_seconds{project="3"} 200.0' in text
     assert 'clickmask_training_last_success_timestamp_seconds{project="3"} 1000.0' in text
+
+
+def test_a_project_that_was_deleted_is_measured_no_longer(tmp_path: Path, images: ImageServer) -> None:
+    outcomes = (Outcome("promoted", "", at=2000.0, seconds=7.0), Outcome("promoted", "", at=1000.0))
+    with running(settings_for(tmp_path, images)) as app:
+        backend = backend_of(app)
+        measure(backend, Learning((ProjectFigures(3, outcomes=outcomes), ProjectFigures(4))))
+        text = backend.metrics.exposition().decode()
+        assert 'clickmask_training_seconds{project="3"} 7.0' in text
+        assert 'clickmask_training_last_success_timestamp_seconds{project="3"} 2000.0' in text
+        measure(backend, Learning((ProjectFigures(4),)))
+        assert 'project="3"' not in backend.metrics.exposition().decode()
 
 
 def test_the_load_and_the_images_of_a_process_are_told_whichever_one_is_scraped(
