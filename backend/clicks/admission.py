@@ -41,8 +41,11 @@ class AdmissionControl:
         self._taken = 0
         self._lock = threading.Lock()
 
-    def run(self, work: Callable[[], T], deadline_s: float) -> T:
+    def run(self, work: Callable[[], T], deadline_s: float, spent_s: float = 0.0) -> T:
         """Return ``work()``; its errors pass through.
+
+        Args:
+            spent_s: so much of the deadline is over already.
 
         Raises:
             Overloaded: at once, where there is no place.
@@ -56,7 +59,7 @@ class AdmissionControl:
         future = self._pool.submit(context.run, work)
         future.add_done_callback(lambda _: self._leave())
         try:
-            return future.result(deadline_s)
+            return future.result(max(deadline_s - spent_s, 0.0))
         except FutureTimeout:
             if future.done():
                 raise  # the work's own timeout, not ours

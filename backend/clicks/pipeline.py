@@ -61,22 +61,40 @@ class ClickPipeline:
     click_log: ClickLog
     metrics: Metrics
 
-    def answer(self, request: PredictRequest, prompt: Prompt) -> Suggestion:
-        """Return the suggestion for one prompt of an interactive request; without regions for an empty mask.
+    def picture_in_memory(self, request: PredictRequest, prompt: Prompt) -> Picture | None:
+        """Return the image of a prompt where it takes no time; None for one that is to be loaded."""
+        picture = self.images.peek(request.image_url(prompt), request.tasks[0].id)
+        there = picture is not None and picture.pixels.shape[:2] == (prompt.height, prompt.width)
+        return picture if there else None
+
+    def picture(self, request: PredictRequest, prompt: Prompt) -> Picture:
+        """Return the image of a prompt; it may have to be fetched and decoded first.
 
         Raises:
-            ImageError: the image cannot be had, or is not the one in the browser.
+            ImageError: it cannot be had, or is not the one in the browser.
+            LabelConfigError: the labeling config has no place for the answer.
+        """
+        labels = self._labelled(request, prompt).labels
+        request.config.outputs(prompt.to_name, labels)  # before any work is done in vain
+        return self._image(request, prompt)
+
+    def answer(
+        self, request: PredictRequest, prompt: Prompt, image: Picture, waited_s: float = 0.0
+    ) -> Suggestion:
+        """Return the suggestion for one prompt of an interactive request; without regions for an empty mask.
+
+        Args:
+            waited_s: how long the request has waited before.
+
+        Raises:
             LabelConfigError: the labeling config has no place for the answer.
             NothingToMark: there are only clicks that take away, and nothing to take away from.
             DeadlineExceeded: so many clicks are new that they take several requests.
             NotReady: there is no model.
         """
-        started, task, named = time.perf_counter(), request.tasks[0], bool(prompt.labels)
+        started, task, named = time.perf_counter() - waited_s, request.tasks[0], bool(prompt.labels)
         prompt = self._labelled(request, prompt)
-        outputs = request.config.outputs(prompt.to_name, prompt.labels)  # before any work is done in vain
-        with self.metrics.stage("image"):
-            image = self._image(request, prompt)
-        self.metrics.note_images(self.images.stats())
+        outputs = request.config.outputs(prompt.to_name, prompt.labels)
         # Less than the deadline, so that who waits in vain learns why.
         model = self.models.take(request.project_id, 0.8 * self.settings.deadline_s)
         known = self._surroundings(request, prompt, named)

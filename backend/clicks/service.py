@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloaded
@@ -30,6 +31,7 @@ class ClickService:
         self.admission = AdmissionControl(
             pipeline.settings.slots, pipeline.settings.queue, pipeline.metrics.note_load
         )
+        self._loading = AdmissionControl(pipeline.settings.slots + pipeline.settings.queue, 0)
 
     def predict(self, request: PredictRequest) -> list[Any]:
         """Return what goes under ``results``.
@@ -79,7 +81,7 @@ class ClickService:
         """
         task = request.tasks[0].id
         try:
-            suggestion = self.admission.run(lambda: self._pipeline.answer(request, prompt), self._deadline_s)
+            suggestion = self._answer(request, prompt)
         except tuple(ERRORS) as error:
             self._refuse(request, reason_of(error), str(error), prompt)
             if isinstance(error, (Overloaded, NotReady)):
@@ -98,6 +100,19 @@ class ClickService:
                 request, "empty_mask", "the model marks nothing there; one more click may help", prompt
             )
         return suggestion
+
+    def _answer(self, request: PredictRequest, prompt: Prompt) -> Suggestion:
+        """Answer one prompt, which takes a slot when its image is there: a slow host keeps nobody else waiting."""
+        pipeline, begin = self._pipeline, time.monotonic()
+        with pipeline.metrics.stage("image"):
+            image = pipeline.picture_in_memory(request, prompt) or self._loading.run(
+                lambda: pipeline.picture(request, prompt), self._deadline_s
+            )
+        pipeline.metrics.note_images(pipeline.images.stats())
+        waited = time.monotonic() - begin
+        return self.admission.run(
+            lambda: pipeline.answer(request, prompt, image, waited), self._deadline_s, waited
+        )
 
     def _refuse(self, request: PredictRequest, reason: str, text: str, prompt: Prompt | None = None) -> None:
         """Tell the operator why an annotator sees no mask: in the log, the metrics and on the status page."""

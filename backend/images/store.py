@@ -63,6 +63,9 @@ class ImageStore:
         self._under_way: dict[str, Future[Picture]] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="image-prefetch")
         self._planned = 0
+        self._decoding = threading.Semaphore(
+            settings.slots
+        )  # it takes memory, while waiting for files takes none
 
     def get(self, url: str, task_id: int | None = None) -> Picture:
         """Return the image behind a value of a task's data.
@@ -78,10 +81,8 @@ class ImageStore:
         """
         key = _key(url, task_id)
         with self._lock:
-            if key in self._cache:
-                self._hits += 1
-                self._cache.move_to_end(key)
-                return self._cache[key]
+            if (known := self._known(key)) is not None:
+                return known
             mine = key not in self._under_way
             future = self._under_way.setdefault(key, Future())
             self._misses += mine
@@ -99,6 +100,11 @@ class ImageStore:
             self._keep(key, picture)
         future.set_result(picture)
         return picture
+
+    def peek(self, url: str, task_id: int | None = None) -> Picture | None:
+        """Return an image that is in memory; None for one that `get` would have to load."""
+        with self._lock:
+            return self._known(_key(url, task_id))
 
     def forget(self, url: str, task_id: int | None = None) -> None:
         """Have the next `get` of this image fetch it again: its file has changed."""
@@ -132,6 +138,14 @@ class ImageStore:
             held = {"bytes": self._bytes, "images": len(self._cache)}
             return {"hits": self._hits, "misses": self._misses, **held}
 
+    def _known(self, key: str) -> Picture | None:
+        """Return what is cached, as just used; the lock is held."""
+        if key not in self._cache:
+            return None
+        self._hits += 1
+        self._cache.move_to_end(key)
+        return self._cache[key]
+
     def _keep(self, key: str, picture: Picture) -> None:
         if picture.pixels.nbytes > self._limit:
             logger.warning(
@@ -152,7 +166,8 @@ class ImageStore:
         except UnicodeError:
             raise ImageError(f"{shown(url)}: this is no address of an image") from None
         try:
-            pixels = decode(data, self._settings.max_image_megapixels)
+            with self._decoding:
+                pixels = decode(data, self._settings.max_image_megapixels)
         except DecodeError as error:
             raise ImageError(f"{shown(url)}: {error}") from error
         return Picture(pixels, hashlib.sha256(data).hexdigest()[:32])

@@ -98,10 +98,11 @@ def test_past_the_deadline_no_further_pass_begins_and_the_next_request_goes_on(
     late = replace(known, settings=replace(known.settings, deadline_s=0))
     request = PredictRequest.parse(click(*(keypoint(f"k{i}", 10 * i, 50) for i in range(1, 4))))
     assert request.context is not None
+    image = late.picture(request, request.context[0])
     for left in (2, 1):
         with pytest.raises(DeadlineExceeded, match=f"{left} of 3 clicks are left"):
-            late.answer(request, request.context[0])
-    assert late.answer(request, request.context[0]).regions
+            late.answer(request, request.context[0], image)
+    assert late.answer(request, request.context[0], image).regions
     assert passes == [1, 2, 3]
 
 

@@ -64,7 +64,9 @@ def test_an_image_that_cannot_be_had_empties_the_answer_and_is_told(
     assert 'clickmask_refused_total{reason="image"}' in app.test_client().get("/metrics").text
 
 
-def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServer, tmp_path: Path) -> None:
+def test_an_image_that_comes_slowly_keeps_those_waiting_that_have_none(
+    images: ImageServer, tmp_path: Path
+) -> None:
     settings = settings_for(tmp_path, images, slots=1, queue=0, deadline_s=2.0)
     with running(settings) as app:
         client = app.test_client()
@@ -74,8 +76,9 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
         thread = threading.Thread(target=lambda: app.test_client().post("/predict", json=slow))
         thread.start()
         try:
-            until("the slow click", lambda: backend_of(app).service.admission.load() == (1, 0))
-            answer = client.post("/predict", json=click(ONE))
+            until("the slow click", lambda: "/data/upload/1/slow.png" in images.asked)
+            assert regions(client, click(ONE)) == first
+            answer = client.post("/predict", json=click(ONE, path="/data/upload/1/new.png"))
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "1"
         finally:
@@ -83,9 +86,31 @@ def test_too_many_requests_are_refused_and_late_ones_answered(images: ImageServe
             images.gate.set()
         refusal = backend_of(app).metrics.recent_refusals()[0]
         assert refusal["reason"] == "deadline"
-        until("its end", lambda: backend_of(app).service.admission.load() == (0, 0))
-        assert regions(client, click(ONE)) == first
-        assert regions(client, slow)  # what came too late is in the cache now
+        store = backend_of(app).images
+        until("its end", lambda: store.peek("/data/upload/1/slow.png"))
+        assert regions(client, slow)
+
+
+def test_more_clicks_than_the_queue_holds_are_refused(
+    images: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(settings_for(tmp_path, images, slots=1, queue=0)) as app:
+        service, client = backend_of(app).service, app.test_client()
+        regions(client, click(ONE))
+        engine, release = service._models.take(None, 1).predictor.engine, threading.Event()
+        real = engine.run
+        monkeypatch.setattr(engine, "run", lambda *given: (release.wait(30), real(*given))[1])
+        more = click(keypoint("k2", 60, 70))
+        thread = threading.Thread(target=lambda: app.test_client().post("/predict", json=more))
+        thread.start()
+        try:
+            until("the slow click", lambda: service.admission.load() == (1, 0))
+            assert client.post("/predict", json=click(ONE)).status_code == 503
+        finally:
+            release.set()
+            thread.join(30)
+        until("its end", lambda: service.admission.load() == (0, 0))
+        assert regions(client, click(ONE))
 
 
 def test_past_the_deadline_the_last_mask_stays(
