@@ -95,6 +95,10 @@ class GuidedNetwork(nn.Module):
         logits, auxiliary = self.decode(*self._enter(image, guide))
         return resize(logits, image), None if auxiliary is None else resize(auxiliary, image)
 
+    def extra_repr(self) -> str:
+        """See `Normalize.extra_repr`."""
+        return str(self.entry)
+
     def _enter(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:
         previous, clicks = guide[:, :1], guide[:, 1:]
         if self.entry.binary_prev_mask:

@@ -37,6 +37,10 @@ class Attention(nn.Module):
         attended = F.scaled_dot_product_attention(query, key, value)
         return self.proj(attended.transpose(1, 2).reshape(batch, count, dim))
 
+    def extra_repr(self) -> str:
+        """See `Normalize.extra_repr`."""
+        return f"heads={self.heads}"
+
 
 class Mlp(nn.Module):
     """Two linear layers with an exact GELU between them; BxNxC -> BxNxC."""

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from torch import Tensor, nn
 from model.engines import openvino as openvino_module
 from model.engines.base import PRECISIONS
 from model.engines.factory import create_engine
+from model.engines.openvino import _digest
 from model.engines.torch_cpu import TorchEngine
+from model.networks import build
 from tests.model.engines.tolerances import HALF_TOLERANCE, SIZE, TOLERANCE
+from tests.model.official_checkpoints import small_vit
 from tests.outgoing_calls import outgoing_calls
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +51,24 @@ def test_openvino_gives_the_same_bytes_cold_warm_and_in_a_batch(network, batch, 
     np.testing.assert_array_equal(engine.run(*batch), cold)
     alone = np.concatenate([engine.run(i[None], g[None]) for i, g in zip(*batch, strict=True)])
     np.testing.assert_array_equal(alone, cold)
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (partial(build, "hrnet18s-ocr"), {"norm_mean_std": [[0.5] * 3, [0.5] * 3]}),
+        (partial(build, "hrnet18s-ocr"), {"binary_prev_mask": True}),
+        (small_vit, {"norm_mean_std": [[0.5] * 3, [0.5] * 3]}),
+        (small_vit, {"heads": 4}),
+    ],
+)
+def test_networks_of_the_same_weights_are_kept_apart(make, changes):
+    one, other = make(), make(**changes)
+    other.load_state_dict(one.state_dict())
+    assert _digest(one) != _digest(other)
+    other = make()
+    other.load_state_dict(one.state_dict())
+    assert _digest(one) == _digest(other)
 
 
 @pytest.mark.skipif(
@@ -164,6 +186,7 @@ def test_without_a_place_for_the_cache_it_works_and_says_so(network, batch, tmp_
 CONVERSION = """
 import numpy as np
 from model.engines.factory import create_engine
+from model.engines.openvino import _digest
 from tests.model.tiny_network import network
 engine = create_engine(network(), 96, "openvino")
 engine.run(np.zeros((1, 96, 96, 3), np.uint8), np.zeros((1, 3, 96, 96), np.float32))
