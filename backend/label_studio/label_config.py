@@ -188,6 +188,12 @@ class LabelConfig:
         for control in prompts:
             found += dict.fromkeys(self._unanswered(control))
         for control in self.controls:
+            if control.shape not in MASKS and len(control.to_names) > 1:
+                names = ",".join(control.to_names)
+                found.append(
+                    f'{control.tag} has toName="{names}": the editor connects a tag to one image, and this one to '
+                    "none; give each image one of its own"
+                )
             if control.shape in MASKS and control.smart:
                 found.append(f'{control.tag} offers a smart tool that does nothing; add smart="false" to it')
         return found

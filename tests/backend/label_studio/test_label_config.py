@@ -246,6 +246,31 @@ def test_problems_of_pages_are_found_without_a_task() -> None:
     assert any("page_0" in problem for problem in LabelConfig.parse(without).problems())
 
 
+LEFT_AND_RIGHT = """<View><Image name="left" value="$a"/><Image name="right" value="$b"/>
+  <KeyPoint name="kl" toName="left"/><KeyPoint name="kr" toName="right"/>
+  <Labels name="l" toName="left">%(cup)s</Labels><Labels name="r" toName="right">%(cup)s</Labels>
+  <Brush name="b" toName="left,right" smart="false"/></View>"""
+
+
+@pytest.mark.parametrize(
+    ("one", "several", "tag"),
+    [
+        (
+            '<KeyPoint name="kl" toName="left"',
+            '<KeyPoint name="kl" toName="left, right"',
+            '<KeyPoint name="kl">',
+        ),
+        ('<Labels name="l" toName="left"', '<Labels name="l" toName="left,right"', '<Labels name="l">'),
+    ],
+)
+def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, several: str, tag: str) -> None:
+    """A click would come without its label, or not at all; a mask for either image is taken."""
+    sound = LEFT_AND_RIGHT % {"cup": CUP}
+    assert LabelConfig.parse(sound).problems() == []
+    (problem,) = LabelConfig.parse(sound.replace(one, several)).problems()
+    assert problem.startswith(f'{tag} has toName="left,right"')
+
+
 @pytest.mark.parametrize("data", [{}, {"image": 5}, {"image": ""}, {"image": ["/0"]}])
 def test_missing_image_address_is_named(data: dict[str, object]) -> None:
     config = LabelConfig.parse('<View><Image name="i" value="$image"/></View>')
