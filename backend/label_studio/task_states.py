@@ -6,12 +6,10 @@ changed or went, and it lists tasks without annotations.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from backend.label_studio.client import AS_STORED, PAGE, LabelStudio
-from backend.label_studio.transport import shaped
+from backend.label_studio.client import LabelStudio
 from backend.redis_store import RECONCILIATION
 
 PROJECTS = f"{RECONCILIATION}states"  # hash: project -> `LabelStudio.state`
@@ -62,8 +60,8 @@ class TaskStates:
         """
         changed, page, seen = dict[int, str](), 1, 0
         while True:
-            tasks, total = _page(studio, self._project, page, {"ordering": ["-tasks:updated_at"]})
-            fresh, seen = _differing(tasks, known), seen + len(tasks)
+            tasks, total = studio.page(self._project, {"ordering": ["-tasks:updated_at"]}, page)
+            fresh, seen = _differing(_states(tasks), known), seen + len(tasks)
             changed |= fresh
             # All that follow changed earlier; and a page after the last one would be an error.
             if not fresh or seen >= total:
@@ -117,19 +115,15 @@ def listed(studio: LabelStudio, project: int) -> dict[int, str]:
     while True:
         above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
         query = {"filters": {"conjunction": "and", "items": [above]}, "ordering": ["tasks:id"]}
-        tasks, left = _page(studio, project, 1, query)
-        found |= tasks
+        tasks, left = studio.page(project, query)
+        found |= _states(tasks)
         if not tasks or len(tasks) >= left:
             return found
-        last = max(tasks)
+        last = max(found)
 
 
-def _page(studio: LabelStudio, project: int, page: int, query: Any) -> tuple[dict[int, str], int]:
-    """Return a page as task -> state, and the number of all tasks that the query is about."""
-    params = {"project": project, "page": page, "page_size": PAGE, "query": json.dumps(query), **AS_STORED}
-    answer = shaped(studio.call("GET", "/api/tasks", params=params), dict)
-    tasks = {int(task["id"]): state_of(task) for task in shaped(answer["tasks"], list)}
-    return tasks, shaped(answer["total"], int)
+def _states(tasks: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    return {int(task["id"]): state_of(task) for task in tasks}
 
 
 def _differing(tasks: Mapping[int, str], known: Mapping[int, str]) -> dict[int, str]:
