@@ -18,6 +18,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.click import Click
+from model.inference.click_maps import encode
 from model.networks import build
 
 SHARED = Path(os.environ.get("CLICKMASK_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -90,6 +92,17 @@ def parity(folder: str, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
     if not place.is_dir():
         pytest.skip(f"{place} is missing: it holds outputs of the original implementation")
     return json.loads((place / f"{name}.json").read_text()), dict(np.load(place / f"{name}.npz"))
+
+
+def guide_of(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Disks of radius 5, 2xHxW, of 2Nx3 points (y, x, order) that name pixels by their index; below 0 = absent."""
+    half = len(points) // 2
+    clicks = [
+        Click(float(x) + 0.5, float(y) + 0.5, place < half)  # pixel i has its centre at i + 0.5
+        for place, (y, x, _) in enumerate(points)
+        if y >= 0 or x >= 0
+    ]
+    return encode("disk", clicks, height, width, 5.0)
 
 
 class CrossEntropyLoss(nn.Module):

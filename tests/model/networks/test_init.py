@@ -13,8 +13,12 @@ from tests.model.official_checkpoints import small_vit
 def test_networks_keep_the_contract(name: str) -> None:
     torch.manual_seed(0)
     network = build(name).eval()
+    image, guide = torch.rand(2, 2, 3, 32, 64)
     with torch.inference_mode():
-        assert network(torch.rand(2, 3, 32, 64), torch.zeros(2, 3, 32, 64)).shape == (2, 1, 32, 64)
+        logits, auxiliary = network.forward_train(image, guide)
+        assert torch.equal(network(image, guide), logits)
+    assert logits.shape == (2, 1, 32, 64)
+    assert (auxiliary is None) if name == "deeplabv3plus-r34" else (auxiliary.shape == logits.shape)
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:

@@ -15,14 +15,6 @@ def network() -> Lite0FPN:
     return Lite0FPN().eval()
 
 
-def test_logits_have_the_resolution_of_the_image(network: Lite0FPN) -> None:
-    image, guide = torch.rand(2, 3, 64, 96), torch.rand(2, 3, 64, 96)
-    with torch.inference_mode():
-        logits, auxiliary = network.forward_train(image, guide)
-        assert logits.shape == auxiliary.shape == (2, 1, 64, 96)
-        torch.testing.assert_close(network(image, guide), logits)
-
-
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_every_channel_of_the_guide_counts(network: Lite0FPN, channel: int) -> None:
     image, guide = torch.rand(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)

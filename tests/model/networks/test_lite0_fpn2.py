@@ -17,14 +17,6 @@ def network():
     return build("lite0-fpn2").eval()
 
 
-def test_logits_have_the_resolution_of_the_image(network):
-    image, guide = torch.rand(2, 3, 64, 96), torch.rand(2, 3, 64, 96)
-    with torch.inference_mode():
-        logits, auxiliary = network.forward_train(image, guide)
-        assert logits.shape == auxiliary.shape == (2, 1, 64, 96)
-        torch.testing.assert_close(network(image, guide), logits)
-
-
 def test_every_pixel_of_a_click_counts(network):
     image, guide = torch.rand(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
     with torch.inference_mode():

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from model.click import Click
-from model.inference.click_maps import encode
 from model.networks import build
 from model.versions.checkpoint import CheckpointError
 from model.versions.official import importer, ritm
@@ -21,6 +19,7 @@ from tests.model.official_checkpoints import (
     ITERATIVE,
     config,
     fill,
+    guide_of,
     parity,
     weights_of,
     write,
@@ -31,17 +30,6 @@ def describe(settings: dict[str, Any]) -> dict[str, Any]:
     return ritm.describe(Config.parse(settings, Path("x.pth")))
 
 
-def guide_of(points: np.ndarray, height: int, width: int, encoding: dict[str, Any]) -> np.ndarray:
-    """Click maps, 2xHxW, of 2Nx3 points (y, x, index) that name pixels by their index, -1 = absent."""
-    half = len(points) // 2
-    clicks = [
-        Click(float(x) + 0.5, float(y) + 0.5, place < half)  # pixel i has its centre at i + 0.5
-        for place, (y, x, order) in enumerate(points)
-        if order >= 0
-    ]
-    return encode(encoding["name"], clicks, height, width, encoding["radius"])
-
-
 def test_same_answer_as_the_original(tmp_path: Path) -> None:
     described, arrays = parity("ritm_parity", "h18s_itermask")
     state = fill((key, shape) for key, shape, _ in described["state_dict"])
@@ -49,7 +37,7 @@ def test_same_answer_as_the_original(tmp_path: Path) -> None:
     assert card["architecture"] == {"name": "hrnet18s-ocr", "params": {}}
     assert card["encoding"] == {"name": "disk", "radius": 5.0}
     seen = torch.from_numpy(arrays["image_and_prev_mask"].astype(np.float32))
-    clicks = [guide_of(p, *seen.shape[2:], card["encoding"]) for p in arrays["points"]]
+    clicks = [guide_of(points, *seen.shape[2:]) for points in arrays["points"]]
     guide = torch.cat([seen[:, 3:], torch.from_numpy(np.stack(clicks))], 1)
     with torch.inference_mode():
         logits, auxiliary = network.forward_train(seen[:, :3], guide)

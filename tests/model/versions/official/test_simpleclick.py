@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from model.click import Click
-from model.inference.click_maps import encode
 from model.networks import build
 from model.versions import checkpoint
 from model.versions.checkpoint import CheckpointError
@@ -21,6 +19,7 @@ from tests.model.official_checkpoints import (
     SHARED,
     CrossEntropyLoss,
     fill,
+    guide_of,
     parity,
     vit_config,
     vit_weights,
@@ -32,17 +31,6 @@ SMALL = {"patch": 16, "dim": 32, "depth": 8, "heads": 2, "neck": [24, 32, 40, 48
 
 def describe(settings: dict[str, Any]) -> dict[str, Any]:
     return simpleclick.describe(Config.parse(settings, Path("x.pth")))
-
-
-def guide_of(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Click maps, 2xHxW, of 2Nx3 points (y, x, order), where pixels are named by their index; below 0 = absent."""
-    half = len(points) // 2
-    clicks = [
-        Click(float(x) + 0.5, float(y) + 0.5, place < half)
-        for place, (y, x, _) in enumerate(points)
-        if y >= 0 or x >= 0
-    ]
-    return encode("disk", clicks, height, width, 5.0)
 
 
 def test_same_answer_as_the_original(tmp_path: Path) -> None:
