@@ -81,7 +81,7 @@ class TaskProposer:
             item_index=page.item_index,
         )
         try:
-            outputs = config.outputs(prompt.to_name, prompt.labels)
+            outputs = config.named(prompt.to_name, prompt.labels)
         except LabelConfigError as error:
             logger.info("a proposal is left out: %s", error)
             return ()

@@ -127,6 +127,17 @@ def _scene(name: str, item: AcceptedObject, image: Callable[[], np.ndarray]) -> 
     return Scene(pixels, truth, np.zeros_like(truth))
 
 
+def _proposable(config: LabelConfig, item: AcceptedObject) -> str | None:
+    """Return an object's label, "" for none; None where no proposal can have it, as one that was removed."""
+    region = item.regions[0]
+    label = next(iter(region.labels), "")
+    try:
+        config.named(region.to_name, (label,) if label else ())
+    except LabelConfigError:
+        return None
+    return label
+
+
 class ProjectSource:
     """Reads a Label Studio project for training; a `fine_tune.data.project_samples.Source`."""
 
@@ -183,13 +194,15 @@ class ProjectAnnotations:
             for (name, index), items in by_image.items():
                 try:
                     tag = known.image(name)
-                    yield self._image(tag.url(task["data"], index), task["id"], items)
+                    yield self._image(tag.url(task["data"], index), task["id"], items, known)
                 except (ImageError, LabelConfigError, ValueError) as error:
                     if isinstance(error, ImageError):
                         self._record()  # one image may be missing; a Label Studio that is gone has them all
                     on_problem(f"task {task['id']}: {error}")
 
-    def _image(self, url: str, task: int, items: Sequence[AcceptedObject]) -> LabelledImage:
+    def _image(
+        self, url: str, task: int, items: Sequence[AcceptedObject], config: LabelConfig
+    ) -> LabelledImage:
         picture = self._images.get(url, task)
         self._images.forget(url, task)  # it is used once
         sound, problems, size = list[AcceptedObject](), list[str](), picture.pixels.shape[:2]
@@ -205,10 +218,10 @@ class ProjectAnnotations:
                 problems.append(f"task {task}, region {item.id}: {error}")
         if not sound:
             raise ValueError(f"none of its masks can be used; the first one: {problems[0]}")
-        labels = [next(iter(item.regions[0].labels), "") for item in sound]
+        labels = [_proposable(config, item) for item in sound]
         # Hundreds of masks as large as the image would be gigabytes.
         masks = LazySequence(sound, AcceptedObject.mask)
-        return LabelledImage(picture.digest, picture.pixels, masks, labels, problems)
+        return LabelledImage(picture.digest, picture.pixels, masks, labels, problems, f"task {task}")
 
     def _exported(self, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield the tasks with their annotations."""

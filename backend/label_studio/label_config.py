@@ -132,6 +132,13 @@ class LabelConfig:
             return (Output(plain[0], names[0] if names else None, bool(names)),)
         raise LabelConfigError(self._missing(to_name, labels, takers))
 
+    def named(self, to_name: str, labels: tuple[str, ...]) -> tuple[Output, ...]:
+        """Return where a mask goes that keeps all of ``labels``, see `outputs`; an error, too, where it would not."""
+        outputs = self.outputs(to_name, labels)
+        if labels and not (outputs[0].mask.labelled or outputs[0].name):
+            raise LabelConfigError(f"no <Labels> has label {', '.join(map(repr, labels))}")
+        return outputs
+
     def labels(self, to_name: str, data: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """Return the labels that a mask on ``to_name`` may have, in order.
 

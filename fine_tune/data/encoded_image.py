@@ -26,7 +26,7 @@ class EncodedImage:
         masks: PNG bytes of an HxW uint8 map each. A bundle has one map of ids per image (0 background, 1..254 ids,
             255 ignore), a project one map of 0 and 255 per object, because its objects may overlap.
         stuff: ids that are no things but road, sky and the like, which people seldom click.
-        labels: label name of every mask of a project's image, "" for one without; () in a bundle.
+        labels: label name of every mask of a project's image, see `LabelledImage`; () in a bundle.
         specks: PNG bytes of an HxW uint8 map, not 0 where a project's image has objects that are too small to have a
             mask here; b"" for none.
     """
@@ -35,7 +35,7 @@ class EncodedImage:
     image: bytes
     masks: tuple[bytes, ...]
     stuff: tuple[int, ...] = ()
-    labels: tuple[str, ...] = ()
+    labels: tuple[str | None, ...] = ()
     specks: bytes = b""
 
     def decode(self, index: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,10 @@ HELD_OUT = 1 / 5  # share of the images that is held out of a large project
 FEW = 15  # images that are held out of a smaller one: a verdict on a handful of them is never sure
 MOST_HELD_OUT = 1 / 3  # largest share of the images that is held out
 DECODED_BYTES = 128 << 20  # of the train part are kept decoded
+SMALL = (
+    f"cannot be learned from, being smaller than {MIN_AREA} pixels of an image of at most {MAX_SIDE} a side"
+)
+LARGE = f"cannot be learned from, covering more than {100 * MAX_SHARE:.0f} % of the image"
 STRIDE = 7919  # a prime, larger than any number of objects on an image
 
 
@@ -39,15 +43,18 @@ class LabelledImage:
         digest: names the image's content.
         image: HxWx3 uint8 RGB.
         masks: HxW bool each, one per object; each may be decoded when it is asked for.
-        labels: label name of every mask, "" for one without; () where nothing is known of labels.
+        labels: label name of every mask, "" for one without, None for one that cannot be proposed, as the project
+            has no such label any more; () where nothing is known of labels.
         problems: one sentence for every object of the image that cannot be read; it has no mask here.
+        place: where people find the image, as "task 7".
     """
 
     digest: str
     image: np.ndarray
     masks: Sequence[np.ndarray]
-    labels: Sequence[str] = ()
+    labels: Sequence[str | None] = ()
     problems: Sequence[str] = ()
+    place: str = "an image"
 
 
 class AnnotationList(Protocol):
@@ -98,6 +105,7 @@ class Samples:
     train: list[EncodedImage] = field(default_factory=list)
     held_out: list[EncodedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    _odd: dict[str, list[str]] = field(default_factory=lambda: {SMALL: [], LARGE: []})  # places, by reason
     _decoded: dict[int, np.ndarray] = field(default_factory=dict)  # by place in `train`
     # Of the images of `train`, as they were before compression.
     _described: list[np.ndarray] = field(default_factory=list)
@@ -108,7 +116,7 @@ class Samples:
         An image that two tasks share is kept once for each; both are in the same part.
         """
         self.problems += labelled.problems
-        encoded = _encode(labelled)
+        encoded = _encode(labelled, self._odd)
         if not encoded.masks:
             return
         if is_held_out(labelled.digest, self.share) and labelled.digest not in self.trained_on:
@@ -116,6 +124,14 @@ class Samples:
         else:
             self.train.append(encoded)
             self._described.append(describe(labelled.image))
+
+    def odd(self) -> list[str]:
+        """Say of which size objects are not learned from, how many, and where; a sentence for each reason."""
+        return [
+            f"{len(places)} of the objects {reason}, the first one on {places[0]}"
+            for reason, places in self._odd.items()
+            if places
+        ]
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """Draw an object of the train part, image first, randomly flipped, cropped and recoloured."""
@@ -196,8 +212,8 @@ def _with_object(pixels: np.ndarray, mask: np.ndarray) -> Scene:
     return Scene(pixels, truth, np.zeros_like(truth))
 
 
-def _encode(labelled: LabelledImage) -> EncodedImage:
-    """Shrink an image and its masks to MAX_SIDE and compress them; objects of no fair size are left out.
+def _encode(labelled: LabelledImage, odd: Mapping[str, list[str]]) -> EncodedImage:
+    """Shrink an image and its masks to MAX_SIDE and compress them; objects of no fair size are left out, and noted.
 
     Where the small ones are stays known, as that is no background; beside the large ones nothing would be left.
     """
@@ -211,7 +227,10 @@ def _encode(labelled: LabelledImage) -> EncodedImage:
         area = np.count_nonzero(small)
         if area < MIN_AREA:
             specks |= cover
-        elif area <= MAX_SHARE * small.size:
+            odd[SMALL].append(labelled.place)
+        elif area > MAX_SHARE * small.size:
+            odd[LARGE].append(labelled.place)
+        else:
             masks.append(_png(small.view(np.uint8) * np.uint8(255)))
             labels.append(label)
     if scale < 1:

@@ -169,7 +169,7 @@ class FineTuningJob:
             self._timeline.at(read / len(accepted))
         if len(failed) > read:
             raise SourceError(f"most images cannot be read; the first one: {failed[0]}")
-        samples.problems[:0] = failed
+        samples.problems[:0] = [*samples.odd(), *failed]
         return samples
 
     def _trained_on(self) -> frozenset[str]:
@@ -187,7 +187,8 @@ class FineTuningJob:
         """Make a version from the samples, and promote it if it is better."""
         counts, problems = samples.count(), samples.problems
         if not samples.train:
-            return Outcome("refused", "there is no object to train on", "", counts, {}, problems)
+            reason = "; ".join(["there is no object to train on", *problems[:1]])
+            return Outcome("refused", reason, "", counts, {}, problems)
         held_out = min(counts["held_out_objects"], self._setup.limits.objects)
         self._timeline.expect(phases.JUDGE, CLICKS_EACH * held_out)
         attempt = Attempt(self.line, samples, self._setup, self._timeline, self._state, self.force)

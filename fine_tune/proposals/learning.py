@@ -73,7 +73,8 @@ def learn(
         lanes: images that are judged at once.
         on_share: told the share that is done, 0..1; what it raises ends the learning.
     """
-    names = tuple(sorted({label for image in train for label in image.labels}))
+    train, held_out = ([image for image in part if _named(image)] for part in (train, held_out))
+    names = tuple(sorted({label for image in train for label in _named(image)}))
     if not names:
         return LearnedHead({"offered": False, "reason": "there is no object to learn from"})
     held_out = list(
@@ -97,6 +98,11 @@ def learn(
     verdict = judge(actions, len(names))
     facts = verdict.as_json() | TrainedHead(maps, names, verdict.thresholds, expect(actions)).facts()
     return LearnedHead(facts, maps.head.state_dict() if verdict.offered else {})
+
+
+def _named(image: EncodedImage) -> list[str]:
+    """List the labels of an image's objects that can be proposed."""
+    return [label for label in image.labels if label is not None]
 
 
 def _measured(

@@ -65,6 +65,9 @@ def test_other_images_and_unknown_labels_get_nothing(
     task = Task(100, studio.tasks[100]["data"])
     cats = LabelConfig.parse(CONFIG.replace("Disc", "Cat"))
     assert proposer(settings).prediction(cats, task, model) is None
+    row = '<Labels name="l" toName="image"><Label value="Cat"/></Labels>'
+    plain = f'<View><Image name="image" value="$image"/><Brush name="b" toName="image"/>{row}</View>'
+    assert proposer(settings).prediction(LabelConfig.parse(plain), task, model) is None, "nor without a label"
     stripes = np.zeros((160, 160, 3), np.uint8)
     stripes[::4] = 255
     studio.web.routes["/data/upload/3/100.png"] = answers(200, png(stripes))

@@ -35,6 +35,17 @@ def test_brush_comes_before_polygon_and_one_of_each_kind_is_enough() -> None:
     assert [output.mask.name for output in config.outputs("i", ("Cat",))] == ["b", "p"]
 
 
+def test_a_label_is_kept_by_a_row_that_has_it_and_by_no_other() -> None:
+    xml = """<View><Image name="i" value="$image"/><Brush name="b" toName="i"/>
+        <Labels name="l" toName="i"><Label value="Cat"/></Labels></View>"""
+    config = LabelConfig.parse(xml)
+    assert config.named("i", ("Cat",)) == config.outputs("i", ("Cat",))
+    assert config.named("i", ()) == config.outputs("i", ())
+    assert config.outputs("i", ("Dog",))
+    with pytest.raises(LabelConfigError, match="no <Labels> has label 'Dog'"):
+        config.named("i", ("Dog",))
+
+
 def test_control_of_another_image_does_not_count() -> None:
     config = LabelConfig.parse(
         """<View><Image name="left" value="$a"/><Image name="right" value="$b"/>

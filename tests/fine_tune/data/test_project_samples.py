@@ -82,8 +82,13 @@ def test_specks_and_whole_images_are_no_objects():
     speck, everything = np.zeros((100, 100), bool), np.ones((100, 100), bool)
     speck[:5, :5] = True
     samples = Samples()
-    samples.add(LabelledImage(names(False, 1)[0], image, [speck, everything]))
+    samples.add(LabelledImage(names(False, 1)[0], image, [speck, everything], place="task 7"))
+    samples.add(LabelledImage(names(False, 2)[1], image, [speck], place="task 8"))
     assert samples.count()["train_images"] == 0
+    few, many = samples.odd()
+    assert few.startswith("2 of the objects") and "smaller than 40 pixels" in few and few.endswith("task 7")
+    assert many.startswith("1 of the objects") and "more than 95 % of the image" in many
+    assert Samples().odd() == []
 
 
 def test_where_objects_are_that_are_too_small_stays_known():

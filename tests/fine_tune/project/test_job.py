@@ -149,6 +149,20 @@ def test_damaged_objects_of_a_few_images_end_no_job(home: Path, jobs: Jobs):
     assert outcome.problems == damaged
 
 
+def test_objects_that_are_too_small_are_named(home: Path, jobs: Jobs):
+    class Specks(ShapeAnnotations):
+        def images(self, chosen, on_problem) -> Iterator[LabelledImage]:
+            for image in super().images(chosen, on_problem):
+                speck = np.zeros(image.image.shape[:2], bool)
+                speck[:5, :5] = True
+                yield dataclasses.replace(image, masks=[speck])
+
+    outcome = jobs.run(Shapes(COUNT, listed_as=Specks), setup(home))
+    (problem,) = outcome.problems
+    assert problem.startswith(f"{COUNT} of the objects cannot be learned from, being smaller than 40 pixels")
+    assert (outcome.status, outcome.reason) == ("refused", f"there is no object to train on; {problem}")
+
+
 @pytest.mark.parametrize("phase", [phases.CHOOSE, phases.JUDGE])
 def test_a_job_that_was_killed_after_its_training_does_not_train_again(home: Path, jobs: Jobs, phase: str):
     before = Registry(home).versions(LINE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fine_tune.data.encoded_image import EncodedImage
 from fine_tune.data.project_samples import LabelledImage, Samples, is_held_out
 from fine_tune.proposals import learning
 from fine_tune.proposals.learning import LearnedHead, Models, learn
@@ -68,6 +69,24 @@ def test_an_image_that_several_tasks_share_is_one_image():
     made = samples(3, 4)
     head = learn(Models(*[None] * 3), made.train, made.held_out * 2)
     assert "only 3 images are held out, at least 4" in head.facts["reason"]
+
+
+def test_labels_that_cannot_be_proposed_are_not_judged(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learning, "STEPS", 4)
+    made = samples(4, 4)
+
+    def without(image: EncodedImage, count: int) -> EncodedImage:
+        return replace(image, labels=(None,) * count + image.labels[count:])
+
+    for part in (made.train, made.held_out):
+        part[:] = [without(image, 1) for image in part]
+    head = learned(made)
+    assert head.facts["labels"] == ["Disc"]
+    assert head.facts["objects"] == sum(len(image.masks) - 1 for image in made.held_out) / 4
+    made.held_out[0] = without(made.held_out[0], len(made.held_out[0].masks))
+    assert "only 3 images are held out" in learned(made).facts["reason"]
+    made.train[:] = [without(image, len(image.masks)) for image in made.train]
+    assert learned(made).facts["reason"] == "there is no object to learn from"
 
 
 def test_what_ends_the_learning_passes_through():
