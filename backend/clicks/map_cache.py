@@ -108,6 +108,13 @@ class ClickSequence:
         """True where there is nothing that a mask could be made of: negative clicks on nothing."""
         return self.start is None and not any(click.positive for click in self.clicks)
 
+    @property
+    def first(self) -> int:
+        """How many clicks the model is shown at first: where nothing can be taken away yet, up to a positive one."""
+        if self.start is not None:
+            return 0 if self.boxed else 1
+        return next((count for count, click in enumerate(self.clicks, 1) if click.positive), 1)
+
     def name(self, count: int) -> str:
         """Return the name of the map after the first ``count`` clicks."""
         return self.key.name(self.clicks[:count])

@@ -189,8 +189,8 @@ class ClickPipeline:
             until: time of `time.perf_counter` after which no further pass begins but the first: whoever sends
                 hundreds of clicks keeps nobody waiting, and the next request goes on from there.
         """
-        values, done, place = sequence.start, 0, "new"
-        first, last = 0 if sequence.boxed else 1, len(sequence.clicks)
+        values, first, last, place = sequence.start, sequence.first, len(sequence.clicks), "new"
+        done = max(first - 1, 0)
         with self.metrics.stage("session"):
             for count in range(last, first - 1, -1):
                 found = self.maps.get(sequence.name(count))

@@ -78,6 +78,12 @@ def test_negative_clicks_on_nothing_are_empty() -> None:
     assert not sequence(NEGATIVE, start=blob(100, 200)).empty
 
 
+def test_negative_clicks_come_with_the_first_positive_one() -> None:
+    made = [sequence(K1, NEGATIVE), sequence(NEGATIVE, K1, K2), sequence(NEGATIVE, start=blob(100, 200))]
+    assert [known.first for known in made] == [1, 2, 1]
+    assert sequence(rectangle("r", 10, 10, 50, 50)).first == 0
+
+
 def test_the_map_before_the_newest_click() -> None:
     maps, made = MapCache(OptionalRedis(None), 1 << 20, ttl_s=60), sequence(K1, K2)
     assert maps.before(made) is None

@@ -85,6 +85,7 @@ def test_every_click_is_a_pass_and_only_what_is_new_is_computed(
         ((one, two, three), [3]),
         ((one,), []),  # clicks that were taken back
         ((two, one), [1, 2]),  # another order is another story
+        ((three, one, two), [2, 3]),  # alone, the first would make an empty mask to go on from
     ]:
         passes.clear()
         regions(client, click(*prompts))
