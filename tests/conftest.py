@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model.versions.registry import Registry
 from tests.backend.redis_server import Failover, RedisServer
 from tests.s3_server import ObjectStore
 
@@ -16,6 +17,12 @@ def object_store() -> Iterator[ObjectStore]:
     store = ObjectStore()
     yield store
     store.close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """A registry in a folder of the test's own, as yet without a version."""
+    return Registry(tmp_path)
 
 
 @pytest.fixture

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from backend.settings import Settings
+from model.versions.registry import Registry
 from tests.backend.http_server import Web
 from tests.backend.proposing_studio import DiscStudio
+from tests.backend.published_models import add
 from tests.backend.running_app import ImageServer, running, settings_for
 
 
@@ -51,6 +54,13 @@ def elsewhere() -> Iterator[Web]:
     server = Web()
     yield server
     server.close()
+
+
+@pytest.fixture
+def home(registry: Registry) -> Path:
+    """A home with a base model."""
+    add(registry)
+    return registry.root.parent
 
 
 @pytest.fixture

@@ -16,11 +16,6 @@ from tests.model.textures import dots, stripes
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path)
-
-
-@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, device="cpu", threads=1)
 

@@ -2,7 +2,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +14,6 @@ from model.versions.checkpoint import CheckpointError
 from model.versions.registry import Registry, Version
 from tests.backend.published_models import add
 from tests.waiting import until
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path)
 
 
 @pytest.fixture

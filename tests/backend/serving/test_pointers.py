@@ -1,17 +1,10 @@
 """What is promoted, as last read."""
 
-from pathlib import Path
-
 import pytest
 
 from backend.serving.pointers import Pointers
 from model.versions.registry import Registry
 from tests.backend.published_models import add
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path)
 
 
 def test_a_pointer_is_read_again_when_it_is_old(registry: Registry) -> None:

@@ -1,7 +1,5 @@
 """A head on disk: what was saved proposes again, and what does not fit is refused."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from torch import nn
@@ -23,11 +21,6 @@ def engine(network: nn.Module, size: int) -> Engine:
 
 def loaded(version: Version) -> Proposer | None:
     return load_proposer(version.path, checkpoint.load(version.path), engine)
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path)
 
 
 def test_a_saved_head_proposes_what_it_learned(registry: Registry):

@@ -5,18 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
-from model.versions.registry import Registry
-from tests.backend.published_models import add
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    add(Registry(tmp_path))
-    return tmp_path
 
 
 def doctor(home: Path, *arguments: str) -> Result:

@@ -11,14 +11,11 @@ import sys
 from pathlib import Path
 
 import psutil
-import pytest
 import redis
 import requests
 from rq import Worker
 
 from backend.operations.supervisor import free_port
-from model.versions.registry import Registry
-from tests.backend.published_models import add
 from tests.live_processes import alive
 
 ROOT = Path(__file__).parents[4]
@@ -34,12 +31,6 @@ def command(home: Path, name: str, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    add(Registry(tmp_path))
-    return tmp_path
 
 
 def until_line(process: subprocess.Popen[str], pattern: str) -> str:

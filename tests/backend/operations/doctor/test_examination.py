@@ -9,16 +9,8 @@ import pytest
 from backend.label_studio.connect import connect, label_config
 from backend.operations.doctor import FAIL, examine, installation_checks
 from backend.settings import Settings
-from model.versions.registry import Registry
 from tests.backend.connected_studio import ConnectedStudio
 from tests.backend.http_server import answers
-from tests.backend.published_models import add
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    add(Registry(tmp_path))
-    return tmp_path
 
 
 def test_subjects_come_in_the_order_in_which_a_click_needs_them(home: Path) -> None:
