@@ -25,6 +25,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from backend.label_studio.client import LabelStudio
+from backend.label_studio.connect import OUTPUTS, label_config
 from backend.label_studio.mask_formats import polygon, rle
 from backend.settings import Settings
 from tests.backend.http_server import Web, send_json
@@ -34,7 +35,6 @@ from tests.e2e.photos import ground, jpeg
 from tests.label_studio_calls import create_annotation, import_photo
 
 WIDTH, HEIGHT = 1920, 1080
-TAGS = {"brush": "BrushLabels", "bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 COLUMNS = (
     "kind",
     "masks",
@@ -55,17 +55,6 @@ FRAMES = """count => new Promise(done => {
   requestAnimationFrame(step);
 })"""
 REGIONS = "count => Htx.annotationStore.selected.areas.size >= count"
-
-
-def config(kind: str) -> str:
-    """The labeling config with one row of labels and a hidden control for masks of this kind."""
-    label = '<Label value="Cell"/>'
-    return f"""<View>
-  <Labels name="label" toName="image">{label}</Labels>
-  <Image name="image" value="$image" zoom="true" zoomControl="true"{' smoothing="false"' * (kind == "bitmask")}/>
-  <KeyPoint name="kp" toName="image" smart="true" smartOnly="true"/>
-  <View style="display:none"><{TAGS[kind]} name="mask" toName="image" smart="false">{label}</{TAGS[kind]}></View>
-</View>"""
 
 
 def body(number: int, count: int) -> np.ndarray:
@@ -98,7 +87,7 @@ def region(kind: str, mask: np.ndarray, identifier: str) -> dict[str, Any]:
         Image.fromarray(pixels).save(file, "PNG")
         value["imageDataURL"] = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     size = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
-    names = {"from_name": "mask", "to_name": "image", "type": f"{kind}labels", "origin": "prediction"}
+    names = {"from_name": kind, "to_name": "image", "type": f"{kind}labels", "origin": "prediction"}
     return {"id": identifier, **size, **names, "value": value}
 
 
@@ -125,7 +114,7 @@ def tasks(
     client: LabelStudio, answers: Answers, kind: str, counts: list[int]
 ) -> Iterator[tuple[int, int, int, int]]:
     """Make a project of this kind, and a task for each count; yields project, task, count, bytes of the result."""
-    project = client.create_project(title=kind, label_config=config(kind))["id"]
+    project = client.create_project(title=kind, label_config=label_config(["Cell"], [kind]))["id"]
     client.update_project(project, show_collab_predictions=False)
     client.create_ml_backend(project=project, url=answers.url, title="m", is_interactive=True)
     photo = jpeg(ground(HEIGHT, WIDTH))
@@ -201,7 +190,7 @@ def main() -> None:
     """Print the table; medians over the rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[0, 5, 20, 60])
-    parser.add_argument("--kinds", nargs="+", default=list(TAGS), choices=list(TAGS))
+    parser.add_argument("--kinds", nargs="+", default=list(OUTPUTS), choices=list(OUTPUTS))
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
