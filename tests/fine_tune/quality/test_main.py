@@ -10,6 +10,7 @@ from fine_tune.quality.dataset import read_records
 from fine_tune.quality.network import card
 from model.networks import build
 from model.versions import checkpoint
+from tests.backend.published_models import CARD
 from tests.fine_tune.quality.simulated_steps import records, write_subjects
 
 
@@ -22,12 +23,7 @@ def folder(tmp_path_factory):
 def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "weights"
-    described = {
-        "architecture": {"name": "lite0-fpn", "params": {}},
-        "encoding": {"name": "disk", "radius": 5.0},
-        "size": 64,
-    }
-    checkpoint.save(path, build("lite0-fpn"), described)
+    checkpoint.save(path, build("lite0-fpn"), CARD)
     return path
 
 

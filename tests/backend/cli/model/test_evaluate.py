@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from backend.cli import main
 from model.networks import build
 from model.versions import checkpoint
+from tests.backend.published_models import CARD
 
 CLICKS = 3
 
@@ -24,15 +25,7 @@ def model(tmp_path_factory):
     network = build("lite0-fpn")
     torch.nn.init.normal_(network.head.weight, std=1.0)
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    card = {
-        "architecture": {"name": "lite0-fpn", "params": {}},
-        "encoding": {"name": "disk", "radius": 5.0},
-        "size": 64,
-        "parent": None,
-        "training": {},
-        "metrics": {},
-    }
-    checkpoint.save(folder, network, card)
+    checkpoint.save(folder, network, CARD)
     return folder
 
 
