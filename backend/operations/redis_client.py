@@ -58,7 +58,7 @@ def _advice(url: str, error: redis.RedisError, embedded: bool) -> str:
     if isinstance(error, redis.AuthenticationError):
         return f"Redis at {shown} refuses the password ({error}): correct CLICKMASK_REDIS_URL"
     if isinstance(error, CrossSlot):
-        fix = "clickmask needs one in which keys can be used together: set CLICKMASK_REDIS_URL to one without cluster mode"
+        fix = "clickmask uses several keys together: set CLICKMASK_REDIS_URL to one without cluster mode"
         return f"Redis at {shown} is a cluster ({error}): {fix}"
     if isinstance(error, redis.ResponseError):
         fix = "look at its memory, its disk and its rights, or set CLICKMASK_REDIS_URL to another one"

@@ -97,7 +97,7 @@ def test_a_remark_about_an_object_is_not_the_label_that_is_learned(project: Web,
 
 def test_a_label_that_was_removed_from_the_project_is_none_to_propose(project: Web, tmp_path: Path):
     record = {"id": PROJECT, "label_config": CONFIG.replace("Cat", "Dog")}
-    project.routes["/api/projects/3/"] = answers(200, json.dumps(record).encode())
+    project.routes["/api/projects/3/"] = answers_json(record)
     listed = ProjectSource(PROJECT, Settings(home=tmp_path, label_studio_url=project.url)).annotations()
     (image,) = listed.images({1}, pytest.fail)
     assert (len(image.masks), image.labels, image.place) == (1, [None], "task 1")
