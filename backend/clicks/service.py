@@ -10,6 +10,8 @@ from backend.clicks.admission import AdmissionControl, DeadlineExceeded, Overloa
 from backend.clicks.pipeline import ClickPipeline
 from backend.clicks.prelabelling import Prelabelling
 from backend.clicks.refusals import ERRORS, reason_of
+from backend.images.address import ImageError, shown
+from backend.images.store import Picture
 from backend.label_studio.predict_request import PredictRequest, Prompt
 from backend.label_studio.predict_response import Suggestion, prediction
 from backend.serving.model_pool import NotReady
@@ -20,6 +22,10 @@ SUBMITTED = (
     "asked without a click: an annotation was submitted whose last suggestion was not accepted, so that its mask is "
     "not in it; the check mark at the bottom accepts"
 )
+
+
+class ImageLate(ImageError, DeadlineExceeded):
+    """An image is still being loaded; the next click may find it."""
 
 
 class ClickService:
@@ -105,14 +111,22 @@ class ClickService:
         """Answer one prompt, which takes a slot when its image is there: a slow host keeps nobody else waiting."""
         pipeline, begin = self._pipeline, time.monotonic()
         with pipeline.metrics.stage("image"):
-            image = pipeline.picture_in_memory(request, prompt) or self._loading.run(
-                lambda: pipeline.picture(request, prompt), self._deadline_s
-            )
+            image = pipeline.picture_in_memory(request, prompt) or self._load(request, prompt)
         pipeline.metrics.note_images(pipeline.images.stats())
         waited = time.monotonic() - begin
         return self.admission.run(
             lambda: pipeline.answer(request, prompt, image, waited), self._deadline_s, waited
         )
+
+    def _load(self, request: PredictRequest, prompt: Prompt) -> Picture:
+        """Wait for an image; `ImageLate` where it does not come within the deadline."""
+        try:
+            return self._loading.run(lambda: self._pipeline.picture(request, prompt), self._deadline_s)
+        except DeadlineExceeded:
+            raise ImageLate(
+                f"{shown(request.image_url(prompt))}: not there within {self._deadline_s:g} s "
+                "(CLICKMASK_DEADLINE_S): is its host slow, or are many images loaded at once?"
+            ) from None
 
     def _refuse(self, request: PredictRequest, reason: str, text: str, prompt: Prompt | None = None) -> None:
         """Tell the operator why an annotator sees no mask: in the log, the metrics and on the status page."""
