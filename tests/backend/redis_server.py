@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import redis
 
 from backend.operations.embedded_redis import find_server
+from tests.waiting import until
 
 
 class RedisServer:
@@ -39,11 +39,7 @@ class RedisServer:
             [*command, "--save", "", "--dir", str(self._socket.parent), *self._options],
             stdout=subprocess.DEVNULL,
         )
-        for _ in range(500):
-            if self.answers():
-                return
-            time.sleep(0.02)
-        raise RuntimeError("redis-server did not start")
+        until("redis-server", self.answers)
 
     def stop(self) -> None:
         """Stop it at once."""
@@ -59,7 +55,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """Return a client of its own."""
-        return redis.Redis.from_url(self.url, socket_timeout=2)
+        return redis.Redis.from_url(self.url, socket_timeout=60)
 
 
 class Failover:
@@ -95,7 +91,7 @@ class Failover:
 
     def client(self) -> redis.Redis:
         """Return a client of the server that the name leads to now."""
-        return redis.Redis.from_url(self.url, socket_timeout=2)
+        return redis.Redis.from_url(self.url, socket_timeout=60)
 
     def _lead_to(self, server: RedisServer) -> None:
         self._name.unlink(missing_ok=True)

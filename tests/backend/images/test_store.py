@@ -3,8 +3,7 @@
 import base64
 import io
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -200,10 +199,19 @@ def test_relative_names_and_other_hosts_are_refused(web):
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_eight_threads_share_one_download(web, good):
+def test_eight_threads_share_one_download(web, good, monkeypatch):
+    waiting = threading.Semaphore(0)
+
+    class Waited(Future):
+        def result(self, timeout=None):
+            waiting.release()
+            return super().result(timeout)
+
     def slow(handler):
-        time.sleep(0.3)
+        assert all(waiting.acquire(timeout=60) for _ in range(7))
         send(handler, 200 if good else 500, png())
+
+    monkeypatch.setattr("backend.images.store.Future", Waited)
 
     web.routes["/data/upload/1/a.png"] = slow
     images, found = store(web), []

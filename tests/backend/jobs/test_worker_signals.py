@@ -37,7 +37,7 @@ def told_to_end(script: str, url: str, log: Path) -> Iterator[None]:
             known = log.stat().st_size
             family = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE_S) == 0
     assert not alive(family)
     assert b"Traceback" not in log.read_bytes()[known:]
 
@@ -86,7 +86,7 @@ def test_a_job_is_put_back_when_its_worker_is_told_to_end(
     )
     family = psutil.Process(running.pid).children(recursive=True)
     running.terminate()
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE_S) == 0
     assert not alive(family)
     assert job.get_status() == "queued"
     assert queue.get_job_ids() == [job.id, waiting.id], "before those that came later"
@@ -136,7 +136,7 @@ def test_an_interrupted_worker_finishes_its_job(queue: Queue, running: subproces
     job = queue.enqueue("time.sleep", 2)
     until("the job", lambda: job.get_status() == "started")
     running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE_S) == 0
     assert job.get_status() == "finished"
 
 
@@ -144,7 +144,7 @@ def test_an_idle_worker_ends_at_once(queue: Queue, running: subprocess.Popen[byt
     connection = queue.connection
     until("the worker", lambda: [w.get_state() for w in Worker.all(connection=connection)] == ["idle"])
     running.terminate()
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.timeout(3 * PATIENCE_S)

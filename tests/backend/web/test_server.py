@@ -22,7 +22,7 @@ from backend.settings import Settings
 from backend.web.server import PlaceError, check_place, options, run
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.running_app import ImageServer, settings_for
-from tests.waiting import until, until_ready
+from tests.waiting import PATIENCE_S, until, until_ready
 
 ROOT = Path(__file__).parents[3]
 RUN = """
@@ -51,7 +51,7 @@ def server(
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(40)
+        process.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize(("server", "folders"), [(1, 0), (2, 1)], indirect=["server"])
@@ -67,7 +67,7 @@ def test_workers_count_together_and_leave_nothing_behind(
     assert count is not None
     assert float(count[1]) == 20
     process.terminate()
-    assert process.wait(40) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert not list(tmp_path.glob("clickmask-metrics-*"))
 
 
@@ -89,7 +89,7 @@ def test_a_request_in_flight_is_answered_before_the_server_ends(
     thread.join(60)
     assert answers[0].status_code == 200
     assert answers[0].json()["results"][0]["result"]
-    assert process.wait(40) == 0
+    assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize(("memory", "place"), [("/nowhere", "temp"), ("shm", "shm")])

@@ -17,6 +17,7 @@ from rq import Worker
 
 from backend.operations.supervisor import free_port
 from tests.live_processes import alive
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[4]
 
@@ -49,11 +50,11 @@ def test_everything_runs_until_it_is_told_to_stop_and_nothing_is_left(home):
         line = until_line(process, "answers at")
         assert f"http://127.0.0.1:{port}" in line
         family = psutil.Process(process.pid).children(recursive=True)
-        assert requests.get(f"http://127.0.0.1:{port}/ready", timeout=5).json()["redis"] == "up"
+        assert requests.get(f"http://127.0.0.1:{port}/ready", timeout=60).json()["redis"] == "up"
         client = redis.Redis.from_url(f"unix://{home / 'redis/redis.sock'}")
         assert Worker.count(connection=client) == 1
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert alive(family) == []
     finally:
         process.kill()
@@ -66,7 +67,7 @@ def test_a_child_that_dies_takes_the_rest_with_it(home):
         family = psutil.Process(process.pid).children(recursive=True)
         worker = next(member for member in family if member.cmdline()[-1] == "worker")
         worker.kill()
-        assert process.wait(60) == 1
+        assert process.wait(PATIENCE_S) == 1
         assert process.stderr is not None
         assert "the worker ended with status -9" in process.stderr.read()
         assert alive(family) == []
@@ -80,7 +81,7 @@ def test_a_busy_port_is_named_with_the_variable_to_change(home):
         taken.listen()
         port = taken.getsockname()[1]
         process = command(home, "up", CLICKMASK_PORT=str(port))
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert f"127.0.0.1:{port}" in said
     assert "CLICKMASK_PORT" in said
