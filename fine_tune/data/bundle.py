@@ -1,11 +1,12 @@
 """Training bundles: images and id maps of several sets in one uncompressed zip file, at a bounded side.
 
 One file travels to a GPU machine in one piece and is read into memory once. Layout: `index.json` (a list of
-`{"set", "stuff", "image", "mask"}`), `<set>/images/*.jpg`, `<set>/masks/*.png`.
+`{"set", "stuff", "image", "mask"}`), `<set>/images/*.jpg`, `<set>/masks/*.png`. The comment is `fingerprint`'s.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 import zlib
@@ -79,6 +80,38 @@ def _shrunk(pixels: np.ndarray, side: int, interpolation: int) -> np.ndarray:
     return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation) if scale < 1 else pixels
 
 
+def fingerprint(folders: Sequence[Path], side: int, quality: int) -> str:
+    """Name what `pack` would make of sets by sixteen hex digits: their entries, and the sizes of their files.
+
+    Raises:
+        DataError: items.json or split.json of a set cannot be understood.
+    """
+    digest = hashlib.sha256(f"{side} {quality}".encode())
+    for folder in sorted(folders, key=lambda folder: folder.name):
+        for entry in _entries(folder, "train"):
+            files = [folder / entry[key] for key in ("image", "mask")]
+            sizes = [file.stat().st_size if file.exists() else None for file in files]
+            digest.update(json.dumps([folder.name, entry, sizes], sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def packed_from(path: Path) -> str:
+    """Return the fingerprint of what a bundle was packed from; "" where it has none.
+
+    Raises:
+        DataError: not a bundle.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment.decode("ascii", "replace")
+    except zipfile.BadZipFile as error:
+        raise _no_bundle(path) from error
+
+
+def _no_bundle(path: Path) -> DataError:
+    return DataError(f"{path} is not a training bundle: make one with `clickmask train --bundle`")
+
+
 def pack(
     folders: Sequence[Path],
     target: Path,
@@ -122,6 +155,7 @@ def pack(
             index.append({"set": _name(folder, entry), "stuff": _stuff(entry), **names})
             on_progress(done + 1, len(work))
         archive.writestr("index.json", json.dumps(index))
+        archive.comment = fingerprint(folders, side, quality).encode()
     for folder in without:
         raise DataError(f"{folder}: no mask holds an object; 1 to 254 are objects, 255 is ignored")
     return len(index)
@@ -144,6 +178,4 @@ def read(path: Path) -> list[EncodedImage]:
                 for e in index
             ]
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise DataError(
-            f"{path} is not a training bundle: make one with `clickmask train --bundle`"
-        ) from error
+        raise _no_bundle(path) from error

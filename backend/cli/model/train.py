@@ -134,12 +134,19 @@ def _bundle(
     folders: tuple[Path, ...], bundle: Path | None, out: Path | None, options: dict[str, Any]
 ) -> Path:
     """Return the bundle to train on, packed first where it is missing."""
-    from fine_tune.data.bundle import pack
+    from fine_tune.data.bundle import fingerprint, pack, packed_from
 
     path = bundle or (out / "bundle.zip" if out else None)
     if path is None:
         raise click.UsageError("nothing to do: give --out for a run, or --bundle to write a bundle")
+    side, quality = options["side"], options["quality"]
     if path.exists():
+        # Bundles of earlier releases do not tell what they were packed from.
+        if folders and packed_from(path) not in ("", fingerprint(folders, side, quality)):
+            raise click.UsageError(
+                f"{path} was packed from other data, or otherwise, than --data, --side and --quality say: remove it "
+                "to have it packed anew, or leave --data out to train on what is in it"
+            )
         return path
     if not folders:
         raise click.UsageError(f"{path} does not exist: give --data to make it")
@@ -150,8 +157,8 @@ def _bundle(
         pack(
             folders,
             part,
-            options["side"],
-            options["quality"],
+            side,
+            quality,
             lambda d, n: bar.update(task, completed=d, total=n),
         )
         part.replace(path)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 from functools import partial
 
 import pytest
@@ -97,6 +98,34 @@ def test_only_a_bundle(tmp_path):
     assert result.exit_code == 0, result.output
     assert (tmp_path / "b.zip").stat().st_size > 1000
     assert not (tmp_path / "b.part").exists()
+
+
+def test_a_bundle_of_other_data_is_not_trained_on_unnoticed(tmp_path):
+    data, path = write_set(tmp_path / "cats"), tmp_path / "b.zip"
+    again = ["--data", data, "--bundle", path]
+    assert run(*again).exit_code == 0
+    packed = path.read_bytes()
+    assert run(*again).exit_code == 0, "the same command goes on"
+    items = json.loads((data / "items.json").read_bytes())
+    mask = data / items[0]["mask"]
+    changes = [
+        lambda: write_set(tmp_path / "other" / "cats", side=160),
+        lambda: (data / "items.json").write_text(json.dumps(items[1:])),
+        lambda: mask.write_bytes((data / items[1]["mask"]).read_bytes() + b"\0"),
+    ]
+    asked = [["--data", tmp_path / "other" / "cats", "--bundle", path], again, again]
+    for change, arguments in zip(changes, asked, strict=True):
+        change()
+        result = run(*arguments)
+        assert result.exit_code == 2, result.output
+        assert "remove it to have it packed anew" in " ".join(result.output.split())
+        (data / "items.json").write_text(json.dumps(items))
+    assert run(*again, "--side", "99").exit_code == 2
+    assert path.read_bytes() == packed
+    assert run("--bundle", path).exit_code == 0, "whoever names the bundle alone wants it"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b""
+    assert run(*again, "--side", "99").exit_code == 0, "an earlier release wrote it"
 
 
 @pytest.mark.parametrize(
