@@ -23,7 +23,7 @@ from torch import nn
 
 from fine_tune.project.judging.gate import TARGET, THRESHOLD, Measured
 from fine_tune.project.models import Model
-from model import evaluation, inference
+from model import inference
 from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.evaluation.evaluate import CLICKERS, Journal, Predicts, Rules, evaluate
@@ -192,9 +192,8 @@ def cores() -> int:
 def _code() -> str:
     """Name the code that clicks and answers by sixteen hex digits: a model must not win by an upgrade."""
     digest = hashlib.sha256()
-    for package in (inference, evaluation):
-        for file in sorted(Path(package.__path__[0]).glob("*.py")):
-            digest.update(file.read_bytes())
+    for file in sorted(Path(inference.__path__[0]).parent.rglob("*.py")):  # networks and engines, too
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -12,6 +12,7 @@ from fine_tune.project.judging import clicking as clicking_module
 from fine_tune.project.judging.clicking import Clicking
 from fine_tune.project.judging.gate import TARGET
 from fine_tune.project.models import Model
+from model import inference
 from model.evaluation.evaluate import CLICKERS
 from model.scene import Sample
 from tests.fine_tune.shape_project import CARD, network
@@ -70,6 +71,16 @@ def test_other_code_or_precision_clicks_anew(model: Model, tmp_path: Path, monke
     assert made("float32") > 0
     monkeypatch.setattr(clicking_module, "_code", lambda: "another version of clickmask")
     assert made("auto") > 0
+
+
+def test_networks_and_engines_are_code_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inference, "__path__", [str(tmp_path / "inference")])
+    codes = set()
+    for part in ("inference", "evaluation", "networks", "engines", "versions/official"):
+        (tmp_path / part).mkdir(parents=True)
+        (tmp_path / part / "module.py").write_text("answer = 1")
+        codes.add(clicking_module._code.__wrapped__())
+    assert len(codes) == 5
 
 
 def test_an_object_that_is_good_enough_gets_no_more_clicks(model: Model):
