@@ -153,5 +153,5 @@ def _digest(network: nn.Module) -> str:
         digest.update(source.read_bytes())
     # not the state, which lacks buffers that no file holds, such as the mean that is subtracted
     for value in (*network.parameters(), *network.buffers()):
-        digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8))  # without a copy
+        digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8).data)  # no copy
     return digest.hexdigest()[:16]
