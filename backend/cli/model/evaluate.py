@@ -95,7 +95,8 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
     """
     sets = _sets(paths, projects, options)
     subject = _load(model, options)
-    reports = _evaluate(subject, sets, options)
+    places = {path.resolve().name: str(path.resolve()) for path in paths}
+    reports = _evaluate(subject, sets, places, options)
     if options["as_json"]:
         click.echo(json.dumps(_json(subject, reports)))
     else:
@@ -187,7 +188,8 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     identity: dict[str, Any] = {"model": name, "flip": options["flip"], "precision": options["precision"]}
-    identity |= {key: own[1][key] for key in ("sha256", "size", "inference", *LOOKS) if key in own[1]}
+    keys = ("sha256", "architecture", "encoding", "size", "inference", *LOOKS)
+    identity |= {key: own[1][key] for key in keys if key in own[1]}
     identity |= {"general": base.name} if base else {}
     return Subject(name, identity, devices[0], predictor, Manner.of(card).threshold)
 
@@ -203,9 +205,9 @@ def _find(model: str | None, registry: Any) -> tuple[str, Path]:
 
 
 def _evaluate(
-    subject: Subject, sets: dict[str, list[Sample]], options: dict[str, Any]
+    subject: Subject, sets: dict[str, list[Sample]], places: dict[str, str], options: dict[str, Any]
 ) -> dict[tuple[str, str], Report]:
-    """One report per (set, clicker)."""
+    """One report per (set, clicker); `places` tell apart sets of one name that were evaluated one after the other."""
     from model.evaluation.evaluate import Journal, Rules, evaluate
 
     clickers = ("classic", "noisy") if options["clicker"] == "both" else (options["clicker"],)
@@ -221,7 +223,7 @@ def _evaluate(
                     batch=options["batch"],
                     workers=options["threads"],
                 )
-                identity = {**subject.identity, "set": name, **rules.identity()}
+                identity = {**subject.identity, "set": places.get(name, name), **rules.identity()}
                 journal = Journal(options["resume"], identity) if options["resume"] else None
                 task = bar.add_task(f"{name}, {clicker}", total=len(samples))
 

@@ -98,6 +98,26 @@ def test_resume_repeats_nothing_and_reports_the_same(evaluate, tmp_path):
     assert len(path.read_text()) > len(lines)  # another model, in a manner of speaking
 
 
+def test_resume_tells_sets_of_one_name_and_cards_of_one_folder_apart(evaluate, tmp_path, model, data):
+    path, other, own = tmp_path / "records.jsonl", tmp_path / "other" / data.name, tmp_path / "model"
+    shutil.copytree(data, other)
+    shutil.copytree(model, own)
+    counts = []
+
+    def add(where):
+        assert evaluate("--resume", path, model=own, data=where).exit_code == 0
+        counts.append(len([line for line in path.read_text().splitlines() if line]))
+
+    add(data)
+    add(other)
+    card = json.loads((own / "card.json").read_text())
+    card["encoding"]["radius"] = 3.0
+    (own / "card.json").write_text(json.dumps(card))
+    add(data)
+    add(data)
+    assert counts == [3, 6, 9, 9]
+
+
 def test_pictures(evaluate, tmp_path):
     result = evaluate("--plot", tmp_path / "curve.svg", "--sheet", tmp_path / "worst.png", "--worst", 2)
     assert result.exit_code == 0, result.output
