@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,10 @@ class _Entry:
         if not (plain and set(found) == {IGNORE}):
             found.pop(IGNORE, None)
         if self.object_id is not None:
+            if self.object_id not in found:
+                logger.warning(
+                    "%s: there is no object %d; %r is left out", self.mask, self.object_id, self.id
+                )
             return {self.object_id: found.get(self.object_id, 0)}
         return found
 
@@ -134,7 +138,7 @@ def _indexed(folder: Path, part: str | None) -> list[_Entry]:
     try:
         items = json.loads((folder / "items.json").read_bytes())
         entries = [
-            _Entry(str(i["id"]), folder / i["image"], folder / i["mask"], i.get("object_id")) for i in items
+            _Entry(str(i["id"]), folder / i["image"], folder / i["mask"], _object_id(i)) for i in items
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -151,6 +155,13 @@ def _indexed(folder: Path, part: str | None) -> list[_Entry]:
         raise DatasetError(f"{split}: no part {part!r}; it has {', '.join(sorted(parts))}")
     wanted = parts[part]
     return [entry for entry in entries if entry.id in wanted]
+
+
+def _object_id(item: dict[str, Any]) -> int | None:
+    found: int | None = item.get("object_id")
+    if found is not None and type(found) is not int:
+        raise TypeError(f"object_id is {found!r}, no whole number")
+    return found
 
 
 def _read_image(path: Path) -> np.ndarray:

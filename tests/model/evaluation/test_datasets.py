@@ -118,6 +118,26 @@ def test_a_broken_index_is_named(indexed):
         read_folder(indexed)
 
 
+@pytest.mark.parametrize(
+    ("number", "said"), [("7", "object_id is '7', no whole number"), (7.5, "object_id is 7.5")]
+)
+def test_an_object_that_is_no_number_is_named(indexed, number, said):
+    items = json.loads((indexed / "items.json").read_text())
+    items[0]["object_id"] = number
+    (indexed / "items.json").write_text(json.dumps(items))
+    with pytest.raises(DatasetError, match=said):
+        read_folder(indexed)
+
+
+def test_an_object_that_its_mask_lacks_is_left_out_loudly(indexed, caplog):
+    items = json.loads((indexed / "items.json").read_text())
+    items[0]["object_id"] = 8
+    (indexed / "items.json").write_text(json.dumps(items))
+    with caplog.at_level(logging.WARNING):
+        assert [s.id for s in read_folder(indexed)] == ["y#1", "y#7"]
+    assert "x.png: there is no object 8; 'x' is left out" in caplog.text
+
+
 def test_a_rewritten_image_is_read_again(plain):
     assert read_folder(plain)[0].load().image[0, 0, 0] == 200
     before = (plain / "images/a.png").stat().st_mtime_ns
