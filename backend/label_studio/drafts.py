@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.json_fields import Field, RequestError, elements
 from backend.label_studio.label_config import KEYPOINT, PROMPTS, shape_of
+from backend.label_studio.mask_regions import object_id
 from backend.label_studio.prompt_regions import polarity
 from backend.label_studio.region_meta import RegionMeta
 
@@ -113,6 +114,15 @@ class SavedWork:
             if found := [result for result in saved.results if str(result.get("id")) == region]:
                 return found
         return []
+
+    def related(self, region: str | None) -> bool:
+        """Tell whether a relation begins or ends at an object, as the annotator who asks saw it when it was saved.
+
+        Args:
+            region: id of its first region.
+        """
+        relations = (r for saved in self.shown for r in saved.results if r.get("type") == "relation")
+        return any(region == object_id(str(r.get(end))) for r in relations for end in ("from_id", "to_id"))
 
     @property
     def drafted(self) -> str:

@@ -62,6 +62,16 @@ def test_a_correction_keeps_what_was_said_of_the_region(client: FlaskClient, con
     assert (mask["type"], said["id"], said["value"]) == (accepted["type"], mask["id"], {"choices": ["yes"]})
 
 
+def test_a_mask_that_has_a_relation_is_not_replaced(client: FlaskClient) -> None:
+    """The editor cannot tell the suggestion from the region that the relation is to, and goes blank."""
+    (accepted,) = regions(client, click(ONE))
+    relation = {"type": "relation", "from_id": accepted["id"], "to_id": "other", "direction": "right"}
+    draft = {"id": 1, "user": "a@example.com", "result": [accepted, relation]}
+    (region,) = regions(client, click(keypoint("k9", 1, 1, positive=False), drafts=[draft], id=964))
+    assert region["id"] != accepted["id"]
+    assert region["meta"]["prompts"] == ["k1", "k9"]
+
+
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many clicks each pass of the network was asked to obey, in order."""

@@ -56,6 +56,15 @@ def test_clicks_that_went_with_their_mask_are_not_used_up_should_they_come_back(
     assert SavedWork.read([], [saved(1, mask)]).used_clicks == set()
 
 
+def test_relations_are_known_by_the_objects_at_their_ends() -> None:
+    relation = {"type": "relation", "from_id": "cm0123456789ab-2", "to_id": "b", "direction": "right"}
+    work = SavedWork.read([saved(1, {"id": "c"})], [saved(2, {"id": "a"}, relation, {"type": "relation"})])
+    assert [work.related(region) for region in ("cm0123456789ab", "b", "a", "c", None)] == [True, True] + [
+        False
+    ] * 3
+    assert not SavedWork.read([saved(1, relation)], [saved(2)]).related("b")
+
+
 def test_a_draft_that_is_saved_again_is_another_one() -> None:
     assert SavedWork.read([saved(1, updated_at="2026-03")], []).drafted == ""
     drafts = [saved(5, updated_at="2026-02"), saved(4, updated_at="2026-01")]
