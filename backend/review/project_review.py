@@ -6,9 +6,12 @@ annotations are never changed.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,15 @@ from backend.review.click_log import ClickLog
 from backend.review.ranking import Ranking, rank, reviewed
 from backend.review.task_column import TaskColumn
 from fine_tune.quality.calibration import Calibration, fit
-from fine_tune.quality.network import QualityModel
+from fine_tune.quality.network import WEIGHTS, QualityModel
 from model.errors import ClickmaskError
+
+logger = logging.getLogger(__name__)
 
 COLUMN = "quality_iou"  # of task data
 TAB = "To review"
 GONE = 404
+MODEL = "model"  # what a calibration was fitted to
 _NUMBERS = TaskColumn(COLUMN, TAB)
 
 
@@ -72,7 +78,7 @@ class ProjectReview:
             raise ReviewError(str(error)) from error
         self._file.parent.mkdir(parents=True, exist_ok=True)
         part = self._file.with_suffix(".part")
-        part.write_text(json.dumps(asdict(calibration)))
+        part.write_text(json.dumps({**asdict(calibration), MODEL: _digest()}))
         part.replace(self._file)
         return self._ranked(tasks, calibration)
 
@@ -84,11 +90,23 @@ class ProjectReview:
 
     def _calibration(self) -> Calibration:
         try:
-            return Calibration(**json.loads(self._file.read_text()))
+            kept = json.loads(self._file.read_text())
+            if kept.pop(MODEL, _digest()) != _digest():  # earlier releases do not tell
+                logger.warning(
+                    "%s is of an earlier quality model, and is not used: calibrate again", self._file
+                )
+                return Calibration()
+            return Calibration(**kept)
         except FileNotFoundError:
             return Calibration()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ReviewError(f"{self._file} is damaged ({error}): delete it, or calibrate again") from error
+
+
+@cache
+def _digest() -> str:
+    """Name the shipped quality model by eight hex digits."""
+    return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_what_is_kept_of_a_published_project(review, store):
     assert sorted(map(len, distribution(store.client(), 3).values())) == [2]
 
 
-def test_calibration_needs_reviews_and_is_kept(review, studio, store, tmp_path):
+def test_calibration_needs_reviews_and_is_kept(review, studio, store, tmp_path, caplog):
     with pytest.raises(ReviewError, match="0 reviewed annotations are too few"):
         review.calibrate()
     studio.tasks[7]["annotations"] = [
@@ -97,8 +97,16 @@ def test_calibration_needs_reviews_and_is_kept(review, studio, store, tmp_path):
     ranked = review.calibrate()
     assert ranked.calibration.reviewed == 25
     assert next(e.quality.iou for e in ranked.ranking.rated if e.task == 7) > plain[0]
-    assert json.loads((tmp_path / "quality" / "project-3.json").read_text())["reviewed"] == 25
+    file = tmp_path / "quality" / "project-3.json"
+    kept = json.loads(file.read_text())
+    assert kept["reviewed"] == 25
     assert [e.quality for e in review.rank().ranking.rated] == [e.quality for e in ranked.ranking.rated]
+    file.write_text(json.dumps({**kept, "model": "of an earlier release"}))
+    assert review.rank().calibration.reviewed == 0
+    assert "calibrate again" in caplog.text
+    del kept["model"]
+    file.write_text(json.dumps(kept))
+    assert review.rank().calibration == ranked.calibration, "earlier releases do not tell"
 
 
 def test_a_damaged_calibration_is_named(review, tmp_path):
