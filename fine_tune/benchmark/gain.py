@@ -107,5 +107,6 @@ def _made(
 
 def _tune(base: Loaded, own: Samples, options: Options) -> nn.Module:
     done: list[Progress] = []
-    recipe = options.effort.recipe(own.count()["train_objects"], base[1]["size"], base[0])
+    encoding = base[1]["encoding"]["name"], base[1]["encoding"]["radius"]
+    recipe = options.effort.recipe(own.count()["train_objects"], base[1]["size"], base[0], encoding)
     return fine_tuner.tune(base[0], base[0], own.draw, recipe, options.effort, done.append)

@@ -125,7 +125,8 @@ class Attempt:
 
     def _recipe(self) -> Recipe:
         parent, objects = self._lineage.parent, self.samples.count()["train_objects"]
-        return self.setup.effort.recipe(objects, parent.card["size"], parent.network)
+        encoding = parent.card["encoding"]["name"], parent.card["encoding"]["radius"]
+        return self.setup.effort.recipe(objects, parent.card["size"], parent.network, encoding)
 
     def _choose(self, tuned: nn.Module) -> Model:
         """Interpolate between the anchor and the tuned network as far as the retention set allows.

@@ -88,8 +88,9 @@ class Lineage:
 
     @property
     def anchor(self) -> Model:
-        """What the tuned network is held by: the base, or the parent where the base has another architecture."""
-        alike = self.base.card["architecture"] == self.parent.card["architecture"]
+        """What the tuned network is held by: the base, or the parent where the base has another architecture or
+        sees clicks in another way."""
+        alike = all(self.base.card[key] == self.parent.card[key] for key in ("architecture", "encoding"))
         return self.base if alike else self.parent
 
     def card(self, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,10 +22,13 @@ class ClickBatch:
         scenes: draws the objects that are annotated.
         count: annotations at once.
         seed: of the random generators, one for each place of the batch.
+        encoding: see `Recipe`.
     """
 
-    def __init__(self, scenes: SceneSource, count: int, seed: int) -> None:
-        self._scenes = scenes
+    def __init__(
+        self, scenes: SceneSource, count: int, seed: int, encoding: tuple[str, float] = ("disk", 5.0)
+    ) -> None:
+        self._scenes, self._encoding = scenes, encoding
         self._rngs = [np.random.default_rng((seed, place)) for place in range(count)]
         self._annotations: list[simulated_clicks.Annotation | None] = [None] * count
 
@@ -34,7 +37,7 @@ class ClickBatch:
         annotation = self._annotations[place]
         if annotation is None:
             self._annotations[place] = annotation = simulated_clicks.begin(self._scenes(rng), rng)
-        return simulated_clicks.step(annotation, size, rng)
+        return simulated_clicks.step(annotation, size, rng, self._encoding)
 
     def views(self, size: int, pool: ThreadPoolExecutor) -> tuple[Tensor, Tensor, Tensor]:
         """Place the next click of every annotation; return image Bx3xSxS uint8, guide Bx3xSxS and label Bx1xSxS

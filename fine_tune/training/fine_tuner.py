@@ -71,8 +71,16 @@ class Effort:
         on_gpu = self.accelerator != "cpu" and (torch.cuda.is_available() or self.accelerator != "auto")
         return 0 if on_gpu or self.devices > 1 else torch.get_num_threads()
 
-    def recipe(self, objects: int, size: int, network: nn.Module | None = None) -> Recipe:
-        """Choose the training recipe for so many objects and an input of `size` pixels of a network."""
+    def recipe(
+        self,
+        objects: int,
+        size: int,
+        network: nn.Module | None = None,
+        encoding: tuple[str, float] = ("disk", 5.0),
+    ) -> Recipe:
+        """Choose the training recipe for so many objects and an input of `size` pixels of a network that sees
+        clicks so.
+        """
         fast = self.accelerator != "cpu" and torch.cuda.is_available()
         many = int(np.clip(300 + 4 * objects, 400, 1500)) if fast else CPU_STEPS
         steps = self.steps or many
@@ -87,6 +95,7 @@ class Effort:
             backbone_share=0.5,
             ema=0.97,  # of some hundred steps, a longer mean would remember the first
             seed=self.seed,
+            encoding=encoding,
         )
 
 

@@ -26,6 +26,7 @@ class Recipe:
         ema: decay of the averaged weights, which are the result.
         groups: batches being prepared or computed at once; 2 keep a device busy while clicks are simulated.
         workers: threads that simulate clicks, per device.
+        encoding: name and radius of how the network sees clicks, see `model.inference.click_maps`.
     """
 
     steps: int | None = None
@@ -44,6 +45,7 @@ class Recipe:
     groups: int = 2
     workers: int = 1
     seed: int = 0
+    encoding: tuple[str, float] = ("disk", 5.0)
 
     def __post_init__(self) -> None:
         if not max(self.steps or 0, self.minutes or 0) > 0:

@@ -75,7 +75,12 @@ def begin(scene: Scene, rng: np.random.Generator) -> Annotation:
     return annotation
 
 
-def step(annotation: Annotation, size: int, rng: np.random.Generator) -> View:
+def step(
+    annotation: Annotation,
+    size: int,
+    rng: np.random.Generator,
+    encoding: tuple[str, float] = ("disk", 5.0),
+) -> View:
     """Place the next click and return the view of it; remembers the window for `answer`."""
     scene = annotation.scene
     box_start = not annotation.clicks and bool((annotation.previous == 128).any()) and rng.random() < 0.6
@@ -87,7 +92,8 @@ def step(annotation: Annotation, size: int, rng: np.random.Generator) -> View:
     label = (window.crop(scene.truth.view(np.uint8) * 255) >= 128).astype(np.float32)
     label[window.crop(scene.ignore.view(np.uint8), 1, cv2.INTER_NEAREST) > 0] = -1
     image = window.show(scene.image)
-    return View(image, guide_for(window, annotation.previous, annotation.clicks), label)
+    guide = guide_for(window, annotation.previous, annotation.clicks, *encoding)
+    return View(image, guide, label)
 
 
 def answer(annotation: Annotation, probability: np.ndarray, rng: np.random.Generator) -> bool:

@@ -58,8 +58,7 @@ class Trainer:
         recipe: see `Recipe`.
         folder: state and `log.csv`; a run found there is continued. None keeps nothing.
         accelerator, devices: as Lightning Fabric understands them.
-        teacher: a trained network, left as it is, whose probabilities are learnt beside the truth in the first
-            `recipe.taught` of the run.
+        teacher: a trained network whose probabilities are learnt beside the truth in the first `recipe.taught`.
 
     Raises:
         StateError: the state in the folder is damaged, or that of another network.
@@ -95,7 +94,8 @@ class Trainer:
         self._ema.to(self.fabric.device)
         self.teacher = None if teacher is None else freeze(teacher).to(self.fabric.device)
         seed = recipe.seed * 1000 + self.fabric.global_rank
-        self._batches = [ClickBatch(scenes, recipe.batch, seed * 100 + g) for g in range(recipe.groups)]
+        batch = partial(ClickBatch, scenes, recipe.batch, encoding=recipe.encoding)
+        self._batches = [batch(seed=seed * 100 + group) for group in range(recipe.groups)]
         self._rng = np.random.default_rng((recipe.seed, 7))
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from model.scene import Sample
 from model.versions import checkpoint
 from model.versions.registry import Registry
 from tests.fine_tune.project.shape_jobs import COUNT, LINE, PROJECT, Jobs, Killed, setup
-from tests.fine_tune.shape_project import Shapes, base
+from tests.fine_tune.shape_project import CARD, Shapes, base, network
 from tests.fine_tune.shape_scenes import shape_scene
 
 
@@ -27,6 +27,20 @@ def test_where_it_surely_helps_the_model_goes_all_the_way(
     monkeypatch.setattr(attempt, "ALPHAS", (0.0,))  # which is the base model, that knows nothing of shapes
     outcome = jobs.run(Shapes(COUNT), setup(tmp_path, 60))
     assert outcome.metrics["share"] == 1.0
+
+
+def test_training_draws_clicks_as_the_card_says(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    registry, recipes = Registry(tmp_path), []
+    card = {**CARD, "encoding": {"name": "distance", "radius": 260.0}}
+    registry.promote(registry.add("base", network(), card))
+
+    def tune(*arguments: Any) -> None:
+        recipes.append(arguments[3])
+        raise FloatingPointError("that is enough")
+
+    monkeypatch.setattr(attempt.fine_tuner, "tune", tune)
+    assert jobs.run(Shapes(COUNT), setup(tmp_path)).status == "refused"
+    assert recipes[0].encoding == ("distance", 260.0)
 
 
 def test_a_loss_that_is_no_number_is_refused(home: Path, jobs: Jobs):

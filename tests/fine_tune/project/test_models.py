@@ -39,6 +39,13 @@ def test_a_served_version_is_the_parent_with_its_fallback(registry: Registry):
     assert found.anchor is found.base
 
 
+def test_a_base_that_sees_clicks_in_another_way_holds_nothing(registry: Registry):
+    card = {**CARD, "encoding": {"name": "distance", "radius": 260.0}}
+    registry.promote(registry.add("project-3", network(), card))
+    found, _ = lineage(registry)
+    assert found.anchor is found.parent
+
+
 def test_a_damaged_version_is_passed_over(registry: Registry):
     version = registry.add("project-3", network(), CARD)
     registry.promote(version)

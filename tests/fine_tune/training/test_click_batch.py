@@ -26,6 +26,15 @@ def test_shapes_types_and_ranges(pool: ThreadPoolExecutor):
     assert guide[:, 1:].amax((1, 2, 3)).min() > 0, "every view has a click"
 
 
+def test_clicks_are_drawn_as_the_network_sees_them(pool: ThreadPoolExecutor):
+    disks = ClickBatch(shape_scene, 3, seed=0).views(64, pool)[1]
+    wide = ClickBatch(shape_scene, 3, seed=0, encoding=("disk", 9.0)).views(64, pool)[1]
+    far = ClickBatch(shape_scene, 3, seed=0, encoding=("distance", 260.0)).views(64, pool)[1]
+    assert (wide[:, 1] >= disks[:, 1]).all() and wide[:, 1].sum() > 2 * disks[:, 1].sum()
+    assert (far[:, 1][disks[:, 1] > 0] <= np.tanh(2 * 5.01 / 260)).all(), "nearly 0 at clicks"
+    assert (far[:, 1].amin((1, 2)) < far[:, 1].amax((1, 2))).all()
+
+
 def test_the_same_seed_draws_the_same_whatever_the_threads_do(pool: ThreadPoolExecutor):
     for made, again in zip(
         ClickBatch(shape_scene, 4, seed=7).views(64, pool),
