@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from backend.settings import Settings
 from model.engines.factory import create_engine
+from model.engines.flip import Mirrored
+from model.inference.manner import Manner
+from model.networks import build
 from model.versions import checkpoint
+from model.versions.checkpoint import LOOKS
 from model.versions.registry import Registry
 
 RUNS = 30
@@ -28,7 +33,7 @@ class Pass:
 
     Attributes:
         size: side of the input in pixels.
-        multiply_adds: of the pass.
+        multiply_adds: of the pass, the mirror image's included where the network is shown that, too.
         seconds: median time of a pass.
     """
 
@@ -66,10 +71,13 @@ def network_limits(settings: Settings) -> NetworkLimits:
     registry = Registry(settings.home, settings.registry)
     version = registry.ensure_base()
     network, card = checkpoint.load(version.path)
-    sizes = sorted({card[key] for key in ("size", "later", "closer") if key in card})
+    manner = Manner.of(card)
+    if manner.flip:
+        network = Mirrored(network)
+    sizes = {card[key] for key in ("size", *LOOKS) if key in card} | {manner.large_size or card["size"]}
     passes, device = [], ""
-    for size in sizes:
-        work = _multiply_adds(network, size)
+    for size in sorted(sizes):
+        work = _multiply_adds(card["architecture"], manner.flip, size)
         engine = create_engine(
             network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
         )
@@ -82,12 +90,17 @@ def network_limits(settings: Settings) -> NetworkLimits:
     return NetworkLimits(version.name, name, device, tuple(passes), precision, product)
 
 
-def _multiply_adds(network: torch.nn.Module, size: int) -> float:
-    """Count the multiply-adds of convolutions and products in a pass of one SxS input."""
+def _multiply_adds(architecture: Mapping[str, Any], flip: bool, size: int) -> float:
+    """Count the multiply-adds of convolutions and products in a pass of one SxS input.
+
+    Nothing is computed: CPUs attend with an operation that is not counted.
+    """
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        network.eval()(torch.zeros(1, 3, size, size), torch.zeros(1, 3, size, size))
-    return counter.get_total_flops() / 2
+    with torch.device("meta"), torch.no_grad():
+        network = build(architecture["name"], **architecture["params"]).eval()
+        with counter:
+            network(torch.zeros(1, 3, size, size), torch.zeros(1, 3, size, size))
+    return counter.get_total_flops() / 2 * (2 if flip else 1)
 
 
 def _product(settings: Settings, device: str, precision: str) -> float:
