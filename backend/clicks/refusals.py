@@ -25,8 +25,8 @@ FIXES = {
     "label_config": "Run clickmask doctor PROJECT: it names what the labeling config lacks; clickmask connect "
     "PROJECT --labels A,B sets one that works.",
     "nothing_to_mark": "Begin an object with a click without Alt.",
-    "no_click": "Accept the suggestion with the tick at the bottom before Submit, and choose a smart keypoint or "
-    "rectangle to click with.",
+    "no_click": "Accept the suggestion with the tick at the bottom before Submit, Skip or another task, and choose a "
+    "smart keypoint or rectangle to click with.",
     "empty_mask": "Click again, nearer to the middle of the object.",
     "deadline": "The machine is too slow or too busy: give it more cores or a GPU, serve a smaller network ("
     "clickmask models import lite0-fpn2 --promote), or raise CLICKMASK_DEADLINE_S.",

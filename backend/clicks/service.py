@@ -18,9 +18,9 @@ from backend.serving.model_pool import NotReady
 
 logger = logging.getLogger(__name__)
 
-SUBMITTED = (
-    "asked without a click: an annotation was submitted whose last suggestion was not accepted, so that its mask is "
-    "not in it; the check mark at the bottom accepts"
+UNACCEPTED = (
+    "asked without a click: this task, or the one that was open before it, was left with a suggestion that was not "
+    "accepted, so that its mask is not saved; the check mark at the bottom accepts"
 )
 
 
@@ -56,7 +56,7 @@ class ClickService:
             self._refuse(
                 request,
                 "no_click",
-                f"got {others}: only clicks and boxes are answered" if others else SUBMITTED,
+                f"got {others}: only clicks and boxes are answered" if others else UNACCEPTED,
             )
         suggestions = [self._suggest(request, prompt) for prompt in request.context]
         empty = not any(suggestion.regions for suggestion in suggestions)

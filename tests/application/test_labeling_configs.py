@@ -220,7 +220,7 @@ MINUS = keypoint("k1", 30, 40, positive=False)
 @pytest.mark.parametrize(
     ("prompts", "reason", "part"),
     [
-        ([], "no_click", "submitted"),
+        ([], "no_click", "open before it"),
         ([ELLIPSE], "no_click", "ellipselabels"),
         ([MINUS], "nothing_to_mark", "Alt"),
     ],
