@@ -40,8 +40,8 @@ def create_engine(
     Args:
         network: in evaluation mode or not; engines switch it.
         size: side of the square input, a multiple of 32.
-        device: one of `DEVICES`; "auto" is CUDA where a GPU can be used, else OpenVINO, else torch on the CPU;
-            "cpu" is torch.
+        device: one of `DEVICES`; "auto" is CUDA where a GPU can be used, else OpenVINO where that can, else torch on
+            the CPU; "cpu" is torch.
         cache_dir, threads, streams: see `OpenVINOEngine`.
         precision: one of `PRECISIONS`. "auto" for answers that are waited for; "float32" for figures that every
             machine reproduces. Either gives the same bytes for the same input again on one machine.
@@ -72,7 +72,11 @@ def create_engine(
         if device == "openvino":
             raise ValueError("device 'openvino' needs the package openvino: pip install openvino") from None
         logger.warning("OpenVINO is not installed: torch on the CPU is about three times slower")
-        return TorchEngine(network, size)
+    except EngineError as error:
+        if device == "openvino":
+            raise
+        logger.warning("%s; torch is used instead, about three times slower", error)
+    return TorchEngine(network, size)
 
 
 def _has_gpu() -> bool:

@@ -16,7 +16,7 @@ from torch import nn
 
 from model import networks
 from model.engines import base
-from model.engines.base import Probability
+from model.engines.base import EngineError, Probability
 from model.engines.disk_cache import DiskCache
 
 MODEL = "model.xml"  # its weights are beside it, in model.bin
@@ -37,6 +37,9 @@ class OpenVINOEngine:
         threads: CPU threads in all; 0 lets OpenVINO choose.
         precision: one of `PRECISIONS`; "auto" is twice as fast on CPUs with AMX.
         streams: inferences that run at once and share the threads, for several callers that have many questions.
+
+    Raises:
+        EngineError: it cannot compile the network for this CPU, as for some without AVX.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class OpenVINOEngine:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         cached = None if cache_dir is None else _from_cache(core, network, size, cache_dir, settings)
-        self._compiled = cached or core.compile_model(_converted(network, size), "CPU", settings)
+        self._compiled = cached or _compiled(core, _converted(network, size), settings)
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self.size, self.device = size, f"cpu (OpenVINO, {kind})"
         self._local = threading.local()
@@ -102,10 +105,11 @@ def _openvino() -> Any:
 
 def _from_cache(core: Any, network: nn.Module, size: int, cache_dir: Path, settings: dict[str, Any]) -> Any:
     """Compile what is in the cache, converted now or before; None where the cache cannot be used."""
-    openvino, cache = _openvino(), DiskCache(cache_dir)
+    openvino, cache, fresh = _openvino(), DiskCache(cache_dir), list[Path]()
     name = f"{_digest(network)}-{size}-{openvino.__version__.split('-')[0]}"
 
     def convert(folder: Path) -> None:
+        fresh.append(folder)
         model = _converted(network, size)
         try:
             openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
@@ -119,13 +123,23 @@ def _from_cache(core: Any, network: nn.Module, size: int, cache_dir: Path, setti
             logger.warning("%s cannot be written (%s): models are converted at every start", cache_dir, error)
             return None
         try:  # cold and warm run the very same model: the one that was read back
-            return core.compile_model(
-                core.read_model(folder / MODEL), "CPU", {**settings, "CACHE_DIR": str(folder)}
-            )
+            return _compiled(core, core.read_model(folder / MODEL), {**settings, "CACHE_DIR": str(folder)})
         except RuntimeError as error:
+            if fresh and isinstance(error, EngineError):  # no file is to blame
+                raise
             logger.warning("%s is damaged and made anew: %s", folder, _last_line(error))
             cache.drop(name)
     return None
+
+
+def _compiled(core: Any, model: Any, settings: dict[str, Any]) -> Any:
+    """Compile a model; raises as `OpenVINOEngine` does."""
+    try:
+        return core.compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise EngineError(
+            f"OpenVINO cannot compile the network for this CPU ({_last_line(error)}): set CLICKMASK_DEVICE=cpu"
+        ) from error
 
 
 def _converted(network: nn.Module, size: int) -> Any:

@@ -44,6 +44,21 @@ def test_auto_takes_the_cpu_where_the_gpu_cannot_be_used_and_says_so(useless_gpu
     assert answer.shape == (1, 96, 96)
 
 
+def test_auto_takes_torch_where_openvino_knows_no_code_for_the_cpu_and_says_so(monkeypatch, tmp_path, caplog):
+    core = pytest.importorskip("openvino").Core
+
+    def compile_model(*_: object) -> None:
+        raise RuntimeError("Exception from src/inference/src/dev/plugin.cpp:54:\nbad combination\n\n")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(core, "compile_model", compile_model)
+    for home in (tmp_path, tmp_path, None):  # as it is, with what the first try has left, and without a cache
+        assert create_engine(network(), 96, "auto", home).device == "cpu (torch)"
+        assert "for this CPU (bad combination): set CLICKMASK_DEVICE=cpu; torch is used" in caplog.text
+    with pytest.raises(EngineError, match="bad combination"):
+        create_engine(network(), 96, "openvino")
+
+
 def test_a_gpu_that_was_asked_for_is_not_replaced(useless_gpu):
     with pytest.raises(EngineError, match="out of memory"):
         create_engine(network(), 96, "cuda")
