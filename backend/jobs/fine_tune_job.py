@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from fine_tune.project.phases import Report
 from fine_tune.project.scheduler import Scheduler
 from fine_tune.project.setup import Setup
 from fine_tune.training.fine_tuner import Effort
-from model.evaluation.datasets import read_folder
+from model.evaluation.datasets import read_folder, state_of
 from model.scene import Sample
 from model.versions.registry import Registry
 
@@ -143,8 +142,7 @@ def _retention_set(folder: Path | None) -> list[Sample]:
 
 def _marked(folder: Path, samples: Sequence[Sample]) -> list[Sample]:
     """Name objects by the state of their folder, too: what was clicked before its files changed says nothing."""
-    files = sorted((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in folder.rglob("*.*"))
-    mark = hashlib.sha256(repr(files).encode()).hexdigest()[:8]
+    mark = state_of(folder)
     return [dataclasses.replace(sample, id=f"{sample.id}@{mark}") for sample in samples]
 
 

@@ -12,6 +12,7 @@ nothing but 0 and 255 is taken as what most tools mean by it: 255 is the object.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,14 @@ def read_folder(
             f"{folder}: no object of at least {min_area} pixels; in masks 1 to 254 are objects, 255 is ignored"
         )
     return spread(samples, max_objects)
+
+
+def state_of(path: Path) -> str:
+    """Name the state of a set, a folder or a file, by eight hex digits: names, sizes and times of its files."""
+    files = [path] if path.is_file() else sorted(path.rglob("*.*"))
+    stats = [(file.relative_to(path), file.stat()) for file in files]
+    known = [(str(name), stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:8]
 
 
 def spread(samples: Sequence[T], count: int | None) -> list[T]:

@@ -93,10 +93,15 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
     NoC@85 is the mean number of clicks until an object's IoU is 0.85 (those that never get there count as the
     maximum); IoU@5 the mean IoU after five clicks.
     """
+    from backend.label_studio.client import LabelStudio
+    from backend.settings import Settings
+    from model.evaluation.datasets import state_of
+
     sets = _sets(paths, projects, options)
     subject = _load(model, options)
-    places = {path.resolve().name: str(path.resolve()) for path in paths}
-    reports = _evaluate(subject, sets, places, options)
+    states = {path.resolve().name: f"{path.resolve()} {state_of(path)}" for path in paths}
+    states |= {f"project {n}": f"{n} {LabelStudio(Settings.from_env()).state(n)}" for n in projects}
+    reports = _evaluate(subject, sets, states, options)
     if options["as_json"]:
         click.echo(json.dumps(_json(subject, reports)))
     else:
@@ -205,9 +210,9 @@ def _find(model: str | None, registry: Any) -> tuple[str, Path]:
 
 
 def _evaluate(
-    subject: Subject, sets: dict[str, list[Sample]], places: dict[str, str], options: dict[str, Any]
+    subject: Subject, sets: dict[str, list[Sample]], states: dict[str, str], options: dict[str, Any]
 ) -> dict[tuple[str, str], Report]:
-    """One report per (set, clicker); `places` tell apart sets of one name that were evaluated one after the other."""
+    """One report per (set, clicker); `states` tell apart sets of one name that were evaluated one after the other."""
     from model.evaluation.evaluate import Journal, Rules, evaluate
 
     clickers = ("classic", "noisy") if options["clicker"] == "both" else (options["clicker"],)
@@ -223,7 +228,7 @@ def _evaluate(
                     batch=options["batch"],
                     workers=options["threads"],
                 )
-                identity = {**subject.identity, "set": places.get(name, name), **rules.identity()}
+                identity = {**subject.identity, "set": states[name], **rules.identity()}
                 journal = Journal(options["resume"], identity) if options["resume"] else None
                 task = bar.add_task(f"{name}, {clicker}", total=len(samples))
 

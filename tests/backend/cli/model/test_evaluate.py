@@ -118,6 +118,18 @@ def test_resume_tells_sets_of_one_name_and_cards_of_one_folder_apart(evaluate, t
     assert counts == [3, 6, 9, 9]
 
 
+def test_masks_that_were_mended_are_measured_again(evaluate, data, tmp_path):
+    own, resumed = shutil.copytree(data, tmp_path / "shapes"), ("--resume", tmp_path / "kept")
+
+    def curve(*arguments):
+        return json.loads(evaluate("--json", *arguments, data=own).stdout)["results"][0]["curve"]
+
+    before = curve(*resumed)
+    mask = own / "masks" / "0.png"
+    cv2.imwrite(str(mask), cv2.dilate(cv2.imread(str(mask), cv2.IMREAD_UNCHANGED), np.ones((5, 5))))
+    assert before != curve(*resumed) == curve()
+
+
 def test_pictures(evaluate, tmp_path):
     result = evaluate("--plot", tmp_path / "curve.svg", "--sheet", tmp_path / "worst.png", "--worst", 2)
     assert result.exit_code == 0, result.output
