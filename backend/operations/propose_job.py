@@ -165,7 +165,9 @@ def served(project: int, settings: Settings) -> LoadedModel:
         )
     facts = read_card(version.path).get(CARD_KEY) or {}
     if not facts.get("offered"):
-        reason = facts.get("reason") or "it was made before there were any; fine-tune the project again"
+        reason = (
+            facts.get("reason") or "no fine-tuning of it has learned any; run `clickmask fine-tune` for that"
+        )
         raise NoProposals(f"{version.name} offers no proposals: {reason}")
     if not settings.proposals:
         raise NoProposals("CLICKMASK_PROPOSALS is 0: set it to the most objects to propose on a task")

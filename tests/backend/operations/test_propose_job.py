@@ -18,7 +18,7 @@ from backend.operations import propose_job
 from backend.operations.propose_job import NoProposals, enqueue, propose, served
 from backend.serving.loader import LoadedModel
 from fine_tune.project.scheduler import QUEUE, Scheduler
-from model.versions.registry import Registry
+from model.versions.registry import PACKAGED, Registry
 from tests.backend.proposing_studio import DiscStudio
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.proposals.disc_proposer import add_proposing
@@ -123,6 +123,10 @@ def test_tasks_on_which_nothing_is_found_do_not_use_the_limit_up(
 def test_why_nothing_is_proposed(studio: DiscStudio, tmp_path: Path) -> None:
     settings, registry = studio.settings(tmp_path), Registry(tmp_path)
     with pytest.raises(NoProposals, match="no model of its own yet"):
+        served(3, settings)
+    imported = registry.adopt("project-3", PACKAGED)
+    registry.promote(imported)
+    with pytest.raises(NoProposals, match=f"{imported.name} offers no proposals: no fine-tuning of it"):
         served(3, settings)
     add_proposing(registry, offered=False, reason="they cost more than they save")
     with pytest.raises(NoProposals, match="they cost more than they save"):
