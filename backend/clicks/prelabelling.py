@@ -130,7 +130,7 @@ class Prelabelling:
 
     def _begin(self, config: LabelConfig, task: Task, model: LoadedModel) -> Future[Prediction | None] | None:
         """Begin to compute a prediction, unless it is known or under way; None where too many are."""
-        key = _key(config, task, model)
+        key = _key(config, task, model, self._proposer.manner)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
@@ -193,6 +193,6 @@ def _stored(text: bytes) -> Prediction | None:
     return found  # type: ignore[no-any-return]
 
 
-def _key(config: LabelConfig, task: Task, model: LoadedModel) -> str:
-    content = json.dumps([model.version, task.data, repr(config)], sort_keys=True, default=str)
+def _key(config: LabelConfig, task: Task, model: LoadedModel, manner: tuple[int, float]) -> str:
+    content = json.dumps([model.version, task.data, repr(config), manner], sort_keys=True, default=str)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -38,6 +38,11 @@ class TaskProposer:
     def __init__(self, settings: Settings, images: ImageStore) -> None:
         self._settings, self._images = settings, images
 
+    @property
+    def manner(self) -> tuple[int, float]:
+        """Return the settings that a prediction depends on."""
+        return self._settings.proposals, self._settings.polygon_tolerance
+
     def prediction(self, config: LabelConfig, task: Task, model: LoadedModel) -> dict[str, Any] | None:
         """Return a task's prediction as Label Studio keeps it; None where nothing is proposed.
 

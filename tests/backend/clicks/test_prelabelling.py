@@ -1,6 +1,7 @@
 """Where nobody has clicked: proposals within the wait, kept, computed ahead, and never in the way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def test_another_process_finds_them_too(app: Flask, studio: DiscStudio, settings
         assert backend_of(other).models.own(3, 60)
         del studio.web.routes["/data/upload/3/103.png"], studio.web.routes["/data/upload/3/104.png"]
         assert ask(other, studio, 103, 104) == found
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_with_other_settings_there_are_other_proposals(
+    app: Flask, studio: DiscStudio, settings: Settings, most: int
+) -> None:
+    def regions(asked: Flask) -> list[int]:
+        return [sum(len(accepted(one["result"])) for one in found) for found in ask(asked, studio, 103, 104)]
+
+    before = regions(app)
+    backend_of(app).redis.flush()
+    with running(replace(settings, proposals=most)) as other:
+        assert backend_of(other).models.own(3, 60)
+        assert regions(other) == [most, most] < before
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-3])  # the time is over before the first task, or during it
