@@ -19,9 +19,9 @@ from model.scene import Sample
 
 def read_labelled(folder: Path, part: str, count: int) -> list[LabelledImage]:
     """Read `count` images of a part with all objects, drawn by a fixed seed."""
-    entries = json.loads((folder / "items.json").read_text())
-    names = set(json.loads((folder / "split.json").read_text())[part])
-    chosen = sorted((e for e in entries if e["id"] in names), key=lambda e: str(e["id"]))
+    entries = json.loads((folder / "items.json").read_bytes())
+    names = set(map(str, json.loads((folder / "split.json").read_bytes())[part]))
+    chosen = sorted((e for e in entries if str(e["id"]) in names), key=lambda e: str(e["id"]))
     order = np.random.default_rng(0).permutation(len(chosen))[:count]
     found = []
     for entry in (chosen[i] for i in order):
@@ -65,6 +65,6 @@ def read_shuffled(folder: Path, count: int) -> Samples:
 def public_objects(folder: Path, count: int) -> list[Sample]:
     """Choose objects of the part that is never trained on."""
     split = folder / "split.json"
-    parts = json.loads(split.read_text()) if split.exists() else {}
+    parts = json.loads(split.read_bytes()) if split.exists() else {}
     part = next((p for p in ("public", "val") if p in parts), None)
     return spread(read_folder(folder, part, min_area=40), count)

@@ -1,5 +1,6 @@
 """Public sets as projects."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,4 +28,15 @@ def test_all_of_them_can_be_trained_on(folder: Path):
 
 
 def test_the_other_part_is_clicked(folder: Path):
+    assert len(public_objects(folder, 10)) == 1
+
+
+def test_lists_are_read_as_train_and_evaluate_read_them(folder: Path):
+    """Ids are numbers in one list and text in the other, and a byte order mark is in front of both."""
+    before = read_images(folder, 100).count()
+    items = json.loads((folder / "items.json").read_text())
+    numbered = [item | {"id": int(item["id"])} for item in items]
+    (folder / "items.json").write_text(json.dumps(numbered), "utf-8-sig")
+    (folder / "split.json").write_text((folder / "split.json").read_text(), "utf-8-sig")
+    assert read_images(folder, 100).count()["train_images"] == before["train_images"]
     assert len(public_objects(folder, 10)) == 1
