@@ -253,17 +253,18 @@ def _region(
     to_name, rows = str(entry.get("to_name", "")), [names_of(e) for e in group if e.get("type") == LABELS]
     if remarks:
         rows = [row for row in rows if not remarks(to_name).issuperset(row)]
+    origin = str(entry.get("origin") or "manual")
     return MaskRegion(
         id=number,
         shape=_shape(entry),
-        labels=meta.wanted(names_of(entry), rows, guess=not remarks),
+        labels=meta.wanted(names_of(entry), rows, not remarks, untouched=origin == "prediction"),
         to_name=to_name,
         item_index=index if isinstance(index, int) else None,
         height=_side(entry, "original_height"),
         width=_side(entry, "original_width"),
         value=entry["value"],
         meta=meta,
-        origin=str(entry.get("origin") or "manual"),
+        origin=origin,
         locked=entry.get("readonly") is True,
     )
 

@@ -54,7 +54,11 @@ class RegionMeta:
         )
 
     def wanted(
-        self, own: tuple[str, ...], rows: Sequence[tuple[str, ...]], guess: bool = False
+        self,
+        own: tuple[str, ...],
+        rows: Sequence[tuple[str, ...]],
+        guess: bool = False,
+        untouched: bool = False,
     ) -> tuple[str, ...]:
         """Return the labels that the annotator wanted last: whichever differ from those of the suggestion.
 
@@ -62,8 +66,12 @@ class RegionMeta:
             own: labels of the control that holds the mask.
             rows: labels of the rows that only name, whose last change cannot be seen in `own`.
             guess: whether rows may say something else than what the object is.
+            untouched: whether nobody has changed the region since it was accepted; `own` may then be what was still
+                selected, out of sight, when it was.
         """
         rows, known = [row for row in rows if row], own or self.labels
+        if untouched and self.labels in rows:
+            return self.labels
         if known and (own in rows or self.labels in rows):
             return known
         if guess and own and self.clicks is not None and not self.labels:

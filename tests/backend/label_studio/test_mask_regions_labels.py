@@ -33,6 +33,15 @@ def test_the_label_that_was_chosen_last_counts() -> None:
     assert labels_of(brush("a", mask, "Dog", meta=meta), named("a", mask, "Cat")) == ("Dog",)
 
 
+def test_what_was_still_selected_out_of_sight_names_no_mask() -> None:
+    """The hidden row keeps the earlier label of a mask that was renamed, and gives it to all that follow."""
+    mask = box(0, 0, 9, 9)
+    accepted = brush("a", mask, "Dog", meta={"labels": ["Cat"], "prompts": ["k"]}, origin="prediction")
+    assert labels_of(accepted, named("a", mask, "Cat")) == ("Cat",)
+    assert labels_of(accepted, named("a", mask, "Cat"), remarks=("occluded",)) == ("Cat",)
+    assert labels_of(accepted, named("a", mask, "Cow")) == ("Cow",)
+
+
 def test_a_remark_about_a_mask_is_not_its_label() -> None:
     mask = box(0, 0, 9, 9)
     occluded, cat = named("a", mask, "occluded", "cond"), named("a", mask, "Cat")
