@@ -125,10 +125,10 @@ def _from_cache(core: Any, network: nn.Module, size: int, cache_dir: Path, setti
         try:  # cold and warm run the very same model: the one that was read back
             return _compiled(core, core.read_model(folder / MODEL), {**settings, "CACHE_DIR": str(folder)})
         except RuntimeError as error:
+            cache.drop(name)
             if fresh and isinstance(error, EngineError):  # no file is to blame
                 raise
             logger.warning("%s is damaged and made anew: %s", folder, _last_line(error))
-            cache.drop(name)
     return None
 
 

@@ -52,11 +52,12 @@ def test_auto_takes_torch_where_openvino_knows_no_code_for_the_cpu_and_says_so(m
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(core, "compile_model", compile_model)
-    for home in (tmp_path, tmp_path, None):  # as it is, with what the first try has left, and without a cache
+    for home in (tmp_path, tmp_path, None):  # the second time with what the first has left
         assert create_engine(network(), 96, "auto", home).device == "cpu (torch)"
         assert "for this CPU (bad combination): set CLICKMASK_DEVICE=cpu; torch is used" in caplog.text
     with pytest.raises(EngineError, match="bad combination"):
         create_engine(network(), 96, "openvino")
+    assert "damaged" not in caplog.text
 
 
 def test_a_gpu_that_was_asked_for_is_not_replaced(useless_gpu):
