@@ -179,6 +179,14 @@ def test_other_tensors_are_no_weights(tmp_path: Path) -> None:
         assert_refused(tmp_path / "x.pth", "state_dict does not hold dense tensors by name")
 
 
+def test_tensors_that_repeat_their_numbers_are_refused(tmp_path: Path) -> None:
+    """A few bytes would become a network that takes all memory."""
+    state = {"a": torch.ones(1).expand(4096, 4096)}
+    torch.save({"state_dict": state, "config": PLAIN}, tmp_path / "x.pth")
+    assert (tmp_path / "x.pth").stat().st_size < 10_000
+    assert_refused(tmp_path / "x.pth", "its tensors hold more than the file's")
+
+
 def test_without_state_and_config(tmp_path: Path) -> None:
     for content in ({"state_dict": STATE}, {"config": PLAIN}, [1, 2], STATE["a.weight"]):
         torch.save(content, tmp_path / "x.pth")
