@@ -251,7 +251,7 @@ def _correct(accepted: AcceptedObject) -> Target:
     region, mask = accepted.regions[0], _mask(accepted)
     if mask is None:
         return NEW
-    as_answered = region.origin == "prediction"
+    as_answered = region.untouched
     clicks = region.meta.points if as_answered else ()
     guessed = as_answered and region.meta.proposed and not clicks
     start = soften(mask) if guessed else mask.astype(np.uint8) * 255

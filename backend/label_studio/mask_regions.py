@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, shape_of
-from backend.label_studio.mask_formats import bitmask, polygon, rle
+from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON
+from backend.label_studio.mask_formats import bitmask, digest, polygon, rle
 from backend.label_studio.mask_formats.runs import Runs
-from backend.label_studio.prompt_regions import MAX_SIDE, names_of
+from backend.label_studio.prompt_regions import names_of, side_of
 from backend.label_studio.region_meta import RegionMeta
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class MaskRegion:
         height, width: size of the image, pixels; 0 where a polygon does not tell it, see `fitted`.
         value: the ``value`` of the result that holds the mask.
         meta: how this backend made it, where it did.
-        origin: ``manual``, ``prediction`` (accepted untouched) or ``prediction-changed``.
+        origin: ``manual``, ``prediction``, or ``prediction-changed`` once anything of it was changed.
         locked: whether nobody may change it.
     """
 
@@ -112,6 +112,18 @@ class MaskRegion:
         if self.origin == "prediction" and self.meta.box is not None:
             return self.meta.box  # nobody has touched it since
         return self._runs.box
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the mask is as it was suggested; labels, choices and texts change only the origin."""
+        try:
+            return self.origin == "prediction" or self._digest == self.meta.digest
+        except ValueError:  # it cannot be decoded
+            return False
+
+    @property
+    def _digest(self) -> str:
+        return digest.of_points(self._points) if self.shape == POLYGON else digest.of_mask(self.mask())
 
     @property
     def _points(self) -> Any:
@@ -272,28 +284,17 @@ def _region(
 def _shape(entry: dict[str, Any]) -> str:
     """Return the shape of the mask that a result holds, "" for none."""
     kind, value = str(entry.get("type")), entry.get("value")
-    if not isinstance(value, dict):
-        return ""
-    if kind == LABELS:
-        return next((shape for shape in MASKS if _is_content(shape, value)), "")
-    shape = shape_of(kind)
-    return shape if shape in MASKS and _is_content(shape, value) else ""
-
-
-def _is_content(shape: str, value: dict[str, Any]) -> bool:
-    # A brush's mask in another field is not read, but told to be missing.
-    return bool(value.get(_CONTENT[shape]) or (shape == BRUSH and value.get("maskDataURL")))
+    for shape in MASKS if isinstance(value, dict) else ():
+        # A brush's mask in another field is not read, but told to be missing.
+        content = value.get(_CONTENT[shape]) or (shape == BRUSH and value.get("maskDataURL"))
+        if content and kind in (LABELS, shape, shape + LABELS):
+            return shape
+    return ""
 
 
 def _side(entry: dict[str, Any], name: str) -> int:
-    """Return a side of an image in pixels, 0 where a polygon has none; 320.0 and "320" of other tools are 320."""
-    value = entry.get(name)
-    try:
-        size = 0.0 if isinstance(value, bool) else float(value or 0)
-    except (TypeError, ValueError, OverflowError):
-        size = 0.0
-    if size.is_integer() and 0 < size <= MAX_SIDE:
-        return int(size)
-    if _shape(entry) == POLYGON:
-        return 0
-    raise ValueError(f"{name} is {value!r}, no size in pixels")
+    """Return a side of an image in pixels, 0 where a polygon has none."""
+    size = side_of(entry.get(name))
+    if not size and _shape(entry) != POLYGON:
+        raise ValueError(f"{name} is {entry.get(name)!r}, no size in pixels")
+    return size

@@ -21,7 +21,7 @@ from backend.label_studio.label_config import (
     Output,
     shape_of,
 )
-from backend.label_studio.mask_formats import bitmask, polygon, rle
+from backend.label_studio.mask_formats import bitmask, digest, polygon, rle
 from backend.label_studio.predict_request import Prompt
 from backend.label_studio.prompt_regions import names_of
 from backend.label_studio.region_meta import RegionMeta
@@ -138,7 +138,8 @@ def _region(
     prompt: Prompt, answer: Answer, output: Output, region_id: str, tolerance: float
 ) -> list[dict[str, Any]]:
     """Write one region: its mask, and its name where the mask's control has no labels."""
-    value, meta = _value(output.mask, answer.mask, tolerance), _meta(prompt, answer, output.renamable)
+    value = _value(output.mask, answer.mask, tolerance)
+    meta = _meta(prompt, answer, value, output.renamable)
     results = [_result(prompt, answer, output.mask, {"id": region_id, "value": value, "meta": meta})]
     if output.name is not None:
         results.append(_result(prompt, answer, output.name, {"id": region_id, "value": {}, "meta": meta}))
@@ -193,7 +194,7 @@ def _value(control: Control, mask: np.ndarray, tolerance: float) -> dict[str, An
     return {"points": polygon.from_mask(mask, tolerance), "closed": True}
 
 
-def _meta(prompt: Prompt, answer: Answer, renamable: bool) -> dict[str, Any]:
+def _meta(prompt: Prompt, answer: Answer, value: dict[str, Any], renamable: bool) -> dict[str, Any]:
     return RegionMeta(
         points=answer.clicks,
         version=answer.version,
@@ -203,6 +204,7 @@ def _meta(prompt: Prompt, answer: Answer, renamable: bool) -> dict[str, Any]:
         box=object_box(answer.mask) if renamable else None,
         proposed=answer.proposed,
         expected=answer.expected,
+        digest=digest.of_points(value["points"]) if "points" in value else digest.of_mask(answer.mask),
     ).to_json()
 
 
@@ -217,7 +219,7 @@ def _result(prompt: Prompt, answer: Answer, control: Control, part: dict[str, An
         "original_height": prompt.height,
         "image_rotation": prompt.rotation,
         "value": {**value, control.kind: list(prompt.labels)} if control.labelled else value,
-        # Label Studio turns this into "prediction-changed" when the annotator edits the mask.
+        # Label Studio turns this into "prediction-changed" when the annotator edits the mask, or says more of it.
         "origin": "prediction",
         "score": float(answer.score),
         "meta": part["meta"],

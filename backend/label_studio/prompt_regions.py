@@ -156,6 +156,15 @@ def names_of(entry: Any) -> tuple[str, ...]:
     return tuple(name for name in elements(value.get(kind)) if isinstance(name, str))
 
 
+def side_of(value: Any) -> int:
+    """Return a side of an image in pixels, also as other tools write it (320.0, "320"); 0 for what is no size."""
+    try:
+        size = 0.0 if isinstance(value, bool) else float(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        size = 0.0
+    return int(size) if size.is_integer() and 0 < size <= MAX_SIDE else 0
+
+
 def _given(value: Field, kind: str, named: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return the labels that a prompt has of each control, its own first.
 

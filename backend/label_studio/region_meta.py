@@ -25,6 +25,7 @@ class RegionMeta:
         proposed: whether the object began as a proposal, and not with an annotator's click.
         expected: IoU that is expected of a proposal that nobody has corrected, and the standard deviation of that;
             None where it is not known.
+        digest: of the mask as it was suggested, see `mask_formats.digest`; "" where that is not told.
     """
 
     points: tuple[Click, ...] = ()
@@ -35,6 +36,7 @@ class RegionMeta:
     box: tuple[int, int, int, int] | None = None
     proposed: bool = False
     expected: tuple[float, float] | None = None
+    digest: str = ""
 
     @staticmethod
     def read(meta: Any) -> RegionMeta:
@@ -51,6 +53,7 @@ class RegionMeta:
             box=_box(meta.get("box")),
             proposed=meta.get("proposed") is True,
             expected=_pair(meta.get("expected")),
+            digest=str(meta.get("digest") or ""),
         )
 
     def wanted(
@@ -91,6 +94,7 @@ class RegionMeta:
             "box": list(self.box or ()),
             "proposed": self.proposed,
             "expected": list(self.expected or ()),
+            "digest": self.digest,
         }
         return made | {name: value for name, value in more.items() if value}
 

@@ -128,7 +128,7 @@ def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> Matc
     iou, history = max(likeness, key=lambda pair: pair[0], default=(0.0, None))
     if history is None or (not shared and iou < LOOKALIKE):
         return MatchedObject(accepted, None)
-    untouched = all(region.origin == "prediction" for region in accepted.regions)
+    untouched = all(region.untouched for region in accepted.regions)
     return MatchedObject(accepted, history, 0.0 if untouched else 1 - iou)
 
 

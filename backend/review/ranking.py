@@ -170,7 +170,7 @@ def _taken_over(task: int, annotation: dict[str, Any], matched: MatchedObject) -
     """Rate a proposal that nobody has changed by what its version expected of it; None for any other object."""
     regions = matched.accepted.regions
     expected = regions[0].meta.expected
-    if expected is None or any(region.origin != "prediction" for region in regions):
+    if expected is None or not all(region.untouched for region in regions):
         return None
     reasons = ("proposed, and taken over without a click",)
     return RatedObject(task, int(annotation["id"]), author(annotation), matched, Quality(*expected), reasons)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 from unittest.mock import patch
 
+from backend.label_studio.mask_formats import rle
 from tests.golden.bodies import (
     BRUSH,
     SIZE,
@@ -107,7 +108,11 @@ def _corrections(ask: Recorder) -> None:
     ask.click("it is corrected when submitted", predict(less, task=42, annotations=[submitted]))
     skipped = {**submitted, "was_cancelled": True}
     ask.click("a skipped one is not", predict(more, task=43, annotations=[skipped]))
-    painted = [{**accepted[0], "origin": "prediction-changed"}]
+    said = {**accepted[0], "origin": "prediction-changed"}
+    ask.click("a mask with a choice", predict(less, task=44, drafts=[{**draft, "result": [said]}]))
+    mask = rle.decode(said["value"]["rle"], SIZE[1], SIZE[0]) > 0
+    mask[0, 0] = True
+    painted = [{**said, "value": {**said["value"], "rle": list(rle.encode(mask))}}]
     ask.click("a painted mask", predict(less, task=44, drafts=[{**draft, "result": painted}]))
     drawn = [{**accepted[0], "id": "drawn", "origin": "manual", "meta": {}}]
     ask.click("a hand-drawn mask", predict(less, task=45, drafts=[{**draft, "result": drawn}]))

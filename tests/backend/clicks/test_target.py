@@ -12,6 +12,7 @@ from backend.clicks.last_object import LastObject
 from backend.clicks.map_cache import CacheKey
 from backend.clicks.ownership import Whose
 from backend.clicks.target import FRESH_S, Surroundings, Target, choose_target, distance, reach
+from backend.label_studio.mask_formats import digest
 from backend.label_studio.predict_request import PredictRequest
 from model.click import Click
 from tests.backend.clicks.accepted_masks import HEIGHT, ONE, TWO, WIDTH, draft, region
@@ -220,6 +221,11 @@ def test_a_correction_starts_from_the_accepted_mask_and_its_clicks() -> None:
 def test_clicks_are_forgotten_once_the_annotator_has_painted() -> None:
     target = decide_on(None, INSIDE, **draft(region(X, ONE, origin="prediction-changed")))
     assert target.clicks == ()
+
+
+def test_clicks_stay_in_force_where_only_more_was_said_of_the_region() -> None:
+    said = region(X, ONE, origin="prediction-changed", digest=digest.of_mask(ONE))
+    assert decide_on(None, INSIDE, **draft(said)).clicks == (Click(30.0, 30.0),)
 
 
 def test_what_was_just_answered_goes_on_with_its_map_and_clicks() -> None:

@@ -54,6 +54,7 @@ def test_brush_region_is_what_label_studio_keeps() -> None:
     )
     assert json.loads(json.dumps(region)) == region
     code = region["value"].pop("rle")
+    assert len(region["meta"].pop("digest")) == 16
     assert region == {
         "id": region["id"],
         "from_name": "brush",
@@ -132,6 +133,23 @@ def test_regions_read_back_are_the_mask(config: str) -> None:
     assert found.prompts == ("a",)
 
 
+@pytest.mark.parametrize("config", [CONFIG, POLYGONS, CONFIG.replace("BrushLabels", "BitmaskLabels")])
+def test_a_mask_is_known_again_until_it_is_painted_on(config: str) -> None:
+    """Label Studio calls a region changed, too, of which a label, a choice or a text was."""
+    prompt, parsed = prompt_of(config=config)
+
+    def kept(mask: np.ndarray) -> dict[str, Any]:
+        (entry,) = to_regions(prompt, parsed, answer(mask=mask))
+        return json.loads(json.dumps({**entry, "origin": "prediction-changed"}))
+
+    suggested, painted = kept(two_parts()), two_parts()
+    painted[:20] = False
+    other = {**suggested, "value": kept(painted)["value"]}
+    untold = {**suggested, "meta": {**suggested["meta"], "digest": ""}}  # of an earlier version
+    found = [mask_regions.accepted([entry])[0].untouched for entry in (suggested, other, untold)]
+    assert found == [True, False, False]
+
+
 def test_controls_of_the_config_decide_the_kinds() -> None:
     def kinds(config: str) -> list[tuple[str, str]]:
         return [(r["type"], r["from_name"]) for r in to_regions(*prompt_of(config=config), answer())]
@@ -164,7 +182,7 @@ def test_all_regions_of_an_answer_carry_its_id_and_prompts() -> None:
         *prompt_of(keypoint("c", 25, 30), config=BOTH), answer(region_id="old", prompts=("a", "b", "a", "c"))
     )
     assert (first["id"], second["id"]) == ("old", "old-2")
-    assert first["meta"] == second["meta"]
+    assert {**first["meta"], "digest": ""} == {**second["meta"], "digest": ""}
     assert first["meta"]["prompts"] == ["a", "b", "c"]
 
 

@@ -2,14 +2,15 @@
 
 import pytest
 
+from backend.label_studio.mask_formats import digest
 from backend.label_studio.mask_regions import accepted, objects
 from backend.review.object_history import abandoned, group_by_object, match
 from tests.backend.click_events import SIDE, disk_map, events
 from tests.backend.drawn_regions import brush
 
 
-def regions(mask, prompts=None, label="Cat", origin="prediction"):
-    meta = {} if prompts is None else {"meta": {"prompts": prompts}}
+def regions(mask, prompts=None, label="Cat", origin="prediction", **meta):
+    meta = {} if prompts is None else {"meta": {"prompts": prompts, **meta}}
     return objects(accepted([brush("cm0123456789ab", mask, label, origin=origin, **meta)]))
 
 
@@ -94,6 +95,13 @@ def test_edits_after_accepting_are_measured():
         regions(mask, ["a", "b"], origin="prediction-changed"), group_by_object(events(("a",), ("a", "b")))
     )
     assert matched.edited == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_mask_that_only_got_a_choice_was_not_edited():
+    mask = disk_map(12) > 0
+    said = regions(mask, ["a", "b"], origin="prediction-changed", digest=digest.of_mask(mask))
+    (matched,) = match(said, group_by_object(events(("a",), ("a", "b"))))
+    assert matched.edited == 0
 
 
 def test_without_meta_the_look_decides():

@@ -2,9 +2,11 @@
 
 import pytest
 
+from backend.label_studio.mask_formats import digest
 from backend.review.ranking import finished, rank, reviewed
 from fine_tune.quality.network import QualityModel
 from fine_tune.quality.training import fit
+from tests.backend.click_events import disk_map
 from tests.backend.reviewed_studio import annotation, doubtful, result, sure
 from tests.fine_tune.quality.simulated_steps import records
 
@@ -40,11 +42,13 @@ def test_what_was_not_clicked_is_counted_not_rated(model):
 
 
 def test_a_proposal_that_was_taken_over_counts_as_its_version_expects(model):
-    meta = {"proposed": True, "expected": [0.42, 0.2]}
+    meta = {"proposed": True, "expected": [0.42, 0.2], "digest": digest.of_mask(disk_map(12) > 0)}
     kept, painted = result(12, "", meta=meta), result(20, "", meta=meta, origin="prediction-changed")
-    tasks = [{"id": 7, "annotations": [annotation(70, kept), annotation(71, painted)]}]
+    said = result(12, "", meta=meta, origin="prediction-changed")
+    tasks = [{"id": 7, "annotations": [annotation(70, kept), annotation(71, painted), annotation(72, said)]}]
     ranking = rank(tasks, [], model)
-    (entry,) = ranking.rated
+    entry, other = ranking.rated
+    assert {entry.annotation, other.annotation} == {70, 72}
     assert (entry.quality.iou, entry.quality.uncertainty, ranking.unmatched) == (0.42, 0.2, 1)
     assert entry.reasons == ("proposed, and taken over without a click",)
 
