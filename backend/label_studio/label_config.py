@@ -16,8 +16,9 @@ BRUSH, BITMASK, POLYGON = "brush", "bitmask", "polygon"
 KEYPOINT, RECTANGLE = "keypoint", "rectangle"
 MASKS, PROMPTS = (BRUSH, BITMASK, POLYGON), (KEYPOINT, RECTANGLE)
 LABELS = "labels"  # the type of a control that names what others draw
+WAND = "magicwand"  # annotators draw masks like those of a brush with it; none of ours become its own
 _TAGS = {"brush": "Brush", "bitmask": "Bitmask", "polygon": "Polygon", "keypoint": "KeyPoint"}
-_TAGS |= {"rectangle": "Rectangle", "": ""}
+_TAGS |= {"rectangle": "Rectangle", WAND: "MagicWand", "": ""}
 
 
 def shape_of(kind: str) -> str:
@@ -201,7 +202,7 @@ class LabelConfig:
                     f'{control.tag} has toName="{names}": the editor connects a tag to one image, and this one to '
                     "none; give each image one of its own"
                 )
-            if control.shape in MASKS and control.smart:
+            if control.shape in (BRUSH, BITMASK, WAND) and control.smart:
                 found.append(f'{control.tag} offers a smart tool that does nothing; add smart="false" to it')
         return found
 
@@ -256,7 +257,7 @@ def _read(root: Element) -> LabelConfig:
         kind, name = str(element.tag).lower(), given.get("name", "")
         if kind == "image":
             images.append(ImageTag(name, given.get("valuelist") or given.get("value", "")))
-        elif kind == LABELS or shape_of(kind) in MASKS + PROMPTS:
+        elif kind in (LABELS, WAND) or shape_of(kind) in MASKS + PROMPTS:
             controls.append(_control(kind, name, given, element))
     if len(images) == 1:  # the editor connects what does not say to what
         controls = [c if any(c.to_names) else replace(c, to_names=(images[0].name,)) for c in controls]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON
+from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, WAND
 from backend.label_studio.mask_formats import bitmask, digest, polygon, rle
 from backend.label_studio.mask_formats.runs import Runs
 from backend.label_studio.prompt_regions import names_of, side_of
@@ -287,7 +287,7 @@ def _shape(entry: dict[str, Any]) -> str:
     for shape in MASKS if isinstance(value, dict) else ():
         # A brush's mask in another field is not read, but told to be missing.
         content = value.get(_CONTENT[shape]) or (shape == BRUSH and value.get("maskDataURL"))
-        if content and kind in (LABELS, shape, shape + LABELS):
+        if content and kind in (LABELS, WAND, shape, shape + LABELS):
             return shape
     return ""
 

@@ -17,6 +17,7 @@ from backend.label_studio.label_config import (
     LABELS,
     MASKS,
     PROMPTS,
+    WAND,
     Control,
     Output,
     shape_of,
@@ -160,7 +161,7 @@ def _keeping(
         labels: of the new mask.
     """
     earlier = [entry for entry in earlier if isinstance(entry.get("value"), dict) and "type" in entry]
-    mask = next((entry for entry in earlier if shape_of(str(entry["type"])) in MASKS), None)
+    mask = next((entry for entry in earlier if shape_of(str(entry["type"])) in (*MASKS, WAND)), None)
     if mask is None:
         return region
     meta = mask.get("meta")
@@ -183,7 +184,7 @@ def _says_more(entry: dict[str, Any], labels: tuple[str, ...]) -> bool:
     kind = str(entry["type"])
     if kind == LABELS:
         return not set(names_of(entry)) <= set(labels)
-    return shape_of(kind) not in MASKS + PROMPTS
+    return shape_of(kind) not in (*MASKS, *PROMPTS, WAND)
 
 
 def _value(control: Control, mask: np.ndarray, tolerance: float) -> dict[str, Any]:

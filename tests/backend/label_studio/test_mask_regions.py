@@ -257,6 +257,15 @@ def test_masks_of_other_tools_are_masks() -> None:
     assert np.array_equal(region.mask(), box(20, 20, 60, 60))
 
 
+def test_what_was_drawn_with_a_magic_wand_is_a_mask() -> None:
+    wand = brush("a", box(20, 20, 60, 60), type="magicwand", from_name="wand")
+    del wand["value"]["brushlabels"]
+    (region,) = mask_regions.accepted([wand])
+    assert (region.shape, region.labels) == ("brush", ())
+    named = {**wand, "type": "labels", "value": {**wand["value"], "labels": ["Cat"]}}
+    assert [region.labels for region in mask_regions.accepted([wand, named])] == [("Cat",)]
+
+
 def test_a_mask_that_nobody_touched_is_not_decoded_to_know_where_it_is() -> None:
     meta = {"box": [20, 20, 60, 60]}
     broken = brush("a", box(20, 20, 60, 60), meta=meta, origin="prediction")

@@ -112,6 +112,16 @@ def test_a_region_that_is_replaced_keeps_what_was_said_of_it(config: str) -> Non
     assert json.loads(json.dumps(others)) == others
 
 
+def test_a_wands_mask_that_is_replaced_leaves_only_what_was_said_of_it() -> None:
+    prompt, parsed = prompt_of()
+    (mask,) = to_regions(prompt, parsed, answer())
+    wand = {**mask, "type": "magicwand", "from_name": "wand", "value": {**mask["value"]}}
+    choice = {**wand, "type": "choices", "from_name": "ripe", "value": {**mask["value"], "choices": ["yes"]}}
+    saved = SavedWork.read([], [{"id": 1, "result": [wand, choice]}])
+    made = Suggestion.of(prompt, parsed.outputs(prompt.to_name, prompt.labels), answer(), saved=saved).regions
+    assert [entry["from_name"] for entry in made] == ["brush", "ripe"]
+
+
 def test_another_region_inherits_nothing() -> None:
     prompt, parsed = prompt_of()
     (mask,) = to_regions(prompt, parsed, answer())
