@@ -119,7 +119,7 @@ class LabelConfig:
         Raises:
             LabelConfigError: there is none; the sentence says what to add to the config.
         """
-        takers = [c for c in self.controls if c.shape in MASKS and to_name in c.to_names]
+        takers = self._takers(to_name)
         carriers = [c for c in takers if labels and c.carries(labels)]
         pixels = [c for c in carriers if c.shape != POLYGON][:1]
         polygons = [c for c in carriers if c.shape == POLYGON][:1]
@@ -129,7 +129,12 @@ class LabelConfig:
             return tuple(Output(control, None, renamable) for control in pixels + polygons)
         plain = sorted((c for c in takers if not c.labelled), key=lambda c: MASKS.index(c.shape))
         if plain:
-            names = [c for c in self._rows(to_name) if labels and c.carries(labels)]
+            rows = self._rows(to_name)
+            names = [c for c in rows if labels and c.carries(labels)]
+            if labels and not names and self.labels(to_name):
+                raise LabelConfigError(
+                    self._missing(to_name, labels, [c for c in rows + takers if c.labelled])
+                )
             return (Output(plain[0], names[0] if names else None, bool(names)),)
         raise LabelConfigError(self._missing(to_name, labels, takers))
 
@@ -146,7 +151,7 @@ class LabelConfig:
         Args:
             data: of the task, for labels that come from there.
         """
-        takers = [c for c in self.controls if c.shape in MASKS and c.labelled and to_name in c.to_names]
+        takers = [c for c in self._takers(to_name) if c.labelled]
         rows = self._rows(to_name) if not takers or self._plain(to_name) else []
         found = [label for control in rows + takers for label in _labels_of(control, data or {})]
         return tuple(dict.fromkeys(found))
@@ -169,7 +174,8 @@ class LabelConfig:
         """Return the labels that a mask on ``to_name`` is to have; () where none is chosen.
 
         Args:
-            given: labels that a prompt has of different controls, those that come first count; some are remarks.
+            given: labels that a prompt has of different controls, those that come first count; some are remarks, and
+                some have no place beside a mask.
             data: of the task, for labels that come from there.
         """
         remarks = self.remarks(to_name, data)
@@ -180,7 +186,8 @@ class LabelConfig:
             return names
         # One row names a mask of a control without labels.
         rows = [_labels_of(row, data or {}) for row in self._rows(to_name)]
-        return max((tuple(n for n in names if n in row) for row in rows), key=len, default=()) or names
+        named = max((tuple(n for n in names if n in row) for row in rows), key=len, default=())
+        return named or (names if self.labels(to_name, data) else ())
 
     def problems(self) -> list[str]:
         """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
@@ -219,9 +226,13 @@ class LabelConfig:
             for chosen in wanted:
                 try:
                     self.image(to_name)
-                    self.outputs(to_name, chosen)
+                    output, *_ = self.outputs(to_name, chosen)
                 except LabelConfigError as error:
                     yield f"{prompt.tag}: {error}"
+                else:
+                    if len(prompt.labels) > 1 and not self.meant(to_name, [chosen]):
+                        has = f"{output.mask.tag} has none; add <Labels> with them"
+                        yield f"{prompt.tag}: masks lose its labels, as {has}"
 
     def _choice(
         self, to_name: str, remarks: frozenset[str], data: Mapping[str, Any] | None = None
@@ -231,11 +242,14 @@ class LabelConfig:
         found = [label for giver in givers for label in _labels_of(giver, data or {})]
         return [label for label in found if label not in remarks]
 
+    def _takers(self, to_name: str) -> list[Control]:
+        return [c for c in self.controls if c.shape in MASKS and to_name in c.to_names]
+
     def _rows(self, to_name: str) -> list[Control]:
         return [c for c in self.controls if c.kind == LABELS and to_name in c.to_names]
 
     def _plain(self, to_name: str) -> bool:
-        return any(c.shape in MASKS and not c.labelled and to_name in c.to_names for c in self.controls)
+        return any(not c.labelled for c in self._takers(to_name))
 
     def _missing(self, to_name: str, labels: tuple[str, ...], takers: list[Control]) -> str:
         wanted = ", ".join(repr(label) for label in labels) or "(none)"

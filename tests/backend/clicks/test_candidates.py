@@ -12,7 +12,7 @@ from backend.label_studio import mask_regions
 from backend.label_studio.mask_formats import bitmask
 from backend.label_studio.predict_request import PredictRequest
 from tests.backend.drawn_regions import box, brush, faint
-from tests.backend.predict_bodies import keypoint, predict
+from tests.backend.predict_bodies import CONFIG, keypoint, predict
 
 
 def corrected(*click: Any, **task: Any) -> str | None:
@@ -39,6 +39,13 @@ def test_click_inside_an_accepted_mask_corrects_it() -> None:
     assert corrected(20, 40, **task) == "a"
     assert corrected(20, 40, False, **task) == "a"
     assert corrected(80, 40, **task) is None
+
+
+def test_a_mask_is_corrected_where_only_clicks_have_labels() -> None:
+    config = CONFIG.replace("BrushLabels", "Brush")
+    mask = brush("a", box(20, 20, 60, 60), type="brush")
+    del mask["value"]["brushlabels"]
+    assert corrected(20, 40, False, config=config, drafts=[draft(mask)]) == "a"
 
 
 def test_most_recent_of_overlapping_masks_is_corrected() -> None:

@@ -170,6 +170,22 @@ def test_tags_without_any_labels_take_masks_without() -> None:
     assert config.problems() == []
 
 
+@pytest.mark.parametrize(
+    ("xml", "place"),
+    [
+        (ROW % '<Brush name="b" toName="i"/>', '<Labels name="label">'),
+        (
+            f'<View><BrushLabels name="l" toName="i">{CUP}</BrushLabels><Brush name="b"/></View>',
+            "<BrushLabels",
+        ),
+    ],
+)
+def test_a_label_is_not_lost_where_masks_have_others(xml: str, place: str) -> None:
+    config = LabelConfig.parse(xml.replace("<View>", '<View><Image name="i" value="$image"/>'))
+    with pytest.raises(LabelConfigError, match=f"label 'Fork' is not in {place}"):
+        config.outputs("i", config.meant("i", [("Fork",)]))
+
+
 def test_labels_that_a_mask_may_have() -> None:
     row = ROW % '<BrushLabels name="b" toName="i"><Label value="Spoon"/><Label value="Cup"/></BrushLabels>'
     assert LabelConfig.parse(row).labels("i") == ("Spoon", "Cup")
@@ -257,31 +273,6 @@ def test_problems_of_pages_are_found_without_a_task() -> None:
     assert any("page_0" in problem for problem in LabelConfig.parse(without).problems())
 
 
-LEFT_AND_RIGHT = """<View><Image name="left" value="$a"/><Image name="right" value="$b"/>
-  <KeyPoint name="kl" toName="left"/><KeyPoint name="kr" toName="right"/>
-  <Labels name="l" toName="left">%(cup)s</Labels><Labels name="r" toName="right">%(cup)s</Labels>
-  <Brush name="b" toName="left,right" smart="false"/></View>"""
-
-
-@pytest.mark.parametrize(
-    ("one", "several", "tag"),
-    [
-        (
-            '<KeyPoint name="kl" toName="left"',
-            '<KeyPoint name="kl" toName="left, right"',
-            '<KeyPoint name="kl">',
-        ),
-        ('<Labels name="l" toName="left"', '<Labels name="l" toName="left,right"', '<Labels name="l">'),
-    ],
-)
-def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, several: str, tag: str) -> None:
-    """A click would come without its label, or not at all; a mask for either image is taken."""
-    sound = LEFT_AND_RIGHT % {"cup": CUP}
-    assert LabelConfig.parse(sound).problems() == []
-    (problem,) = LabelConfig.parse(sound.replace(one, several)).problems()
-    assert problem.startswith(f'{tag} has toName="left,right"')
-
-
 @pytest.mark.parametrize("data", [{}, {"image": 5}, {"image": ""}, {"image": ["/0"]}])
 def test_missing_image_address_is_named(data: dict[str, object]) -> None:
     config = LabelConfig.parse('<View><Image name="i" value="$image"/></View>')
@@ -313,18 +304,3 @@ def test_unknown_image_lists_the_known_ones() -> None:
 def test_broken_or_hostile_xml_is_refused(xml: str) -> None:
     with pytest.raises(LabelConfigError):
         LabelConfig.parse(xml)
-
-
-@pytest.mark.parametrize(
-    ("xml", "problem"),
-    [
-        ("<View/>", "there is no <Image>"),
-        ('<View><Image name="i" value="$x"/></View>', "nothing to click with"),
-        (CONFIG.replace('<Label value="Dog"/></BrushLabels>', "</BrushLabels>"), "label 'Dog' is not in"),
-        (CONFIG.replace('"kp" toName="image"', '"kp" toName="photo"'), 'no <Image name="photo">'),
-        (CONFIG.replace('smart="false"', ""), 'add smart="false"'),
-        (CONFIG.replace('smart="true"', 'smart="false"'), "nothing to click with"),
-    ],
-)
-def test_problems_say_what_to_add(xml: str, problem: str) -> None:
-    assert any(problem in sentence for sentence in LabelConfig.parse(xml).problems())

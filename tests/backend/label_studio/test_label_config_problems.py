@@ -1,0 +1,68 @@
+"""What `doctor` and `connect` say of a labeling config that Label Studio takes."""
+
+import pytest
+
+from backend.label_studio.label_config import LabelConfig
+from tests.backend.predict_bodies import CONFIG
+
+NO_ROW = """<View><Image name="i" value="$image"/><Polygon name="p" toName="i" smart="false"/>
+  <KeyPointLabels name="k" toName="i"><Label value="Cup"/>%s</KeyPointLabels></View>"""
+
+
+def test_labels_that_no_mask_can_have_are_none_of_a_click() -> None:
+    """Else a click into a mask would look for one with that label, of which there is none."""
+    one, two = LabelConfig.parse(NO_ROW % ""), LabelConfig.parse(NO_ROW % '<Label value="Dog"/>')
+    assert one.meant("i", [("Cup",)]) == two.meant("i", [("Dog",)]) == ()
+    assert one.problems() == []
+    assert two.problems() == [
+        '<KeyPointLabels name="k">: masks lose its labels, as <Polygon name="p"> has none; add <Labels> with them'
+    ]
+
+
+LEFT_AND_RIGHT = """<View><Image name="left" value="$a"/><Image name="right" value="$b"/>
+  <KeyPoint name="kl" toName="left"/><KeyPoint name="kr" toName="right"/>
+  <Labels name="l" toName="left"><Label value="Cup"/></Labels>
+  <Labels name="r" toName="right"><Label value="Cup"/></Labels>
+  <Brush name="b" toName="left,right" smart="false"/></View>"""
+
+
+@pytest.mark.parametrize(
+    ("one", "several", "tag"),
+    [
+        (
+            '<KeyPoint name="kl" toName="left"',
+            '<KeyPoint name="kl" toName="left, right"',
+            '<KeyPoint name="kl">',
+        ),
+        ('<Labels name="l" toName="left"', '<Labels name="l" toName="left,right"', '<Labels name="l">'),
+    ],
+)
+def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, several: str, tag: str) -> None:
+    """A click would come without its label, or not at all; a mask for either image is taken."""
+    assert LabelConfig.parse(LEFT_AND_RIGHT).problems() == []
+    (problem,) = LabelConfig.parse(LEFT_AND_RIGHT.replace(one, several)).problems()
+    assert problem.startswith(f'{tag} has toName="left,right"')
+
+
+@pytest.mark.parametrize(
+    ("xml", "problem"),
+    [
+        ("<View/>", "there is no <Image>"),
+        ('<View><Image name="i" value="$x"/></View>', "nothing to click with"),
+        (CONFIG.replace('<Label value="Dog"/></BrushLabels>', "</BrushLabels>"), "label 'Dog' is not in"),
+        (CONFIG.replace('"kp" toName="image"', '"kp" toName="photo"'), 'no <Image name="photo">'),
+        (CONFIG.replace('smart="false"', ""), 'add smart="false"'),
+        (
+            CONFIG.replace("<BrushLabels", '<MagicWand name="w"/><BrushLabels'),
+            '<MagicWand name="w"> offers a smart',
+        ),
+        (CONFIG.replace('smart="true"', 'smart="false"'), "nothing to click with"),
+    ],
+)
+def test_problems_say_what_to_add(xml: str, problem: str) -> None:
+    assert any(problem in sentence for sentence in LabelConfig.parse(xml).problems())
+
+
+def test_the_editor_has_no_smart_tool_for_polygons() -> None:
+    polygons = CONFIG.replace("BrushLabels", "PolygonLabels").replace('smart="false"', "")
+    assert LabelConfig.parse(polygons).problems() == []
