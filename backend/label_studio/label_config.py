@@ -206,8 +206,7 @@ class LabelConfig:
             if control.shape not in MASKS and len(control.to_names) > 1:
                 names = ",".join(control.to_names)
                 found.append(
-                    f'{control.tag} has toName="{names}": the editor connects a tag to one image, and this one to '
-                    "none; give each image one of its own"
+                    f'{control.tag}: the editor finds no image "{names}"; give each one a tag of its own'
                 )
             if control.shape in (BRUSH, BITMASK, WAND) and control.smart:
                 found.append(f'{control.tag} offers a smart tool that does nothing; add smart="false" to it')
@@ -216,6 +215,10 @@ class LabelConfig:
     def _unanswered(self, prompt: Control) -> Iterator[str]:
         """Say for which labels a prompt of this control gets no mask."""
         for to_name in prompt.to_names:
+            if not self._nameable(prompt, to_name):
+                masks = " or ".join(c.tag for c in self._takers(to_name) if c.labelled)
+                yield f"{prompt.tag}: no click can be given a label of {masks}; add <Labels> with them"
+                continue
             labels = (
                 prompt.labels
                 or self._choice(to_name, self.remarks(to_name))
@@ -231,8 +234,14 @@ class LabelConfig:
                     yield f"{prompt.tag}: {error}"
                 else:
                     if len(prompt.labels) > 1 and not self.meant(to_name, [chosen]):
-                        has = f"{output.mask.tag} has none; add <Labels> with them"
-                        yield f"{prompt.tag}: masks lose its labels, as {has}"
+                        tag = output.mask.tag
+                        yield f"{prompt.tag}: masks lose its labels, as {tag} has none; add <Labels> with them"
+
+    def _nameable(self, prompt: Control, to_name: str) -> bool:
+        """Tell whether prompts can be given a label where masks have several: the editor unselects other tools'."""
+        remarks, kinds = self.remarks(to_name), (LABELS, prompt.shape + LABELS)
+        givers = [c for c in self.controls if c.kind in kinds and to_name in c.to_names]
+        return len(self.labels(to_name)) < 2 or any(c.source or set(c.labels) - remarks for c in givers)
 
     def _choice(
         self, to_name: str, remarks: frozenset[str], data: Mapping[str, Any] | None = None

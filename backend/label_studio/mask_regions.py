@@ -284,7 +284,8 @@ def _region(
 def _shape(entry: dict[str, Any]) -> str:
     """Return the shape of the mask that a result holds, "" for none."""
     kind, value = str(entry.get("type")), entry.get("value")
-    for shape in MASKS if isinstance(value, dict) else ():
+    value = value if isinstance(value, dict) else {}
+    for shape in MASKS:
         # A brush's mask in another field is not read, but told to be missing.
         content = value.get(_CONTENT[shape]) or (shape == BRUSH and value.get("maskDataURL"))
         if content and kind in (LABELS, WAND, shape, shape + LABELS):

@@ -99,8 +99,9 @@ def test_a_config_with_a_namespace_is_read() -> None:
 def test_labels_and_addresses_may_be_text_in_their_tags() -> None:
     config = LabelConfig.parse(
         '<View><Image name="i">$image</Image><KeyPoint name="k" toName="i"/>'
-        '<BrushLabels name="b" smart="false"><Label>Cat</Label>'
-        '<Label value="Dog">My dog</Label><Label alias="cow">A cow</Label></BrushLabels></View>'
+        '<Labels name="l"><Label>Cat</Label>'
+        '<Label value="Dog">My dog</Label><Label alias="cow">A cow</Label></Labels>'
+        '<Brush name="b" smart="false"/></View>'
     )
     assert config.labels("i") == ("Cat", "My dog", "cow")
     assert config.image("i").url({"image": "/a.jpg"}) == "/a.jpg"

@@ -41,7 +41,7 @@ def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, sever
     """A click would come without its label, or not at all; a mask for either image is taken."""
     assert LabelConfig.parse(LEFT_AND_RIGHT).problems() == []
     (problem,) = LabelConfig.parse(LEFT_AND_RIGHT.replace(one, several)).problems()
-    assert problem.startswith(f'{tag} has toName="left,right"')
+    assert problem == f'{tag}: the editor finds no image "left,right"; give each one a tag of its own'
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,17 @@ def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, sever
 )
 def test_problems_say_what_to_add(xml: str, problem: str) -> None:
     assert any(problem in sentence for sentence in LabelConfig.parse(xml).problems())
+
+
+def test_the_labels_of_masks_are_none_of_clicks() -> None:
+    """The editor takes them away as soon as the tool to click with is chosen: all masks would have one label."""
+    alone = CONFIG.replace("KeyPointLabels", "KeyPoint")
+    assert LabelConfig.parse(alone).problems() == [
+        '<KeyPoint name="kp">: no click can be given a label of <BrushLabels name="brush">; add <Labels> with them'
+    ]
+    beside = '<View><KeyPointLabels name="kl"><Label value="Cat"/></KeyPointLabels>'
+    assert LabelConfig.parse(alone.replace("<View>", beside)).problems() == []
+    assert LabelConfig.parse(alone.replace('<Label value="Dog"/>', "")).problems() == []
 
 
 def test_the_editor_has_no_smart_tool_for_polygons() -> None:
