@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, WAND
-from backend.label_studio.mask_formats import bitmask, digest, polygon, rle
-from backend.label_studio.mask_formats.runs import Runs
+from backend.label_studio.mask_formats import bitmask, digest, polygon
+from backend.label_studio.mask_formats.runs import DRAWN, Runs, check_brush
 from backend.label_studio.prompt_regions import names_of, side_of
 from backend.label_studio.region_meta import RegionMeta
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # Ids that predict_response.py gives the further regions of an object; Label Studio's own have another form.
 _PART = re.compile(r"(cm[0-9a-f]{12})-\d+")
 # Where a result keeps a mask of this shape.
-_CONTENT = {BRUSH: "rle", BITMASK: "imageDataURL", POLYGON: "points"}
+_CONTENT = {BRUSH: ("rle", *DRAWN), BITMASK: ("imageDataURL",), POLYGON: ("points",)}
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,12 @@ class MaskRegion:
 
     def check(self) -> None:
         """Look whether there is a mask of the right size, as far as that is quick; ValueError says what is wrong."""
-        content = self.value.get(_CONTENT[self.shape])
         if self.shape == POLYGON:
             polygon.check(self._points)
         elif self.shape == BRUSH:
-            rle.check(content, self.height, self.width)
+            check_brush(self.value, self.height, self.width)
         else:
-            bitmask.check(content, self.height, self.width)
+            bitmask.check(self.value.get("imageDataURL"), self.height, self.width)
 
     def read(self) -> None:
         """Look through the whole mask without making it; ValueError when it cannot be decoded."""
@@ -131,9 +130,9 @@ class MaskRegion:
 
     @property
     def _runs(self) -> Runs:
-        content = self.value.get(_CONTENT[self.shape])
-        read = Runs.of_rle if self.shape == BRUSH else Runs.of_bitmask
-        return read(content, self.height, self.width)
+        if self.shape == BRUSH:
+            return Runs.of_brush(self.value, self.height, self.width)
+        return Runs.of_bitmask(self.value.get("imageDataURL"), self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -286,9 +285,7 @@ def _shape(entry: dict[str, Any]) -> str:
     kind, value = str(entry.get("type")), entry.get("value")
     value = value if isinstance(value, dict) else {}
     for shape in MASKS:
-        # A brush's mask in another field is not read, but told to be missing.
-        content = value.get(_CONTENT[shape]) or (shape == BRUSH and value.get("maskDataURL"))
-        if content and kind in (LABELS, WAND, shape, shape + LABELS):
+        if any(map(value.get, _CONTENT[shape])) and kind in (LABELS, WAND, shape, shape + LABELS):
             return shape
     return ""
 

@@ -32,6 +32,11 @@ def brush(number: str, mask: np.ndarray, label: str = "Cat", **more: Any) -> dic
     }
 
 
+def stroke(kind: str, *points: float, across: float = 10) -> dict[str, Any]:
+    """A stroke of the editor's brush ("add") or "eraser": x and y by turns, and its width, in percent."""
+    return {"type": kind, "relativePoints": list(points), "relativeStrokeWidth": across, "points": [1, 2]}
+
+
 def faint(code: list[int]) -> list[int]:
     """The same mask with alpha 100: the values of runs are all that is 255 in it, eight bits each."""
     bits = "".join(f"{value:08b}" for value in code)

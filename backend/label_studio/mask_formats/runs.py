@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -12,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from backend.label_studio.mask_formats import alpha, bitmask, rle
+from backend.label_studio.mask_formats import alpha, bitmask, rle, strokes
 
 # Runs of so many bytes are hand-painted or noise: not worth the memory to keep them.
 _LARGE = 1 << 20
 _KEPT = 1024
+# Where drafts have what was drawn since a brush mask was encoded: a magic wand's picture, and strokes.
+DRAWN = ("maskDataURL", "touches")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,22 @@ class Runs:
         if isinstance(code, rle.UnreadRle):
             return _remembered(code.text, height, width, lambda *_: rle.runs(code.read(), height, width))
         return _remembered(rle.to_bytes(code), height, width, rle.runs)
+
+    @staticmethod
+    def of_brush(value: Mapping[str, Any], height: int, width: int) -> Runs:
+        """Read the ``value`` of a brush mask, with what drafts hold of it beside the code; ValueError as `of_rle`."""
+        code, drawn = value.get("rle"), {name: value[name] for name in DRAWN if value.get(name)}
+        if not drawn:
+            return Runs.of_rle(code, height, width)
+        text = code.text if isinstance(code, rle.UnreadRle) else repr(code).encode()
+
+        def read(*_: Any) -> tuple[np.ndarray, np.ndarray]:
+            mask = Runs.of_rle(code, height, width).mask(width) if code else np.zeros((height, width), bool)
+            if url := drawn.get("maskDataURL"):
+                mask |= Runs.of_bitmask(url, height, width).mask(width)
+            return _runs(255 * strokes.draw(mask, drawn.get("touches", [])).astype(np.uint8).ravel())
+
+        return _remembered(text + json.dumps(drawn).encode(), height, width, read)
 
     @staticmethod
     def of_bitmask(url: Any, height: int, width: int) -> Runs:
@@ -68,6 +87,15 @@ class Runs:
         return int((first % width).min()), top, int((last % width).max()) + 1, bottom
 
 
+def check_brush(value: Mapping[str, Any], height: int, width: int) -> None:
+    """Look at the beginning of all that `Runs.of_brush` reads; ValueError where it is none, or of another size."""
+    if value.get("rle") or not any(map(value.get, DRAWN)):
+        rle.check(value.get("rle"), height, width)
+    if value.get("maskDataURL"):
+        bitmask.check(value["maskDataURL"], height, width)
+    strokes.check(value.get("touches") or [])
+
+
 Read = Callable[[bytes, int, int], tuple[np.ndarray, np.ndarray]]
 _known: OrderedDict[bytes, Runs] = OrderedDict()
 _lock = Lock()
@@ -93,6 +121,9 @@ def _remembered(content: bytes, height: int, width: int, read: Read) -> Runs:
 
 def _bitmask_runs(content: bytes, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (lengths, values) of the runs of a bitmask's alpha, as `rle.runs` does."""
-    pixels = bitmask.decode(content.decode(), height, width).ravel()
+    return _runs(bitmask.decode(content.decode(), height, width).ravel())
+
+
+def _runs(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     starts = np.concatenate(([0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1))
     return np.diff(starts, append=pixels.size), pixels[starts]

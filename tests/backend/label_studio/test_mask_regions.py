@@ -162,7 +162,8 @@ def test_prompts_of_the_corrected_object_are_known() -> None:
     [
         ("brushlabels", {"rle": 10**12}),
         ("brushlabels", {"rle": "x"}),
-        ("brushlabels", {"maskDataURL": bitmask.encode(box(0, 0, 9, 9))}),
+        ("brushlabels", {"maskDataURL": bitmask.encode(np.ones((5, 5), bool))}),
+        ("brushlabels", {"touches": "x"}),
         ("brushlabels", {"rle": [1, 2, 3]}),
         ("brushlabels", {"rle": ["a"] * 20}),
         ("brushlabels", {"rle": list(rle.encode(np.ones((5, 5), bool)))}),
@@ -255,15 +256,6 @@ def test_masks_of_other_tools_are_masks() -> None:
     (region,) = mask_regions.accepted([entry])
     assert (region.height, region.width) == (100, 200)
     assert np.array_equal(region.mask(), box(20, 20, 60, 60))
-
-
-def test_what_was_drawn_with_a_magic_wand_is_a_mask() -> None:
-    wand = brush("a", box(20, 20, 60, 60), type="magicwand", from_name="wand")
-    del wand["value"]["brushlabels"]
-    (region,) = mask_regions.accepted([wand])
-    assert (region.shape, region.labels) == ("brush", ())
-    named = {**wand, "type": "labels", "value": {**wand["value"], "labels": ["Cat"]}}
-    assert [region.labels for region in mask_regions.accepted([wand, named])] == [("Cat",)]
 
 
 def test_a_mask_that_nobody_touched_is_not_decoded_to_know_where_it_is() -> None:
