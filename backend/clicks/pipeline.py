@@ -106,12 +106,11 @@ class ClickPipeline:
                 "there is nothing to take away from: begin an object with a click without Alt"
             )
         values = self._replay(sequence, model.predictor, image.pixels, started + self.settings.deadline_s)
-        # The editor breaks where a bitmask that is selected is replaced, as a click in it selects it, and where any
-        # region is that has a relation.
-        fixed = any(output.mask.shape == BITMASK for output in outputs) or task.saved.related(
-            target.region_id
-        )
-        region_id = (None if fixed else target.region_id) or fresh_id(prompt, model.version)
+        # The editor breaks where a bitmask that is selected is replaced, as a click in it selects it.
+        kept, bits = target.region_id, any(output.mask.shape == BITMASK for output in outputs)
+        if kept is not None and (bits or not task.saved.replaceable(kept)):
+            kept = None
+        region_id = kept or fresh_id(prompt, model.version)
         answer = self._cleaned(values, sequence, region_id, (*target.prompts, *prompt.ids), target.proposed)
         with self.metrics.stage("encode"):
             suggestion = Suggestion.of(

@@ -115,14 +115,21 @@ class SavedWork:
                 return found
         return []
 
-    def related(self, region: str | None) -> bool:
-        """Tell whether a relation begins or ends at an object, as the annotator who asks saw it when it was saved.
+    def replaceable(self, region: str) -> bool:
+        """Tell whether the editor can replace an object, as the annotator who asks saw it when it was saved.
+
+        It goes blank where a relation begins or ends there, and goes on drawing a magic wand's picture.
 
         Args:
             region: id of its first region.
         """
-        relations = (r for saved in self.shown for r in saved.results if r.get("type") == "relation")
-        return any(region == object_id(str(r.get(end))) for r in relations for end in ("from_id", "to_id"))
+        results = [result for saved in self.shown for result in saved.results]
+        held = {
+            str(r.get(end)) for r in results if r.get("type") == "relation" for end in ("from_id", "to_id")
+        }
+        values = ((str(r.get("id")), r.get("value")) for r in results)
+        held |= {number for number, value in values if isinstance(value, dict) and value.get("maskDataURL")}
+        return region not in map(object_id, held)
 
     @property
     def drafted(self) -> str:

@@ -56,13 +56,14 @@ def test_clicks_that_went_with_their_mask_are_not_used_up_should_they_come_back(
     assert SavedWork.read([], [saved(1, mask)]).used_clicks == set()
 
 
-def test_relations_are_known_by_the_objects_at_their_ends() -> None:
+def test_what_has_a_relation_or_a_wands_picture_cannot_be_replaced() -> None:
     relation = {"type": "relation", "from_id": "cm0123456789ab-2", "to_id": "b", "direction": "right"}
-    work = SavedWork.read([saved(1, {"id": "c"})], [saved(2, {"id": "a"}, relation, {"type": "relation"})])
-    assert [work.related(region) for region in ("cm0123456789ab", "b", "a", "c", None)] == [True, True] + [
-        False
-    ] * 3
-    assert not SavedWork.read([saved(1, relation)], [saved(2)]).related("b")
+    wand = {"id": "w", "type": "magicwand", "value": {"maskDataURL": "data:"}}
+    odd = {"id": "a", "value": 5}, {"type": "relation"}
+    work = SavedWork.read([saved(1, {"id": "c"})], [saved(2, *odd, relation, wand)])
+    assert [work.replaceable(region) for region in ("cm0123456789ab", "b", "w")] == [False] * 3
+    assert work.replaceable("a") and work.replaceable("c")
+    assert SavedWork.read([saved(1, relation)], [saved(2)]).replaceable("b")
 
 
 def test_a_draft_that_is_saved_again_is_another_one() -> None:
