@@ -131,10 +131,9 @@ class LabelConfig:
         if plain:
             rows = self._rows(to_name)
             names = [c for c in rows if labels and c.carries(labels)]
-            if labels and not names and self.labels(to_name):
-                raise LabelConfigError(
-                    self._missing(to_name, labels, [c for c in rows + takers if c.labelled])
-                )
+            labelled = [c for c in rows + takers if c.labelled]
+            if labels and labelled and not names:
+                raise LabelConfigError(self._missing(to_name, labels, labelled))
             return (Output(plain[0], names[0] if names else None, bool(names)),)
         raise LabelConfigError(self._missing(to_name, labels, takers))
 
@@ -151,8 +150,9 @@ class LabelConfig:
         Args:
             data: of the task, for labels that come from there.
         """
-        takers = [c for c in self._takers(to_name) if c.labelled]
-        rows = self._rows(to_name) if not takers or self._plain(to_name) else []
+        masks = self._takers(to_name)
+        takers = [c for c in masks if c.labelled]
+        rows = [] if masks and takers == masks else self._rows(to_name)
         found = [label for control in rows + takers for label in _labels_of(control, data or {})]
         return tuple(dict.fromkeys(found))
 
@@ -174,15 +174,14 @@ class LabelConfig:
         """Return the labels that a mask on ``to_name`` is to have; () where none is chosen.
 
         Args:
-            given: labels that a prompt has of different controls, those that come first count; some are remarks, and
-                some have no place beside a mask.
+            given: labels that a prompt has of different controls, those that come first count; some are remarks.
             data: of the task, for labels that come from there.
         """
         remarks = self.remarks(to_name, data)
         names = next(filter(None, (tuple(n for n in labels if n not in remarks) for labels in given)), ())
         if not names and not self._choice(to_name, remarks, data):
             return next(filter(None, given), ())  # the config is wrong: what was chosen has no mask
-        if not self._plain(to_name):
+        if all(c.labelled for c in self._takers(to_name)):
             return names
         # One row names a mask of a control without labels.
         rows = [_labels_of(row, data or {}) for row in self._rows(to_name)]
@@ -200,13 +199,12 @@ class LabelConfig:
                 'there is nothing to click with; add <KeyPoint name="kp" toName="image" smart="true" '
                 'smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
             )
-        for control in prompts:
-            found += dict.fromkeys(self._unanswered(control))
+        found += [problem for control in prompts for problem in dict.fromkeys(self._unanswered(control))]
         for control in self.controls:
             if control.shape not in MASKS and len(control.to_names) > 1:
                 names = ",".join(control.to_names)
                 found.append(
-                    f'{control.tag}: the editor finds no image "{names}"; give each one a tag of its own'
+                    f'{control.tag}: the editor finds no image "{names}"; give each a tag of its own'
                 )
             if control.shape in (BRUSH, BITMASK, WAND) and control.smart:
                 found.append(f'{control.tag} offers a smart tool that does nothing; add smart="false" to it')
@@ -216,8 +214,7 @@ class LabelConfig:
         """Say for which labels a prompt of this control gets no mask."""
         for to_name in prompt.to_names:
             if not self._nameable(prompt, to_name):
-                masks = " or ".join(c.tag for c in self._takers(to_name) if c.labelled)
-                yield f"{prompt.tag}: no click can be given a label of {masks}; add <Labels> with them"
+                yield f"{prompt.tag}: no click can be given a label; add <Labels> with those that masks have"
                 continue
             labels = (
                 prompt.labels
@@ -234,8 +231,7 @@ class LabelConfig:
                     yield f"{prompt.tag}: {error}"
                 else:
                     if len(prompt.labels) > 1 and not self.meant(to_name, [chosen]):
-                        tag = output.mask.tag
-                        yield f"{prompt.tag}: masks lose its labels, as {tag} has none; add <Labels> with them"
+                        yield f"{prompt.tag}: {output.mask.tag} keeps none of its labels; add <Labels> with them"
 
     def _nameable(self, prompt: Control, to_name: str) -> bool:
         """Tell whether prompts can be given a label where masks have several: the editor unselects other tools'."""
@@ -256,9 +252,6 @@ class LabelConfig:
 
     def _rows(self, to_name: str) -> list[Control]:
         return [c for c in self.controls if c.kind == LABELS and to_name in c.to_names]
-
-    def _plain(self, to_name: str) -> bool:
-        return any(not c.labelled for c in self._takers(to_name))
 
     def _missing(self, to_name: str, labels: tuple[str, ...], takers: list[Control]) -> str:
         wanted = ", ".join(repr(label) for label in labels) or "(none)"
@@ -304,7 +297,5 @@ def _control(kind: str, name: str, given: dict[str, str], element: Element) -> C
 def _labels_of(control: Control, data: Mapping[str, Any]) -> tuple[str, ...]:
     found = look_up(control.source, data) if control.source else None
     entries = found if isinstance(found, list) else []
-    told = [
-        entry.get("alias") or entry.get("value") if isinstance(entry, dict) else entry for entry in entries
-    ]
+    told = [e.get("alias") or e.get("value") if isinstance(e, dict) else e for e in entries]
     return control.labels + tuple(str(label) for label in told if label)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from tests.backend.predict_bodies import CONFIG
 
 NO_ROW = """<View><Image name="i" value="$image"/><Polygon name="p" toName="i" smart="false"/>
@@ -14,9 +14,24 @@ def test_labels_that_no_mask_can_have_are_none_of_a_click() -> None:
     one, two = LabelConfig.parse(NO_ROW % ""), LabelConfig.parse(NO_ROW % '<Label value="Dog"/>')
     assert one.meant("i", [("Cup",)]) == two.meant("i", [("Dog",)]) == ()
     assert one.problems() == []
-    assert two.problems() == [
-        '<KeyPointLabels name="k">: masks lose its labels, as <Polygon name="p"> has none; add <Labels> with them'
-    ]
+    (problem,) = two.problems()
+    assert (
+        problem
+        == '<KeyPointLabels name="k">: <Polygon name="p"> keeps none of its labels; add <Labels> with them'
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "place"),
+    [
+        ('<Labels name="l"><Label value="Cup"/></Labels>', '<Labels name="l">'),
+        ('<BrushLabels name="bl"><Label value="Cup"/></BrushLabels>', '<BrushLabels name="bl">'),
+    ],
+)
+def test_a_label_is_not_lost_where_masks_have_others(tag: str, place: str) -> None:
+    config = LabelConfig.parse(f'<View><Image name="i" value="$image"/>{tag}<Brush name="b"/></View>')
+    with pytest.raises(LabelConfigError, match=f"label 'Fork' is not in {place}"):
+        config.outputs("i", config.meant("i", [("Fork",)]))
 
 
 LEFT_AND_RIGHT = """<View><Image name="left" value="$a"/><Image name="right" value="$b"/>
@@ -41,7 +56,7 @@ def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, sever
     """A click would come without its label, or not at all; a mask for either image is taken."""
     assert LabelConfig.parse(LEFT_AND_RIGHT).problems() == []
     (problem,) = LabelConfig.parse(LEFT_AND_RIGHT.replace(one, several)).problems()
-    assert problem == f'{tag}: the editor finds no image "left,right"; give each one a tag of its own'
+    assert problem == f'{tag}: the editor finds no image "left,right"; give each a tag of its own'
 
 
 @pytest.mark.parametrize(
@@ -67,7 +82,7 @@ def test_the_labels_of_masks_are_none_of_clicks() -> None:
     """The editor takes them away as soon as the tool to click with is chosen: all masks would have one label."""
     alone = CONFIG.replace("KeyPointLabels", "KeyPoint")
     assert LabelConfig.parse(alone).problems() == [
-        '<KeyPoint name="kp">: no click can be given a label of <BrushLabels name="brush">; add <Labels> with them'
+        '<KeyPoint name="kp">: no click can be given a label; add <Labels> with those that masks have'
     ]
     beside = '<View><KeyPointLabels name="kl"><Label value="Cat"/></KeyPointLabels>'
     assert LabelConfig.parse(alone.replace("<View>", beside)).problems() == []
