@@ -21,7 +21,7 @@ from fine_tune.project.ledger import Ledger
 from tests import commands
 from tests.backend.annotated_project import CONFIG, PROJECT, annotated, export, task
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import WorkerHome, kill
+from tests.backend.worker_home import PATIENCE_S, WorkerHome, kill
 from tests.fine_tune.shape_scenes import shape_scene
 from tests.waiting import until
 
@@ -185,7 +185,7 @@ class Installation(WorkerHome):
 
     def wait(self, what: str, condition: Callable[[], Any], pause_s: float = 0.1) -> Any:
         """Wait until the condition is true, and return its value."""
-        return until(what, condition, 300, pause_s, logs=lambda: self.said()[-6000:])
+        return until(what, condition, PATIENCE_S, pause_s, logs=lambda: self.said()[-6000:])
 
     def said(self, logs: str = "*.log") -> str:
         """The logs of all processes, or of some."""
