@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 GOING = ("queued", "started", "scheduled")
 JOBS = 12  # that are over, of all that Redis knows
 TIMEOUT_S = 10.0  # of one command
-FIRST_S = 1.0  # that a request waits where nothing was gathered yet
+FIRST_S = 1.0  # that a request waits where nothing was gathered for long, or ever
+OLD_S = 60.0  # after which figures are too old to be shown while new ones are gathered
 AGE_S = 5.0  # of figures that are shown as they are
 SHARE = 0.02  # of the time, at most, goes into gathering
 
@@ -66,10 +67,12 @@ class LearningFigures:
         self._thread: threading.Thread | None = None
 
     def latest(self) -> Learning:
-        """Return the last figures; the first call waits for them, though not for long."""
+        """Return the last figures; the first call, or one after a long pause, waits for them, but not for long."""
         with self._lock:
-            idle = self._thread is None or not self._thread.is_alive()
-            if idle and time.monotonic() >= self._due:
+            idle, late = self._thread is None or not self._thread.is_alive(), time.monotonic() - self._due
+            if idle and late >= 0:
+                if late >= OLD_S:
+                    self._there.clear()
                 self._thread = threading.Thread(target=self._refresh, name="learning-figures", daemon=True)
                 self._thread.start()
         self._there.wait(FIRST_S)

@@ -77,6 +77,18 @@ def test_figures_are_not_gathered_for_every_request(settings: Settings, redis_se
     assert figures.latest() is first
 
 
+def test_whoever_looks_after_an_hour_is_not_shown_what_was_an_hour_ago(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = LearningFigures(settings)
+    annotate(redis_server, 3, 1)
+    gathered(figures)
+    annotate(redis_server, 4, 1)
+    monkeypatch.setattr("backend.web.learning.FIRST_S", 60.0)  # on a busy machine, too
+    monkeypatch.setattr(figures, "_due", figures._due - 3600)
+    assert [project.id for project in figures.latest().projects] == [3, 4]
+
+
 def test_without_redis_there_is_nothing(tmp_path: Path) -> None:
     figures = LearningFigures(Settings(home=tmp_path))
     assert figures.latest() == Learning()
