@@ -24,10 +24,6 @@ class Normalize(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         return (image - self.mean) / self.std
 
-    def extra_repr(self) -> str:
-        """Tell what no tensor of the state dict does: converted networks are kept by their text and weights."""
-        return f"{self.mean.flatten().tolist()}, {self.std.flatten().tolist()}"
-
 
 class ClickEntry(nn.Module):
     """Turn the guide into features that are added behind the backbone's first layer (RITM, arXiv 2102.06583).

@@ -96,7 +96,7 @@ class GuidedNetwork(nn.Module):
         return resize(logits, image), None if auxiliary is None else resize(auxiliary, image)
 
     def extra_repr(self) -> str:
-        """See `Normalize.extra_repr`."""
+        """Tell what no tensor does: converted networks are kept by their text and tensors."""
         return str(self.entry)
 
     def _enter(self, image: Tensor, guide: Tensor) -> tuple[Tensor, Tensor | None]:

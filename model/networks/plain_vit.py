@@ -38,7 +38,7 @@ class Attention(nn.Module):
         return self.proj(attended.transpose(1, 2).reshape(batch, count, dim))
 
     def extra_repr(self) -> str:
-        """See `Normalize.extra_repr`."""
+        """Tell what no tensor does: converted networks are kept by their text and tensors."""
         return f"heads={self.heads}"
 
 
