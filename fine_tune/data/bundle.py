@@ -137,6 +137,8 @@ def pack(
     if twice:
         raise DataError(f"two sets are called {twice[0]!r}: give their folders different names")
     work = [(folder, entry) for folder in folders for entry in _entries(folder, "train")]
+    for folder in {*folders} - {folder for folder, _ in work}:
+        raise DataError(f"{folder}: no item of items.json is one to train on; split.json names their ids")
     index: list[dict[str, Any]] = []
     written: dict[str, tuple[int, ...]] = {}  # images -> height and width
     without = {folder for folder, _ in work}  # an object so far

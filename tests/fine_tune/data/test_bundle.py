@@ -129,3 +129,11 @@ def test_a_set_without_objects_is_named(tmp_path, value):
         DataError, match="dogs: no mask holds an object; 1 to 254 are objects, 255 is ignored"
     ):
         pack(folders, tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize(("name", "content"), [("items.json", []), ("split.json", {"train": ["cat-1"]})])
+def test_a_set_without_items_to_train_on_is_named(tmp_path, name, content):
+    cats, dogs = write_set(tmp_path / "cats"), write_set(tmp_path / "dogs")
+    (dogs / name).write_text(json.dumps(content))
+    with pytest.raises(DataError, match="dogs: no item of items.json is one to train on"):
+        pack([cats, dogs], tmp_path / "b.zip")
