@@ -150,9 +150,8 @@ class LabelConfig:
         Args:
             data: of the task, for labels that come from there.
         """
-        masks = self._takers(to_name)
-        takers = [c for c in masks if c.labelled]
-        rows = [] if masks and takers == masks else self._rows(to_name)
+        takers = [c for c in self._takers(to_name) if c.labelled]
+        rows = [] if takers and takers == self._takers(to_name) else self._rows(to_name)
         found = [label for control in rows + takers for label in _labels_of(control, data or {})]
         return tuple(dict.fromkeys(found))
 
@@ -227,11 +226,10 @@ class LabelConfig:
                 try:
                     self.image(to_name)
                     output, *_ = self.outputs(to_name, chosen)
-                except LabelConfigError as error:
-                    yield f"{prompt.tag}: {error}"
-                else:
                     if len(prompt.labels) > 1 and not self.meant(to_name, [chosen]):
                         yield f"{prompt.tag}: {output.mask.tag} keeps none of its labels; add <Labels> with them"
+                except LabelConfigError as error:
+                    yield f"{prompt.tag}: {error}"
 
     def _nameable(self, prompt: Control, to_name: str) -> bool:
         """Tell whether prompts can be given a label where masks have several: the editor unselects other tools'."""
