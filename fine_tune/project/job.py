@@ -187,7 +187,12 @@ class FineTuningJob:
         """Make a version from the samples, and promote it if it is better."""
         counts, problems = samples.count(), samples.problems
         if not samples.train:
-            reason = "; ".join(["there is no object to train on", *problems[:1]])
+            why = (
+                ["all images are held out to judge by: annotate others, too"]
+                if samples.held_out
+                else problems[:1]
+            )
+            reason = "; ".join(["there is no object to train on", *why])
             return Outcome("refused", reason, "", counts, {}, problems)
         held_out = min(counts["held_out_objects"], self._setup.limits.objects)
         self._timeline.expect(phases.JUDGE, CLICKS_EACH * held_out)
