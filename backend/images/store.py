@@ -63,9 +63,8 @@ class ImageStore:
         self._under_way: dict[str, Future[Picture]] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="image-prefetch")
         self._planned = 0
-        self._decoding = threading.Semaphore(
-            settings.slots
-        )  # it takes memory, while waiting for files takes none
+        # Decoding takes memory, while waiting for files takes none.
+        self._decoding = threading.Semaphore(settings.slots)
 
     def get(self, url: str, task_id: int | None = None) -> Picture:
         """Return the image behind a value of a task's data.

@@ -6,12 +6,11 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from rq import Queue, worker_registration
+from rq import worker_registration
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
-from rq.serializers import JSONSerializer
 
-from fine_tune.project.scheduler import QUEUE, UNREADABLE
+from fine_tune.project.scheduler import UNREADABLE, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +26,7 @@ def count_workers(client: Any) -> int:
     Args:
         client: a `redis.Redis` client. Its errors pass through.
     """
-    queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
-    names = worker_registration.get_keys(queue)
+    names = worker_registration.get_keys(Scheduler(client).queue)
     return int(client.exists(*names)) if names else 0
 
 

@@ -116,7 +116,9 @@ class MaskRegion:
     def untouched(self) -> bool:
         """Whether the mask is as it was suggested; labels, choices and texts change only the origin."""
         try:
-            return self.origin == "prediction" or self._digest == self.meta.digest
+            return self.origin == "prediction" or (
+                bool(self.meta.digest) and self._digest == self.meta.digest
+            )
         except ValueError:  # it cannot be decoded
             return False
 

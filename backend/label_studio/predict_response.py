@@ -196,16 +196,17 @@ def _value(control: Control, mask: np.ndarray, tolerance: float) -> dict[str, An
 
 
 def _meta(prompt: Prompt, answer: Answer, value: dict[str, Any], renamable: bool) -> dict[str, Any]:
+    box, points = object_box(answer.mask), value.get("points")
     return RegionMeta(
         points=answer.clicks,
         version=answer.version,
         clicks=len(prompt.clicks),
         prompts=tuple(dict.fromkeys(answer.prompts)),
         labels=prompt.labels if renamable else (),
-        box=object_box(answer.mask) if renamable else None,
+        box=box if renamable else None,
         proposed=answer.proposed,
         expected=answer.expected,
-        digest=digest.of_points(value["points"]) if "points" in value else digest.of_mask(answer.mask),
+        digest=digest.of_mask(answer.mask, box) if points is None else digest.of_points(points),
     ).to_json()
 
 

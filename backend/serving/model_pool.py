@@ -168,10 +168,8 @@ class ModelPool:
         return BASE if stands_in or line in self._problems else line
 
     def _want(self, line: str) -> None:
-        """Have a line loaded, unless it is; the lock is held."""
-        if (
-            line not in self._loaded and line not in self._wanted
-        ):  # else the thread looks after it in its turn
+        """Have a line loaded, unless it is, or will be in its turn; the lock is held."""
+        if line not in self._loaded and line not in self._wanted:
             self._wanted.add(line)
             self._news.notify_all()
 

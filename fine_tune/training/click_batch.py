@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fine_tune.training import simulated_clicks
+from model.inference.click_maps import STANDARD
 from model.scene import Scene
 
 SceneSource = Callable[[np.random.Generator], Scene]
@@ -26,7 +27,7 @@ class ClickBatch:
     """
 
     def __init__(
-        self, scenes: SceneSource, count: int, seed: int, encoding: tuple[str, float] = ("disk", 5.0)
+        self, scenes: SceneSource, count: int, seed: int, encoding: tuple[str, float] = STANDARD
     ) -> None:
         self._scenes, self._encoding = scenes, encoding
         self._rngs = [np.random.default_rng((seed, place)) for place in range(count)]

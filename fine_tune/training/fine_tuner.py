@@ -28,6 +28,7 @@ from fine_tune.training.lanes import Lanes
 from fine_tune.training.multi_gpu import spread
 from fine_tune.training.recipe import Progress, Recipe
 from fine_tune.training.trainer import StateError, Trainer
+from model.inference.click_maps import STANDARD
 from model.networks import nearest_size
 from model.scene import Scene
 
@@ -76,7 +77,7 @@ class Effort:
         objects: int,
         size: int,
         network: nn.Module | None = None,
-        encoding: tuple[str, float] = ("disk", 5.0),
+        encoding: tuple[str, float] = STANDARD,
     ) -> Recipe:
         """Choose the training recipe for so many objects and an input of `size` pixels of a network that sees
         clicks so.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from model.inference.click_maps import STANDARD
 from model.networks import SIZE_STEP
 
 
@@ -45,7 +46,7 @@ class Recipe:
     groups: int = 2
     workers: int = 1
     seed: int = 0
-    encoding: tuple[str, float] = ("disk", 5.0)
+    encoding: tuple[str, float] = STANDARD
 
     def __post_init__(self) -> None:
         if not max(self.steps or 0, self.minutes or 0) > 0:

@@ -16,6 +16,7 @@ import numpy as np
 from model.click import Click
 from model.evaluation.clicker import larger_error
 from model.inference import zoom
+from model.inference.click_maps import STANDARD
 from model.inference.merge import progressive
 from model.inference.predictor import box_prior, guide_for, quantise
 from model.mask_ops import THRESHOLD, depth_of, iou, object_box
@@ -79,7 +80,7 @@ def step(
     annotation: Annotation,
     size: int,
     rng: np.random.Generator,
-    encoding: tuple[str, float] = ("disk", 5.0),
+    encoding: tuple[str, float] = STANDARD,
 ) -> View:
     """Place the next click and return the view of it; remembers the window for `answer`."""
     scene = annotation.scene

@@ -63,6 +63,8 @@ def distance(clicks: Sequence[Click], height: int, width: int, radius: float) ->
     return np.tanh(2.0 * np.sqrt(nearest) / radius, dtype=np.float32)
 
 
+STANDARD = ("disk", 5.0)  # name and radius of what our own networks see
+
 ENCODINGS: dict[str, Callable[[Sequence[Click], int, int, float], Map]] = {
     "disk": disk,
     "disk-varying": disk_varying,

@@ -93,15 +93,9 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
     NoC@85 is the mean number of clicks until an object's IoU is 0.85 (those that never get there count as the
     maximum); IoU@5 the mean IoU after five clicks.
     """
-    from backend.label_studio.client import LabelStudio
-    from backend.settings import Settings
-    from model.evaluation.datasets import state_of
-
     sets = _sets(paths, projects, options)
     subject = _load(model, options)
-    states = {path.resolve().name: f"{path.resolve()} {state_of(path)}" for path in paths}
-    states |= {f"project {n}": f"{n} {LabelStudio(Settings.from_env()).state(n)}" for n in projects}
-    reports = _evaluate(subject, sets, states, options)
+    reports = _evaluate(subject, sets, _states(paths, projects) if options["resume"] else {}, options)
     if options["as_json"]:
         click.echo(json.dumps(_json(subject, reports)))
     else:
@@ -209,10 +203,20 @@ def _find(model: str | None, registry: Any) -> tuple[str, Path]:
     return version.name, version.path
 
 
+def _states(paths: Sequence[Path], projects: Sequence[int]) -> dict[str, str]:
+    """Say for each set's name which set it is, and in which state."""
+    from backend.label_studio.client import LabelStudio
+    from backend.settings import Settings
+    from model.evaluation.datasets import state_of
+
+    states = {path.resolve().name: f"{path.resolve()} {state_of(path)}" for path in paths}
+    return states | {f"project {n}": f"{n} {LabelStudio(Settings.from_env()).state(n)}" for n in projects}
+
+
 def _evaluate(
     subject: Subject, sets: dict[str, list[Sample]], states: dict[str, str], options: dict[str, Any]
 ) -> dict[tuple[str, str], Report]:
-    """One report per (set, clicker); `states` tell apart sets of one name that were evaluated one after the other."""
+    """Return one report per (set, clicker); records are gone on with only where `states` are the same."""
     from model.evaluation.evaluate import Journal, Rules, evaluate
 
     clickers = ("classic", "noisy") if options["clicker"] == "both" else (options["clicker"],)
@@ -228,7 +232,7 @@ def _evaluate(
                     batch=options["batch"],
                     workers=options["threads"],
                 )
-                identity = {**subject.identity, "set": states[name], **rules.identity()}
+                identity = {**subject.identity, "set": states.get(name), **rules.identity()}
                 journal = Journal(options["resume"], identity) if options["resume"] else None
                 task = bar.add_task(f"{name}, {clicker}", total=len(samples))
 

@@ -55,14 +55,14 @@ def _worker(settings: Settings) -> str:
     """Say what speaks against a living worker on this host, "" for nothing."""
     import socket
 
-    from rq import Queue, Worker
+    from rq import Worker
 
     from backend.operations.redis_client import connected
-    from fine_tune.project.scheduler import QUEUE
+    from fine_tune.project.scheduler import Scheduler
 
     with connected(settings, TIMEOUT_S) as client:
         try:
-            known = Worker.all(queue=Queue(QUEUE, connection=client))  # others may have theirs in this Redis
+            known = Worker.all(queue=Scheduler(client).queue)  # others may have theirs in this Redis
             workers = [worker for worker in known if worker.hostname == socket.gethostname()]
         except ValueError as error:  # of another version
             return f"what a worker has reported to Redis cannot be read: {error}"

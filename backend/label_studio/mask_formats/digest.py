@@ -10,9 +10,13 @@ import numpy as np
 from model.mask_ops import object_box
 
 
-def of_mask(mask: np.ndarray) -> str:
-    """Return the digest of a mask, HxW bool, 16 hexadecimal digits: the same for a brush and a bitmask."""
-    box = object_box(mask)
+def of_mask(mask: np.ndarray, box: tuple[int, int, int, int] | None = None) -> str:
+    """Return the digest of a mask, HxW bool, 16 hexadecimal digits: the same for a brush and a bitmask.
+
+    Args:
+        box: `object_box` of the mask, where it is known.
+    """
+    box = box or object_box(mask)
     left, top, right, bottom = box or (0, 0, 0, 0)
     pixels = np.packbits(mask[top:bottom, left:right])  # the rest is empty, and takes longer
     return _digest(f"{mask.shape} {box} ".encode() + pixels.tobytes())

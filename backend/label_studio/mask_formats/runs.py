@@ -49,7 +49,7 @@ class Runs:
         code, drawn = value.get("rle"), {name: value[name] for name in DRAWN if value.get(name)}
         if not drawn:
             return Runs.of_rle(code, height, width)
-        text = code.text if isinstance(code, rle.UnreadRle) else repr(code).encode()
+        text = code.text if isinstance(code, rle.UnreadRle) else rle.to_bytes(code) if code else b""
 
         def read(*_: Any) -> tuple[np.ndarray, np.ndarray]:
             mask = Runs.of_rle(code, height, width).mask(width) if code else np.zeros((height, width), bool)

@@ -69,11 +69,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
         raise CheckpointError(
             f"{path}: state_dict does not hold dense tensors by name; use a checkpoint as its authors publish it"
         )
-    if (
-        sum(value.nbytes for value in state.values()) > path.stat().st_size
-    ):  # as views that repeat their numbers
+    size = path.stat().st_size
+    if sum(value.nbytes for value in state.values()) > size:  # as views that repeat their numbers
         raise CheckpointError(
-            f"{path}: its tensors hold more than the file's {path.stat().st_size} bytes; use a checkpoint as its "
+            f"{path}: its tensors hold more than the file's {size} bytes; use a checkpoint as its "
             "authors publish it"
         )
     if not isinstance(config, Mapping) or not _is_plain(config):
