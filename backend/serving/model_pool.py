@@ -184,9 +184,7 @@ class ModelPool:
                     known = line in lines or line in self._wanted
                     (self._refresh if known else self._registry.refresh)(line)
                 except OSError as error:
-                    self._report(
-                        line, f"{error.filename} cannot be read ({error.strerror}): look at CLICKMASK_HOME"
-                    )
+                    self._report(line, _unusable(error))
                 except Exception as error:
                     # The thread must outlive whatever a disk or a driver comes up with.
                     self._report(line, f"{type(error).__name__}: {error}")
@@ -198,7 +196,9 @@ class ModelPool:
         """Install the base version: at start, not in the background, so that what is served has a name at once."""
         try:
             self._registry.ensure_base()
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            self._report(BASE, _unusable(error))
+        except ValueError as error:
             self._report(BASE, f"the default model cannot be installed: {error}")
 
     def _refresh(self, line: str) -> None:
@@ -290,3 +290,8 @@ class ModelPool:
             return
         with self._news:
             self._problems.pop(line, None)
+
+
+def _unusable(error: OSError) -> str:
+    place = error.filename or "a file of it"
+    return f"{place} cannot be used ({error.strerror or error}): look at CLICKMASK_HOME"

@@ -142,4 +142,4 @@ def test_a_pointer_that_cannot_be_read_is_told(tmp_path: Path, images: ImageServ
         until("the problem", lambda: browser.get("/ready").json["problems"])
         page = browser.get("/", headers=BROWSER)
     assert page.status_code == 200
-    assert f"{pointer} cannot be read (Is a directory)" in page.text
+    assert f"{pointer} cannot be used (Is a directory)" in page.text
