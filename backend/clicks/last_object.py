@@ -13,6 +13,7 @@ from typing import Any
 
 from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import Prompt, Task
+from backend.label_studio.prompt_regions import Box
 from backend.redis_store import LAST_OBJECTS, OptionalRedis, SharedRecords
 from model.click import Click
 
@@ -31,6 +32,8 @@ class LastObject:
         drafted: when the annotator's draft had been saved last at that time, see `SavedWork.drafted`.
         named: whether its clicks came with a label.
         proposed: whether the object began as a proposal.
+        box: the box that it began with, None for none.
+        box_id: its region id, or "".
     """
 
     region_id: str
@@ -43,6 +46,8 @@ class LastObject:
     drafted: str = ""
     named: bool = False
     proposed: bool = False
+    box: Box | None = None
+    box_id: str = ""
 
     def dump(self) -> str:
         """Return it as JSON; the field `key` is called ``chain`` there."""
@@ -51,7 +56,9 @@ class LastObject:
 
     @staticmethod
     def parse(text: str | bytes) -> LastObject:
-        """Undo `dump`, also of a version that adds fields; ValueError, KeyError or TypeError for anything else."""
+        """Undo `dump`, also of a version that adds fields; ValueError, KeyError, TypeError or
+        AttributeError for anything else.
+        """
         value: dict[str, Any] = json.loads(text)
         key = value["chain"]
         return LastObject(
@@ -72,6 +79,8 @@ class LastObject:
             drafted=str(value.get("drafted", "")),
             named=bool(value.get("named")),
             proposed=value.get("proposed") is True,
+            box=Box(**{side: float(at) for side, at in value["box"].items()}) if value.get("box") else None,
+            box_id=str(value.get("box_id", "")),
         )
 
 

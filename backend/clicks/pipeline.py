@@ -99,6 +99,8 @@ class ClickPipeline:
         model = self.models.take(request.project_id, 0.8 * self.settings.deadline_s)
         known = self._surroundings(request, prompt, named)
         target = choose_target(prompt, task, known, time.time())
+        if target.box is not None:
+            prompt = replace(prompt, box=target.box, box_id=target.box_id)
         new = CacheKey(model.version, image.digest, prompt.labels, device=model.device)
         sequence = ClickSequence.of(prompt, new, target.start, target.clicks)
         if sequence.empty:
@@ -246,6 +248,8 @@ class ClickPipeline:
             drafted=task.saved.drafted,
             named=done.named,
             proposed=answer.proposed,
+            box=prompt.box,
+            box_id=prompt.box_id,
         )
         self.last_objects.remember(request.project_id, task, prompt, last)
         maps = self.maps

@@ -11,7 +11,8 @@ outside all accepted masks is a new one. Two things make it more than that:
 
 The rules, the first that fits:
 
-1. A box starts a new object.
+1. A box starts a new object. The editor sends the clicks that follow without it: the first one in the box or close
+   beside it, soon or while the draft still holds the box, is added to it, and so are those that come with it later.
 2. A first click inside an accepted mask corrects it.
 3. Within `FRESH_S` of an answer the draft may not show yet whether it was accepted. A lone click that comes
    without the clicks of that answer continues its object, if it is negative, or if it is positive and inside or
@@ -50,6 +51,7 @@ from backend.clicks.ownership import Whose
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_regions import AcceptedObject
 from backend.label_studio.predict_request import Prompt, Task
+from backend.label_studio.prompt_regions import Box
 from model.click import Click
 from model.inference.clean import remove_small_regions
 from model.proposals.correction import soften
@@ -73,6 +75,7 @@ class Target:
         prompts: region ids of the clicks that made it.
         proposed: whether the object began as a proposal.
         source: id of the region that it goes on from, also where that is not replaced.
+        box, box_id: the box that the clicks are added to, and its region id; None and "" for none.
     """
 
     region_id: str | None = None
@@ -81,6 +84,8 @@ class Target:
     prompts: tuple[str, ...] = ()
     proposed: bool = False
     source: str = ""
+    box: Box | None = None
+    box_id: str = ""
 
 
 NEW = Target()
@@ -119,6 +124,9 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
     """
     if prompt.box is not None or not prompt.clicks:
         return NEW
+    boxed = _after_box(prompt, task, known, now)
+    if boxed is not None:
+        return boxed
     first, lone, last = prompt.clicks[0], len(prompt.clicks) == 1, known.last
     accepted = [entry for entry in candidates(prompt, task, known.config) if not _undone(entry, prompt)]
     if known.whose is Whose.UNKNOWN or (known.whose is Whose.DISPLAYED and first.positive):
@@ -159,6 +167,26 @@ def distance(mask: np.ndarray, click: Click) -> float:
 def reach(mask: np.ndarray) -> float:
     """Return how far from the edge of an HxW bool mask, in pixels, a click still belongs to it."""
     return max(MIN_BESIDE, BESIDE * math.sqrt(np.count_nonzero(mask)))
+
+
+def _after_box(prompt: Prompt, task: Task, known: Surroundings, now: float) -> Target | None:
+    """Return the box that was drawn before the newest click, if it is still there; the editor leaves it out."""
+    last, saved, click = known.last, task.saved, prompt.clicks[-1]
+    if last is None or last.box is None or last.size != (prompt.height, prompt.width):
+        return None
+    pending = last.box_id in saved.pending_boxes
+    target = Target(last.region_id, box=last.box, box_id=last.box_id)
+    if last.clicks:
+        # Accepting and rejecting would have taken away the earlier clicks, too.
+        gone = not pending and (last.box_id in saved.made_from or set(prompt.ids) & saved.pending_clicks)
+        goes_on = set(prompt.ids) & set(last.prompts) and not gone
+        return dataclasses.replace(target, region_id=None) if goes_on else None
+    fresh = 0 <= now - last.at <= FRESH_S and saved.drafted == last.drafted
+    taken_back = known.nameless or (last.named and not known.named)
+    if taken_back or not (fresh or pending) or _outside(last.box, click) > _reach_of(last.box):
+        return None
+    values = known.map_of(last)
+    return target if values is None or _inside(click, last, values) else _beside(target, known)
 
 
 def _may_continue(
@@ -228,14 +256,22 @@ def _mask(entry: AcceptedObject) -> np.ndarray | None:
 
 def _box_distance(entry: AcceptedObject, click: Click) -> float:
     """Pixels from a click to the box around an object: its mask is not nearer."""
-    left, top, right, bottom = entry.box or (math.inf,) * 4
-    return math.hypot(max(left - click.x, click.x - right, 0), max(top - click.y, click.y - bottom, 0))
+    return _outside(Box(*(entry.box or (math.inf,) * 4)), click)
 
 
 def _box_reach(entry: AcceptedObject) -> float:
     """At least the `reach` of its mask."""
-    left, top, right, bottom = entry.box or (0, 0, 0, 0)
-    return max(MIN_BESIDE, BESIDE * math.sqrt((right - left) * (bottom - top)))
+    return _reach_of(Box(*(entry.box or (0, 0, 0, 0))))
+
+
+def _outside(box: Box, click: Click) -> float:
+    """Pixels from a click to a box, 0 inside."""
+    across, down = (box.left - click.x, click.x - box.right, 0), (box.top - click.y, click.y - box.bottom, 0)
+    return math.hypot(max(across), max(down))
+
+
+def _reach_of(box: Box) -> float:
+    return max(MIN_BESIDE, BESIDE * math.sqrt((box.right - box.left) * (box.bottom - box.top)))
 
 
 def _single_clicks(candidate: AcceptedObject) -> bool:

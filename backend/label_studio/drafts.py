@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from backend.json_fields import Field, RequestError, elements
-from backend.label_studio.label_config import KEYPOINT, PROMPTS, shape_of
+from backend.label_studio.label_config import KEYPOINT, PROMPTS, RECTANGLE, shape_of
 from backend.label_studio.mask_regions import object_id
 from backend.label_studio.prompt_regions import polarity
 from backend.label_studio.region_meta import RegionMeta
@@ -162,8 +162,16 @@ class SavedWork:
     @property
     def pending_clicks(self) -> set[str]:
         """Region ids of the keypoints in the drafts: clicks whose answer was not accepted yet."""
+        return self._pending(KEYPOINT)
+
+    @property
+    def pending_boxes(self) -> set[str]:
+        """Region ids of the rectangles in the drafts that no accepted mask was made from."""
+        return self._pending(RECTANGLE) - self.made_from
+
+    def _pending(self, shape: str) -> set[str]:
         prompts = (result for draft in self.drafts for result in draft.prompts)
-        return {str(result.get("id")) for result in prompts if shape_of(str(result.get("type"))) == KEYPOINT}
+        return {str(result.get("id")) for result in prompts if shape_of(str(result.get("type"))) == shape}
 
     def _results(self) -> Iterator[dict[str, Any]]:
         # Drafts last: they are newer than the annotation they change.

@@ -87,6 +87,30 @@ def test_a_rectangle_is_a_prompt(workplace: Workplace, scene):
     assert iou(masks(annotation, "Dog")[0], yellow) > GOOD
 
 
+def test_clicks_refine_what_a_box_began(workplace: Workplace, scene):
+    """The editor sends them without the box, while the draft tells that it is still there."""
+    image, red, yellow = scene
+    _, task = begin(workplace, jpeg(image))
+    workplace.editor.click(*YELLOW)
+    workplace.refine(yellow, GOOD)
+    workplace.editor.accept()
+    workplace.editor.tool("rectangle-tool")
+    workplace.editor.label("rect", "Cat")
+    workplace.editor.drag((77 / 640, 96 / 480), (320 / 640, 408 / 480))
+    workplace.editor.save_draft()
+    workplace.editor.tool("key-point-tool")
+    workplace.editor.label("kp", "Cat")
+    workplace.editor.click(77 / 640, 96 / 480, key="Control+Alt")
+    workplace.editor.click(*RED, key="Control")
+    assert {prompt["type"] for prompt in workplace.last_prompts()} == {"keypointlabels"}
+    workplace.editor.accept()
+    made_by = [region.meta.prompts for region in accepted(workplace.submitted(task)["result"])]
+    assert [len(prompts) for prompts in made_by[1:]] == [3]  # the box and two clicks
+    first, second = masks(workplace.annotations(task)[0], "Cat")
+    assert iou(first, yellow) > GOOD
+    assert iou(second, red) > GOOD
+
+
 def test_polygons_where_the_config_has_polygons(workplace: Workplace, scene):
     image, red, _ = scene
     _, task = begin(workplace, jpeg(image), output="polygon")

@@ -4,6 +4,7 @@ from typing import Any
 from backend.clicks.last_object import LastObject, LastObjects
 from backend.clicks.map_cache import CacheKey
 from backend.label_studio.predict_request import PredictRequest, Prompt, Task
+from backend.label_studio.prompt_regions import Box
 from backend.redis_store import LAST_OBJECTS, OptionalRedis
 from model.click import Click
 from tests.backend.predict_bodies import keypoint, predict
@@ -34,6 +35,8 @@ def test_json_keeps_everything() -> None:
     assert LastObject.parse(LAST.dump()) == LAST
     named = dataclasses.replace(LAST, named=True, drafted="2026")
     assert LastObject.parse(named.dump()) == named
+    boxed = dataclasses.replace(LAST, box=Box(1.0, 2.5, 30.0, 40.0), box_id="r1")
+    assert LastObject.parse(boxed.dump()) == boxed
 
 
 def test_what_version_0_1_wrote_is_understood() -> None:

@@ -35,7 +35,7 @@ def test_the_same_request_gives_the_same_answer_and_another_click_another(client
 
 
 def test_a_box_is_a_prompt(client: FlaskClient) -> None:
-    (region,) = regions(client, click(rectangle("r1", 20, 20, 40, 50)))
+    (region,) = regions(client, click(rectangle("r1", 20, 20, 40, 50), id=966))
     assert region["value"]["brushlabels"] == ["Cat"]
 
 
@@ -57,7 +57,7 @@ def test_a_correction_keeps_what_was_said_of_the_region(client: FlaskClient, con
     choice = {**accepted, "from_name": "ripe", "type": "choices", "value": {**shape, "choices": ["yes"]}}
     draft = {"id": 1, "user": "a@example.com", "result": [accepted, choice]}
     less = keypoint("k9", 1, 1, positive=False)
-    mask, said = regions(client, click(less, config=config, drafts=[draft], id=963))
+    mask, said = regions(client, in_auto_accept(less, config=config, drafts=[draft], id=963))
     assert (mask["id"] == accepted["id"]) is (control == "BrushLabels")  # a bitmask is not replaced
     assert (mask["type"], said["id"], said["value"]) == (accepted["type"], mask["id"], {"choices": ["yes"]})
 
@@ -120,8 +120,22 @@ def test_past_the_deadline_no_further_pass_begins_and_the_next_request_goes_on(
 def test_a_box_gets_a_pass_of_its_own(client: FlaskClient, passes: list[int]) -> None:
     for computed in ([0], []):
         passes.clear()
-        regions(client, click(rectangle("r2", 15, 15, 40, 50)))
+        regions(client, click(rectangle("r2", 15, 15, 40, 50), id=967))
         assert passes == computed
+
+
+def test_clicks_after_a_box_are_answered_as_if_it_came_with_them(
+    client: FlaskClient, passes: list[int]
+) -> None:
+    box, first, second = rectangle("r1", 15, 15, 40, 50), keypoint("k1", 30, 40), keypoint("k2", 35, 30)
+    regions(client, click(box, id=964))
+    regions(client, click(first, id=964))
+    passes.clear()
+    (region,) = regions(client, click(first, second, id=964))
+    assert passes == [2]
+    (together,) = regions(client, click(box, first, second, id=965))
+    assert region == together
+    assert region["meta"]["prompts"] == ["k1", "k2", "r1"]
 
 
 def test_a_correction_is_one_pass_that_obeys_the_earlier_clicks_too(
@@ -134,6 +148,11 @@ def test_a_correction_is_one_pass_that_obeys_the_earlier_clicks_too(
     assert passes == [2]
 
 
+def in_auto_accept(*prompts: dict, **task: Any) -> dict[str, Any]:
+    """A body of a project in which clicks never came together."""
+    return {**click(*prompts, **task), "project": "4.1"}
+
+
 def inside(region: dict) -> tuple[float, float]:
     """A point of a region's mask, in percent."""
     rows, columns = np.nonzero(rle.decode(region["value"]["rle"], 100, 200))
@@ -141,12 +160,12 @@ def inside(region: dict) -> tuple[float, float]:
 
 
 def test_single_clicks_go_on_with_the_object_as_auto_accept_needs(client: FlaskClient) -> None:
-    first = regions(client, click(ONE, id=901))
-    second = regions(client, click(keypoint("k2", 31, 41, positive=False), id=901))
-    third = regions(client, click(keypoint("k3", 80, 90, positive=False), id=901))
+    first = regions(client, in_auto_accept(ONE, id=901))
+    second = regions(client, in_auto_accept(keypoint("k2", 31, 41, positive=False), id=901))
+    third = regions(client, in_auto_accept(keypoint("k3", 80, 90, positive=False), id=901))
     assert first[0]["id"] == second[0]["id"] == third[0]["id"]
     assert third[0]["meta"]["prompts"] == ["k1", "k2", "k3"]
-    assert regions(client, click(keypoint("k4", 80, 90, positive=False), id=902)) == []
+    assert regions(client, in_auto_accept(keypoint("k4", 80, 90, positive=False), id=902)) == []
 
 
 def test_an_image_of_another_size_than_in_the_browser_is_refused(app: Flask) -> None:

@@ -1,7 +1,7 @@
 from typing import Any
 
 from backend.label_studio.drafts import Saved, SavedWork
-from tests.backend.predict_bodies import keypoint
+from tests.backend.predict_bodies import keypoint, rectangle
 
 
 def saved(number: int, *results: Any, **fields: Any) -> dict[str, Any]:
@@ -75,6 +75,12 @@ def test_a_draft_that_is_saved_again_is_another_one() -> None:
 def test_keypoints_of_any_control_are_clicks() -> None:
     plain = {**keypoint("k1", 1, 1), "type": "keypoint"}
     assert SavedWork.read([], [saved(1, plain)]).pending_clicks == {"k1"}
+
+
+def test_a_box_is_pending_until_a_mask_was_made_from_it() -> None:
+    mask = {"id": "m", "type": "brushlabels", "meta": {"prompts": ["r1"]}}
+    boxes = [rectangle("r1", 1, 1, 5, 5), rectangle("r2", 1, 1, 5, 5)]
+    assert SavedWork.read([], [saved(1, mask, *boxes)]).pending_boxes == {"r2"}
 
 
 def test_an_annotation_may_begin_with_the_newest_proposals():
