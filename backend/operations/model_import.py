@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,8 +16,11 @@ from torch import Tensor, nn
 from model.inference.manner import at_size
 from model.networks.plain_vit import InputSizeError
 from model.versions import checkpoint
-from model.versions.official import importer
+from model.versions.official import importer, torch_file
 from model.versions.registry import Registry, Version
+
+# Of the process that reads a file first: several times what the largest published one takes.
+READING_CPU_S, READING_BYTES = 60, 4 << 30
 
 
 def import_official(
@@ -36,6 +44,7 @@ def import_official(
     """
     address = source["address"]
     try:
+        _rehearse(path)
         loaded, card = importer.read(path)
     except checkpoint.CheckpointError as error:
         raise checkpoint.CheckpointError(str(error).replace(str(path), address)) from None
@@ -57,6 +66,31 @@ def import_official(
             f"{version.path} answers differently from {address}; check the disk and import it again"
         )
     return version
+
+
+def _rehearse(path: Path) -> None:
+    """Read a file in a process of its own first: a few bytes, as keys of nested tuples or lengths of byte arrays, can
+    take all time or memory, or the process itself, though nothing in them is run."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            pool.submit(_read_within, path, READING_CPU_S, READING_BYTES + 2 * path.stat().st_size).result()
+        except BrokenProcessPool:
+            raise checkpoint.CheckpointError(
+                f"{path} takes more time or memory than reading a checkpoint does; use the file as it was published"
+            ) from None
+
+
+def _read_within(path: Path, cpu_s: int, size: int) -> None:
+    seconds = int(time.process_time()) + cpu_s
+    for kind, limit in (
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_DATA, size),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, most = resource.getrlimit(kind)
+        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.setrlimit(kind, (limit, most))
+    torch_file.read(path)
 
 
 def public(source: str) -> str:

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import types
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,16 @@ def write(path: Path, state: dict[str, Tensor], settings: dict[str, Any]) -> Pat
     """Save a checkpoint as the original trainer does."""
     with _original_package():
         torch.save({"state_dict": state, "config": settings}, path)
+    return path
+
+
+def pickled_in_zip(path: Path, data: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
+    """A PyTorch file with a pickle written by hand."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("x/data.pkl", data)
+        archive.writestr("x/byteorder", "little")
+        archive.writestr("x/version", "3\n")
+        archive.writestr("x/data/0", bytes(64))
     return path
 
 

@@ -14,7 +14,7 @@ from model.networks import build
 from model.versions import checkpoint
 from model.versions.checkpoint import CheckpointError
 from model.versions.registry import Registry
-from tests.model.official_checkpoints import HRNET, ITERATIVE, config, weights_of, write
+from tests.model.official_checkpoints import HRNET, ITERATIVE, config, pickled_in_zip, weights_of, write
 
 SOURCE = {"address": "https://example.org/h18s.pth", "sha256": "0" * 64}
 
@@ -49,6 +49,27 @@ def test_messages_name_the_address(tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"^https://example.org/h18s.pth is no torch checkpoint"):
         import_official(Registry(tmp_path), "base", tmp_path / "x.pth", SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("pickled", "complaint"),
+    [
+        (
+            b"}" + b")" + b"q\x00h\x00\x86" * 60 + b"K\x01s.",
+            "takes more time or memory",
+        ),  # hashed 2 ** 60 times
+        (b"}" + b")" + b"\x85" * 200_000 + b"K\x01s.", "takes more time or memory"),  # deeper than the stack
+        (b"cbuiltins\nbytearray\n\x8a\x05" + (64 << 30).to_bytes(5, "little") + b"\x85R.", "is damaged"),
+    ],
+    ids=["time", "depth", "memory"],
+)
+def test_a_few_bytes_do_not_take_all_time_or_memory(
+    pickled: bytes, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_import, "READING_CPU_S", 2)
+    path = pickled_in_zip(tmp_path / "x.pth", b"\x80\x02" + pickled)
+    with pytest.raises(CheckpointError, match=rf"^https://example.org/h18s.pth .*{complaint}"):
+        import_official(Registry(tmp_path), "base", path, SOURCE)
 
 
 def test_addresses_are_told_without_secrets() -> None:

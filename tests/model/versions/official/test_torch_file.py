@@ -19,7 +19,7 @@ from torch import nn
 from model.versions.checkpoint import CheckpointError
 from model.versions.official import torch_file
 from model.versions.official.torch_file import Inert
-from tests.model.official_checkpoints import LOSS, vit_config, write
+from tests.model.official_checkpoints import LOSS, pickled_in_zip, vit_config, write
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3)}
 PLAIN = {"class": "a.B", "params": {"width": 18}}
@@ -107,16 +107,6 @@ def test_plain_pickles_are_refused_and_not_run(protocol: int, tmp_path: Path, tr
     (tmp_path / "bad.pth").write_bytes(pickle.dumps(content, protocol))
     assert_refused(tmp_path / "bad.pth", "")
     assert not trace.exists()
-
-
-def pickled_in_zip(path: Path, data: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
-    """A PyTorch file with a pickle written by hand."""
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("x/data.pkl", data)
-        archive.writestr("x/byteorder", "little")
-        archive.writestr("x/version", "3\n")
-        archive.writestr("x/data/0", bytes(64))
-    return path
 
 
 @pytest.mark.parametrize(
