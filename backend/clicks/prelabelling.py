@@ -4,8 +4,9 @@ A task whose project's model proposes objects gets them as a prediction, any oth
 with an empty result would be stored: it adds a tab to the task and marks the annotation as derived from a prediction.
 An empty list stores nothing, and Label Studio asks again whenever the task is opened.
 
-Whoever opens a task waits for proposals no longer than `OPENED_S`. They are computed one task at a time, so that
-clicks are not held up, and kept for a while; those of the next tasks are computed ahead.
+Whoever opens a task waits for proposals no longer than `OPENED_S`. They are computed one image at a time, so that
+clicks are not held up, and kept for a while; those of the next tasks are computed ahead. Images are waited for side
+by side: those of a host that hangs do not keep other projects waiting.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ MANY_S = 60.0  # Label Studio waits 100 s for all tasks of a request together
 LOADED_S = 20.0  # of it may pass until the model is loaded
 AHEAD = 2  # tasks
 KEPT = 64  # predictions in memory
-UNDER_WAY = 16  # predictions that wait to be computed; what is asked for beyond is not
+UNDER_WAY = 16  # predictions of one model that wait to be computed; what is asked for beyond is not
+MODELS = 2  # whose predictions wait at once
 
 Prediction = dict[str, Any]
 
@@ -63,10 +65,10 @@ class Prelabelling:
     ) -> None:
         self._proposer, self._models, self._client = proposer, models, client
         self._store, self._metrics, self._ttl_s = store, metrics, ttl_s
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="proposals")
+        self._pool = ThreadPoolExecutor(UNDER_WAY * MODELS, thread_name_prefix="proposals")
         self._lock = threading.Lock()
         self._known: OrderedDict[str, Prediction | None] = OrderedDict()
-        self._under_way: dict[str, Future[Prediction | None]] = {}
+        self._under_way: dict[str, tuple[str, Future[Prediction | None]]] = {}  # with the model's version
 
     def answer(self, request: PredictRequest) -> list[list[Prediction]]:
         """Return the predictions of every task of a request: one, or none."""
@@ -97,7 +99,7 @@ class Prelabelling:
         return answers
 
     def close(self) -> None:
-        """End the thread that computes."""
+        """End the threads that compute."""
         self._pool.shutdown(cancel_futures=True)
 
     def _of(
@@ -138,13 +140,17 @@ class Prelabelling:
                 done.set_result(self._known[key])
                 return done
             if key in self._under_way:
-                return self._under_way[key]
-            if len(self._under_way) >= UNDER_WAY:
+                return self._under_way[key][1]
+            if self._has_enough(model):
                 return None
             future = self._pool.submit(self._compute, key, config, task, model)
-            self._under_way[key] = future
+            self._under_way[key] = model.version, future
         future.add_done_callback(lambda _: self._forget(key))
         return future
+
+    def _has_enough(self, model: LoadedModel) -> bool:
+        """Whether enough predictions of a model are under way; the lock is held."""
+        return sum(version == model.version for version, _ in self._under_way.values()) >= UNDER_WAY
 
     def _forget(self, key: str) -> None:
         with self._lock:
@@ -181,7 +187,7 @@ class Prelabelling:
                 self._begin(request.config_of(task), task, model)
 
         with self._lock:
-            if len(self._under_way) < UNDER_WAY:
+            if not self._has_enough(model):
                 self._pool.submit(begin)
 
 

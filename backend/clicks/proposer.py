@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -33,10 +34,11 @@ class Page:
 
 
 class TaskProposer:
-    """Proposes the objects on a task's images; safe to call from several threads."""
+    """Proposes the objects on a task's images; safe to call from several threads, for which it computes in turn."""
 
     def __init__(self, settings: Settings, images: ImageStore) -> None:
         self._settings, self._images = settings, images
+        self._computing = threading.Lock()
 
     @property
     def manner(self) -> tuple[int, float]:
@@ -57,13 +59,16 @@ class TaskProposer:
         scores: list[float] = []
         for page in pages(config, task):
             picture = self._images.get(page.url, task.id)
-            if not model.proposer.covers(picture.pixels):
-                logger.info("task %s: its image is unlike those that proposals were learned from", task.id)
-                continue
-            for proposal in model.proposer.propose(picture.pixels, self._settings.proposals - len(scores)):
-                made = self._suggest(config, page, picture, proposal, model)
-                regions += made
-                scores += [proposal.score] if made else []
+            with self._computing:
+                if not model.proposer.covers(picture.pixels):
+                    text = "task %s: its image is unlike those that proposals were learned from"
+                    logger.info(text, task.id)
+                    continue
+                left = self._settings.proposals - len(scores)
+                for proposal in model.proposer.propose(picture.pixels, left):
+                    made = self._suggest(config, page, picture, proposal, model)
+                    regions += made
+                    scores += [proposal.score] if made else []
         if not regions:
             return None
         score = float(np.mean(scores))

@@ -24,7 +24,9 @@ from model.image_file import DecodeError, decode
 
 logger = logging.getLogger(__name__)
 
-AHEAD = 2  # images fetched ahead at most; more would push out what annotators are working on
+# Images of one host that are fetched ahead at most; more would push out what annotators are working on.
+AHEAD = 2
+HOSTS = 4  # that are asked at once: one that hangs keeps none of the others waiting
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class ImageStore:
         self._cache: OrderedDict[str, Picture] = OrderedDict()
         self._bytes = self._hits = self._misses = 0
         self._under_way: dict[str, Future[Picture]] = {}
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="image-prefetch")
-        self._planned = 0
+        self._ahead = ThreadPoolExecutor(AHEAD * HOSTS, thread_name_prefix="image-prefetch")
+        self._planned: list[str] = []  # hosts
         # Decoding takes memory, while waiting for files takes none.
         self._decoding = threading.Semaphore(settings.slots)
 
@@ -113,12 +115,13 @@ class ImageStore:
                 self._bytes -= picture.pixels.nbytes
 
     def prefetch(self, url: str, task_id: int | None = None) -> None:
-        """Begin to load an image in the background; dropped when enough are under way, errors only logged."""
-        key = _key(url, task_id)
+        """Begin to load an image in the background; dropped when enough of its host are under way, errors only
+        logged."""
+        key, host = _key(url, task_id), url.partition("//")[2].partition("/")[0]
         with self._lock:
-            if key in self._cache or key in self._under_way or self._planned >= AHEAD:
+            if key in self._cache or key in self._under_way or self._planned.count(host) >= AHEAD:
                 return
-            self._planned += 1
+            self._planned.append(host)
 
         def load() -> None:
             try:
@@ -127,7 +130,7 @@ class ImageStore:
                 logger.info("task %s: image not fetched ahead: %s", task_id, error)
             finally:
                 with self._lock:
-                    self._planned -= 1
+                    self._planned.remove(host)
 
         self._ahead.submit(load)
 

@@ -1,5 +1,6 @@
 """Where nobody has clicked: proposals within the wait, kept, computed ahead, and never in the way."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask
 
 from backend.clicks import prelabelling
+from backend.images import fetch
 from backend.label_studio.mask_regions import accepted
 from backend.redis_store import PROPOSALS
 from backend.settings import Settings
@@ -17,7 +19,7 @@ from tests.backend.proposing_studio import CONFIG, DiscStudio
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import backend_of, running
 from tests.fine_tune.proposals.disc_proposer import add_proposing
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -40,10 +42,15 @@ def app(settings: Settings) -> Iterator[Flask]:
         yield made
 
 
-def ask(app: Flask, studio: DiscStudio, *numbers: int, **task: Any) -> list[Any]:
+def ask(app: Flask, studio: DiscStudio, *numbers: int, project: int = 3, **task: Any) -> list[Any]:
     """The predictions of some tasks, as Label Studio asks for them."""
     tasks = [{"id": n, "data": studio.tasks[n]["data"], "annotations": [], **task} for n in numbers]
-    body = {"tasks": tasks, "project": "3.1795333633", "label_config": CONFIG, "params": {"context": None}}
+    body = {
+        "tasks": tasks,
+        "project": f"{project}.1795333633",
+        "label_config": CONFIG,
+        "params": {"context": None},
+    }
     answer = app.test_client().post("/predict", json=body)
     assert answer.status_code == 200 and answer.json is not None, answer.text
     return answer.json["results"]
@@ -75,6 +82,30 @@ def test_who_opens_a_task_does_not_wait_and_finds_proposals_next_time(
     assert len(accepted(prediction["result"])) >= 4
     assert studio.web.paths().count("/data/upload/3/100.png") == before
     assert "/data/upload/3/102.png" in studio.web.paths()
+
+
+def test_a_project_whose_image_host_hangs_keeps_no_other_waiting(
+    app: Flask, studio: DiscStudio, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_proposing(Registry(settings.home), project=5)
+    until("the model", lambda: backend_of(app).models.own(5, 60))
+    monkeypatch.setattr(prelabelling, "OPENED_S", 0.0)
+    monkeypatch.setattr(fetch, "READ_S", PATIENCE_S)
+    monkeypatch.setattr(fetch, "TOTAL_S", PATIENCE_S)
+    over = threading.Event()
+    for number in range(200, 202 + prelabelling.UNDER_WAY):
+        studio.tasks[number] = {
+            "id": number,
+            "data": {"image": f"/data/upload/5/{number}.png"},
+            "annotations": 1,
+        }
+        studio.web.routes[f"/data/upload/5/{number}.png"] = lambda _: over.wait(PATIENCE_S)
+        assert ask(app, studio, number, project=5) == [[]]
+    try:
+        until("proposals", lambda: ask(app, studio, 100) != [[]])
+        assert not [path for path in studio.web.paths() if path.endswith(("216.png", "217.png"))]
+    finally:
+        over.set()
 
 
 def test_another_process_finds_them_too(app: Flask, studio: DiscStudio, settings: Settings) -> None:

@@ -260,17 +260,20 @@ def test_an_image_larger_than_the_cache_is_given_but_not_kept(web, caplog):
     assert "CLICKMASK_IMAGE_CACHE_MB" in caplog.text
 
 
-def test_prefetch_goes_no_further_than_two_images(web):
+def test_prefetch_goes_no_further_than_two_images_of_a_host_that_keeps_no_other_waiting(web, elsewhere):
     gate = threading.Event()
 
     def wait(handler):
         gate.wait(10)
         send(handler, 200, png())
 
-    images = store(web)
+    images = store(web, image_hosts=(f"127.0.0.1:{elsewhere.port}",))
     for name in "abcd":
         web.routes[f"/data/upload/1/{name}.png"] = wait
         images.prefetch(f"/data/upload/1/{name}.png", 4)
+    elsewhere.routes["/e.png"] = answers(200, png())
+    images.prefetch(f"{elsewhere.url}/e.png", 5)
+    until("the image of another host", lambda: elsewhere.requests)
     gate.set()
     images.get("/data/upload/1/b.png")
     images._ahead.shutdown()
