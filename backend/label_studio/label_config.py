@@ -195,8 +195,8 @@ class LabelConfig:
         found = []
         if not prompts:
             found.append(
-                'there is nothing to click with; add <KeyPoint name="kp" toName="image" smart="true" '
-                'smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
+                f'there is nothing to click with; add <KeyPoint name="kp" toName="{self.images[0].name}" '
+                'smart="true" smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
             )
         found += [problem for control in prompts for problem in dict.fromkeys(self._unanswered(control))]
         for control in self.controls:

@@ -63,7 +63,7 @@ def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, sever
     ("xml", "problem"),
     [
         ("<View/>", "there is no <Image>"),
-        ('<View><Image name="i" value="$x"/></View>', "nothing to click with"),
+        ('<View><Image name="i" value="$x"/></View>', 'add <KeyPoint name="kp" toName="i"'),
         (CONFIG.replace('<Label value="Dog"/></BrushLabels>', "</BrushLabels>"), "label 'Dog' is not in"),
         (CONFIG.replace('"kp" toName="image"', '"kp" toName="photo"'), 'no <Image name="photo">'),
         (CONFIG.replace('smart="false"', ""), 'add smart="false"'),
