@@ -172,12 +172,14 @@ class Samples:
 def _spread(images: Sequence[EncodedImage], limit: int) -> list[Sample]:
     """Choose at most `limit` objects: one of every image, then another one, ...
 
-    Their ids are `<digest of the image>#<digest of the mask>`, the same in every job.
+    Images come in the order of their digests, which is as good as drawn: in that of their tasks, the oldest alone
+    would speak for a project whose images have changed. Ids of objects are `<digest of the image>#<digest of the
+    mask>`, the same in every job.
     """
     found: dict[str, Sample] = {}
     most = max((len(image.masks) for image in images), default=0)
     for index in range(most):
-        for image in images:
+        for image in sorted(images, key=lambda image: image.name):
             if index < len(image.masks) and len(found) < limit:
                 # Spread over the list of objects, as annotators often go through an image in order.
                 place = index * STRIDE % len(image.masks)

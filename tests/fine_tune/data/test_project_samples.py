@@ -1,5 +1,7 @@
 """Objects of annotations, split by image."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,16 @@ def test_judged_objects_are_spread_over_the_images():
     assert len(set(chosen)) == 6
     assert sorted(i.split("#")[0] for i in chosen) == sorted(2 * [k.name for k in samples.held_out])
     assert len({s.id for s in samples.judged(100)}) == 12
+
+
+def test_the_oldest_images_do_not_judge_alone():
+    samples, digests = Samples(), [hashlib.sha256(b"%d" % n).hexdigest() for n in range(400)]
+    held_out = [digest for digest in digests if is_held_out(digest)]
+    for digest in held_out:
+        samples.add(labelled(digest, 1))
+    chosen = {sample.id.partition("#")[0] for sample in samples.judged(12)}
+    assert len(chosen) == 12 and chosen & set(held_out[:40]) and chosen & set(held_out[40:])
+    assert len(held_out) == len(samples.held_out) == pytest.approx(80, abs=25)
 
 
 def test_an_image_that_two_tasks_share_is_one_image_to_the_gate():
