@@ -65,8 +65,7 @@ class Domain:
     def of(cls, descriptions: Sequence[np.ndarray]) -> Domain:
         """Make the kind of images that have these descriptions (D float32 each); at least one."""
         found = np.stack(descriptions)
-        gaps = distances(found, found) + np.diag(np.full(len(found), np.inf, np.float32))
-        typical = float(np.quantile(gaps.min(1), 0.9)) if len(found) > 1 else FARTHEST
+        typical = float(np.quantile(_nearest(found), 0.9)) if len(found) > 1 else FARTHEST
         return cls(_spread(found, EXEMPLARS), float(np.clip(MARGIN * typical, NEAREST, FARTHEST)))
 
     def covers(self, image: np.ndarray) -> bool:
@@ -98,6 +97,16 @@ class Domain:
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Compute root mean square differences, NxM, of NxD and MxD."""
     return np.sqrt(((one[:, None] - other[None]) ** 2).mean(2))
+
+
+def _nearest(found: np.ndarray) -> np.ndarray:
+    """Compute the distance of every row to the nearest other one, row by row: all pairs may be gigabytes."""
+    gaps = []
+    for place in range(len(found)):
+        own = distances(found[place : place + 1], found)[0]
+        own[place] = np.inf
+        gaps.append(own.min())
+    return np.array(gaps)
 
 
 def _spread(found: np.ndarray, count: int) -> np.ndarray:

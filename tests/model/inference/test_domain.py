@@ -1,10 +1,11 @@
 import json
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 
-from model.inference.domain import EXEMPLARS, FARTHEST, NEAREST, Domain, describe
+from model.inference.domain import EXEMPLARS, FARTHEST, MARGIN, NEAREST, Domain, describe, distances
 from tests.model.textures import dots, stripes
 
 
@@ -47,6 +48,19 @@ def test_few_exemplars_stand_for_many_images():
     domain = Domain.of(found)
     assert len(domain.exemplars) == EXEMPLARS
     assert all(domain.covers(dots(seed)) for seed in range(EXEMPLARS + 10))
+
+
+def test_thousands_of_images_take_little_memory():
+    found = np.random.default_rng(0).normal(0, 0.1, (2000, describe(dots(0)).size)).astype(np.float32)
+    tracemalloc.start()
+    limit = Domain.of(list(found)).limit
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 32 << 20, "all pairs have 38 numbers each: 600 MB"
+    gaps = distances(found[:500], found[:500]) + np.diag(np.full(500, np.inf, np.float32))
+    few = Domain.of(list(found[:500])).limit
+    assert few == pytest.approx(np.clip(MARGIN * np.quantile(gaps.min(1), 0.9), NEAREST, FARTHEST))
+    assert NEAREST < limit <= few
 
 
 def test_a_domain_survives_its_card(domain):
