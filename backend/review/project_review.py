@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -52,15 +52,25 @@ class ProjectReview:
         self._file = home / "quality" / f"project-{project}.json"
         self._model = QualityModel.load()
 
-    def rank(self, task: int | None = None) -> RankedProject:
-        """Rank all annotations of the project, or of one task.
+    def rank(self, tasks: Collection[int] | None = None) -> RankedProject:
+        """Rank all annotations of the project, or of some tasks; those that are gone are left out.
 
         Raises:
             LabelStudioError, redis.RedisError: one of the two cannot be read.
             ReviewError: the project's calibration is damaged.
         """
-        tasks = self._client.annotated_tasks(self._project) if task is None else [self._client.task(task)]
-        return self._ranked(tasks, self._calibration(), task)
+        if tasks is None:
+            return self._ranked(self._client.annotated_tasks(self._project), self._calibration())
+        found = [record for task in tasks if (record := self._task(task)) is not None]
+        return self._ranked(found, self._calibration(), tasks)
+
+    def _task(self, task: int) -> dict[str, Any] | None:
+        try:
+            return self._client.task(task)
+        except LabelStudioError as error:
+            if error.status != GONE:
+                raise
+            return None
 
     def calibrate(self) -> RankedProject:
         """Fit the predictions to what reviews have told, keep that, and rank again.
@@ -83,10 +93,13 @@ class ProjectReview:
         return self._ranked(tasks, calibration)
 
     def _ranked(
-        self, tasks: Sequence[dict[str, Any]], calibration: Calibration, task: int | None = None
+        self,
+        tasks: Sequence[dict[str, Any]],
+        calibration: Calibration,
+        only: Collection[int] | None = None,
     ) -> RankedProject:
-        ranking = rank(tasks, self._log.read(self._project, task), self._model, calibration)
-        return RankedProject(self._client, self._project, tasks, ranking, calibration, whole=task is None)
+        ranking = rank(tasks, self._log.read(self._project, only), self._model, calibration)
+        return RankedProject(self._client, self._project, tasks, ranking, calibration, whole=only is None)
 
     def _calibration(self) -> Calibration:
         try:
@@ -111,7 +124,7 @@ def _digest() -> str:
 
 @dataclass(frozen=True)
 class RankedProject:
-    """Holds the tasks of a project, or one of them, with their ranking.
+    """Holds the tasks of a project, or some of them, with their ranking.
 
     Attributes:
         project: Label Studio's number.

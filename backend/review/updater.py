@@ -1,11 +1,13 @@
-"""Updates the published quality of a task when its annotations change, behind the webhook."""
+"""Updates the published quality of tasks when their annotations change, behind the webhook."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -17,6 +19,10 @@ from model.errors import ClickmaskError
 
 logger = logging.getLogger(__name__)
 
+SHARE = 0.1  # of the time, at most, goes into updates
+BATCH = 100  # tasks whose masks are held at once
+NAMED = 5  # tasks in a line of the log
+
 ACTIONS = (
     "ANNOTATION_CREATED",
     "ANNOTATIONS_CREATED",
@@ -26,8 +32,20 @@ ACTIONS = (
 )
 
 
+@dataclass
+class _Changes:
+    """What changed in a project: tasks whose annotations did, annotations and tasks that were deleted."""
+
+    tasks: set[int] = field(default_factory=set)
+    annotations: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+
+
 class ReviewUpdater:
-    """Rates a task again when its annotations change, in projects that `clickmask review --apply` was used for.
+    """Rates tasks again when their annotations change, in projects that `clickmask review --apply` was used for.
+
+    What is published of a project and its click log are read as a whole, which keeps the interpreter busy for seconds
+    where they are long: all changes that wait are taken at once, and then there is a rest.
 
     Args:
         review: makes the review of a project.
@@ -36,49 +54,56 @@ class ReviewUpdater:
     def __init__(self, store: OptionalRedis, review: Callable[[int], ProjectReview]) -> None:
         self._store, self._review = store, review
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="quality")
-        self._waiting: set[tuple[int, int]] = set()
-        self._lock = threading.Lock()
+        self._waiting: dict[int, _Changes] = {}
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._due = 0.0
 
     def put(self, action: str, body: dict[str, Any]) -> None:
         """Take a webhook's body; return at once and never fail."""
         project = project_number(body.get("project"))
         if action not in ACTIONS or project is None:
             return
-        if action == "TASKS_DELETED":
-            gone = set(_values(body.get("tasks"), "id"))
-            self._pool.submit(self._store.attempt, lambda client: forget_tasks(client, project, gone), None)
-            return
         annotation = body.get("annotation")
-        changed = _values(annotation if isinstance(annotation, list) else [annotation], "task")
-        self._pool.submit(self._find, project, set(changed), _values(body.get("annotations"), "id"))
+        changed = annotation if isinstance(annotation, list) else [annotation]
+        with self._lock:
+            idle = project not in self._waiting
+            changes = self._waiting.setdefault(project, _Changes())
+            changes.tasks.update(_values(changed, "task"))
+            changes.annotations.update(_values(body.get("annotations"), "id"))
+            changes.gone.update(_values(body.get("tasks"), "id"))
+        if idle:
+            self._pool.submit(self._update, project)
 
     def stop(self) -> None:
         """Drop what has not begun; the next review makes up for it."""
+        self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _find(self, project: int, changed: set[int], deleted: list[int]) -> None:
-        nothing: set[int] = set()
-        tasks = self._store.attempt(lambda client: _affected(client, project, changed, deleted), nothing)
-        for number in tasks:
-            with self._lock:
-                if (project, number) in self._waiting:
-                    continue
-                self._waiting.add((project, number))
-            self._pool.submit(self._rate, project, number)
-
-    def _rate(self, project: int, task: int) -> None:
+    def _update(self, project: int) -> None:
+        if self._stopped.wait(max(self._due - time.monotonic(), 0.0)):
+            return
         with self._lock:
-            self._waiting.discard((project, task))
+            changes = self._waiting.pop(project)
+        begin = time.monotonic()
+        if self._store.attempt(lambda client: published(client, project), False):
+            self._rate(project, changes)
+        end = time.monotonic()
+        self._due = end + (end - begin) / SHARE
+
+    def _rate(self, project: int, changes: _Changes) -> None:
+        tasks = sorted(changes.tasks)
         try:
-            self._review(project).rank(task).publish(self._store.client())
+            client = self._store.client()
+            if changes.gone:
+                forget_tasks(client, project, changes.gone)
+            if changes.annotations:
+                tasks = sorted(changes.tasks | tasks_of(client, project, changes.annotations))
+            for start in range(0, len(tasks), BATCH):
+                if not self._stopped.is_set():
+                    self._review(project).rank(tasks[start : start + BATCH]).publish(client)
         except (ClickmaskError, redis.RedisError) as error:
-            logger.warning("project %s: the quality of task %s is not updated: %s", project, task, error)
-
-
-def _affected(client: Any, project: int, changed: set[int], deleted: list[int]) -> set[int]:
-    if not published(client, project):
-        return set()
-    return changed | tasks_of(client, project, deleted)
+            named = ", ".join(map(str, tasks[:NAMED])) + (", ..." if len(tasks) > NAMED else "")
+            logger.warning("project %s: the quality of tasks %s is not updated: %s", project, named, error)
 
 
 def _values(listed: Any, key: str) -> list[int]:

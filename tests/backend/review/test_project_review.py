@@ -47,7 +47,7 @@ def test_publishing_again_changes_nothing(review, studio, store):
 def test_one_task_is_kept_up_to_date(review, studio, store):
     review.rank().publish(store.client())
     studio.tasks[8]["annotations"] = []
-    assert review.rank(8).publish(store.client()) == 1
+    assert review.rank([8]).publish(store.client()) == 1
     assert COLUMN not in studio.tasks[8]["data"]
     assert COLUMN in studio.tasks[7]["data"]
     assert distribution(store.client(), 3).keys() == {"ann@example.com"}
@@ -72,7 +72,7 @@ def test_what_is_damaged_in_redis_is_left_out(review, studio, store):
     assert tasks_of(store.client(), 3, [80]) == {8}
     assert len(distribution(store.client(), 3)["ann@example.com"]) == 2
     studio.tasks[8]["annotations"] = []
-    assert review.rank(8).publish(store.client()) == 1
+    assert review.rank([8]).publish(store.client()) == 1
     assert len(distribution(store.client(), 3)["ann@example.com"]) == 1
     forget_tasks(store.client(), 3, {7, 8})
     assert distribution(store.client(), 3) == {}
