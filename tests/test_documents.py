@@ -13,7 +13,7 @@ from backend.cli import main
 from backend.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("backend", "fine_tune", "model", "tests", "docs", "deploy", ".ci")
 OTHERS = {  # variables that others read: docker-compose.yml, Redis, Label Studio's container
     "CLICKMASK_MEMORY",
@@ -21,7 +21,7 @@ OTHERS = {  # variables that others read: docker-compose.yml, Redis, Label Studi
     "CLICKMASK_FUZZ",
 }
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def code_of(page: Path) -> Iterator[str]:

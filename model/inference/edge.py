@@ -2,7 +2,7 @@
 
 Where an object is some tens of pixels across, the usual error is an outline a pixel too far out or in all around, and
 a network gives way at the click alone: the next click would say the same a few pixels on. What it saves is in
-docs/training.md.
+docs/trials/training.md.
 """
 
 from __future__ import annotations

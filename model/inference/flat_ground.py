@@ -1,7 +1,8 @@
 """Flat ground: the parts of an image that have one colour without any noise, as in drawings and screenshots.
 
 A window is filled with flat grey where it reaches beyond the border of an image, where networks have learned nothing.
-They take flat ground for it, and one click marks all of it (docs/training.md). A little noise tells the two apart.
+They take flat ground for it, and one click marks all of it (docs/trials/training.md). A little noise tells them
+apart.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the correction of a proposal begins with.
 
 A mask that nobody has clicked is a guess, most of all at its edge. Shown a map that is sure of every pixel, the
-network changes little more than what lies under the click; what a softened one saves is in docs/proposals.md.
+network changes little more than what lies under the click; what a softened one saves is in docs/trials/proposals.md.
 """
 
 from __future__ import annotations

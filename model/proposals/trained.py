@@ -24,7 +24,7 @@ from model.versions import checkpoint
 from model.versions.assemble import Loaded
 
 CARD_KEY = "proposals"
-SIDE = 256  # input side in pixels of the click model for proposals; masks are no better at 384 (docs/proposals.md)
+SIDE = 256  # input side in pixels of the click model; masks are no better at 384 (docs/trials/proposals.md)
 
 
 class HeadError(ClickmaskError, ValueError):

@@ -7,7 +7,7 @@ import os
 import click
 
 # For the processes of jobs, whose glibc reads it as they start: freed memory is kept, and a step of training on a CPU
-# takes two thirds of the time (docs/training.md).
+# takes two thirds of the time (docs/trials/training.md).
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
 
 
