@@ -132,7 +132,7 @@ class Prelabelling:
 
     def _begin(self, config: LabelConfig, task: Task, model: LoadedModel) -> Future[Prediction | None] | None:
         """Begin to compute a prediction, unless it is known or under way; None where too many are."""
-        key = _key(config, task, model, self._proposer.manner)
+        key = _key(config, task, model, self._proposer.options)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
@@ -199,6 +199,6 @@ def _stored(text: bytes) -> Prediction | None:
     return found  # type: ignore[no-any-return]
 
 
-def _key(config: LabelConfig, task: Task, model: LoadedModel, manner: tuple[int, float]) -> str:
-    content = json.dumps([model.version, task.data, repr(config), manner], sort_keys=True, default=str)
+def _key(config: LabelConfig, task: Task, model: LoadedModel, options: tuple[int, float]) -> str:
+    content = json.dumps([model.version, task.data, repr(config), options], sort_keys=True, default=str)
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

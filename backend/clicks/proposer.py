@@ -41,7 +41,7 @@ class TaskProposer:
         self._computing = threading.Lock()
 
     @property
-    def manner(self) -> tuple[int, float]:
+    def options(self) -> tuple[int, float]:
         """Return the settings that a prediction depends on."""
         return self._settings.proposals, self._settings.polygon_tolerance
 

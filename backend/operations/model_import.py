@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
-from model.inference.manner import at_size
+from model.inference.config import at_size
 from model.networks.plain_vit import InputSizeError
 from model.versions import checkpoint
 from model.versions.official import importer, torch_file

@@ -21,7 +21,7 @@ from backend.operations.propose_job import open_tasks
 from backend.review.task_column import TaskColumn
 from backend.serving.loader import LoadedModel, load
 from backend.settings import Settings
-from fine_tune.proposals.teaching import teaching_order
+from fine_tune.proposals.active_learning import query_order
 from model.errors import ClickmaskError
 from model.inference.domain import Domain, describe
 from model.versions.checkpoint import read_card
@@ -82,7 +82,7 @@ def rank(
     if not looked:
         raise NothingLeft(f"project {project} has no task without an annotation whose image can be read")
     doubts = np.array([doubt for _, _, doubt in looked])
-    order = teaching_order(np.stack([description for _, description, _ in looked]), known, doubts)
+    order = query_order(np.stack([description for _, description, _ in looked]), known, doubts)
     return [RankedTask(looked[place][0]["id"], worth, looked[place][2]) for place, worth in order]
 
 

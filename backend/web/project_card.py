@@ -10,7 +10,7 @@ from typing import Any
 from backend.web import chart
 from backend.web.clicks_saved import CONFIDENCE, ClicksSaved
 from backend.web.learning import ProjectFigures
-from fine_tune.project.judging.gain import proposals, work
+from fine_tune.project.judging.card_text import proposals, work
 from fine_tune.project.outcome import Outcome, picture_of
 
 OUTCOMES = 3  # of the last jobs

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from fine_tune.benchmark.sets import read_complete
+from fine_tune.proposals.active_learning import query_order
 from fine_tune.proposals.gate import Verdict, click_by_hand, judge, measure_image
 from fine_tune.proposals.learning import Models
-from fine_tune.proposals.teaching import teaching_order
 from fine_tune.proposals.training import CompleteImage, train_head
 from model.engines.factory import create_engine
 from model.inference.domain import describe
@@ -48,7 +48,7 @@ class Pool:
         rest = [place for place in range(len(self.images)) if place not in known]
         proposer = Proposer(head, models.looker, None)
         doubts = np.array([proposer.doubt(self.images[place].image) for place in rest])
-        order = teaching_order(self._descriptions[rest], self._descriptions[list(known)], doubts)
+        order = query_order(self._descriptions[rest], self._descriptions[list(known)], doubts)
         return [rest[place] for place, _ in order]
 
 

@@ -11,8 +11,8 @@ from torch import nn
 from model.engines.base import Engine
 from model.engines.flip import Mirrored
 from model.inference import zoom
+from model.inference.config import InferenceConfig
 from model.inference.domain import Domain
-from model.inference.manner import Manner
 from model.inference.predictor import MERGE_FROM, Predictor, ZoomIn
 from model.inference.routing import RoutingPredictor
 from model.inference.stretch import stretched_crop
@@ -44,8 +44,8 @@ def assemble(
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     network, card = loaded
-    manner = Manner.of(card)
-    if manner.flip:
+    asked = InferenceConfig.of(card)
+    if asked.flip:
         network = Mirrored(network)
     first = engine(network, card["size"])
     later, closer = (engine(network, card[key]) if key in card else None for key in LOOKS)
@@ -53,17 +53,17 @@ def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Pr
         first,
         card["encoding"]["name"],
         card["encoding"]["radius"],
-        refine=manner.refine,
-        merge_from=MERGE_FROM if manner.merge else None,
+        refine=asked.refine,
+        merge_from=MERGE_FROM if asked.merge else None,
         later=later,
         closer=closer,
-        large=engine(network, manner.large_size) if manner.large_size else None,
-        large_from=manner.large_from,
-        zoom_in=_zoom_in(manner),
+        large=engine(network, asked.large_size) if asked.large_size else None,
+        large_from=asked.large_from,
+        zoom_in=_zoom_in(asked),
     )
 
 
-def _zoom_in(manner: Manner) -> ZoomIn:
-    if not manner.stretch:
+def _zoom_in(asked: InferenceConfig) -> ZoomIn:
+    if not asked.stretch:
         return zoom.target_crop
-    return partial(stretched_crop, expansion=manner.expansion, min_side=manner.min_side)
+    return partial(stretched_crop, expansion=asked.expansion, min_side=asked.min_side)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from model.errors import ClickmaskError
 from model.inference.click_maps import ENCODINGS
-from model.inference.manner import Manner
+from model.inference.config import InferenceConfig
 from model.networks import SIZE_STEP, build
 
 WEIGHTS = "model.safetensors"
@@ -58,8 +58,8 @@ def save(
         network: what `build` gives for the card's architecture.
         card: at least `architecture` {name, params}, `encoding` {name, radius} and `size` (side of the square
             input in pixels, a multiple of 32); `later` and `closer` (the same for those looks of `Predictor`) where
-            the network was trained for them; `inference` (see `Manner`) where it is asked otherwise than our own;
-            `parent`, `training`, `metrics` and `terms` (of the weights) by convention.
+            the network was trained for them; `inference` (see `InferenceConfig`) where it is asked otherwise than our
+            own; `parent`, `training`, `metrics` and `terms` (of the weights) by convention.
         head: tensors of a head for proposals, which the card's `proposals` describe; None for none.
 
     Returns:
@@ -169,7 +169,7 @@ def check_card(card: Any, path: Path) -> None:
             value = repr(card[key])[:80] if key in card else "missing"
             raise CheckpointError(f"{path}: {key} is {value}; it must be {wanted}")
     try:
-        Manner.of(card)
+        InferenceConfig.of(card)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
 

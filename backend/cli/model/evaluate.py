@@ -159,7 +159,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     from model.engines.base import Engine
     from model.engines.factory import create_engine
     from model.engines.flip import FlipTTA
-    from model.inference.manner import Manner, at_size
+    from model.inference.config import InferenceConfig, at_size
     from model.versions import checkpoint
     from model.versions.assemble import assemble
     from model.versions.checkpoint import LOOKS, CheckpointError
@@ -190,7 +190,7 @@ def _load(model: str | None, options: dict[str, Any]) -> Subject:
     keys = ("sha256", "architecture", "encoding", "size", "inference", *LOOKS)
     identity |= {key: own[1][key] for key in keys if key in own[1]}
     identity |= {"general": base.name} if base else {}
-    return Subject(name, identity, devices[0], predictor, Manner.of(card).threshold)
+    return Subject(name, identity, devices[0], predictor, InferenceConfig.of(card).threshold)
 
 
 def _find(model: str | None, registry: Any) -> tuple[str, Path]:

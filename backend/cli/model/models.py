@@ -59,7 +59,7 @@ def list_models(line: str | None, as_json: bool) -> None:
 def show(version: str, as_json: bool) -> None:
     """Show a version's card, after checking that its weights are intact."""
     from backend.settings import Settings
-    from fine_tune.project.judging.gain import describe
+    from fine_tune.project.judging.card_text import describe
     from fine_tune.project.outcome import picture_of
     from model.versions import checkpoint
 

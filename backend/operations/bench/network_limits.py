@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from backend.settings import Settings
 from model.engines.factory import create_engine
 from model.engines.flip import Mirrored
-from model.inference.manner import Manner
+from model.inference.config import InferenceConfig
 from model.networks import build
 from model.versions import checkpoint
 from model.versions.checkpoint import LOOKS
@@ -71,13 +71,13 @@ def network_limits(settings: Settings) -> NetworkLimits:
     registry = Registry(settings.home, settings.registry)
     version = registry.ensure_base()
     network, card = checkpoint.load(version.path)
-    manner = Manner.of(card)
-    if manner.flip:
+    asked = InferenceConfig.of(card)
+    if asked.flip:
         network = Mirrored(network)
-    sizes = {card[key] for key in ("size", *LOOKS) if key in card} | {manner.large_size or card["size"]}
+    sizes = {card[key] for key in ("size", *LOOKS) if key in card} | {asked.large_size or card["size"]}
     passes, device = [], ""
     for size in sorted(sizes):
-        work = _multiply_adds(card["architecture"], manner.flip, size)
+        work = _multiply_adds(card["architecture"], asked.flip, size)
         engine = create_engine(
             network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
         )

@@ -28,8 +28,8 @@ def test_the_work_of_a_network_and_the_speed_of_the_machine(tmp_path: Path) -> N
 def test_a_network_is_measured_as_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_limits_module, "RUNS", 1)
     monkeypatch.setattr(network_limits_module, "SIDE", 64)
-    manner = {"flip": True, "stretch": True, "large_size": 448}
-    card = {"architecture": SMALL_VIT, "encoding": CARD["encoding"], "size": 224, "inference": manner}
+    asked = {"flip": True, "stretch": True, "large_size": 448}
+    card = {"architecture": SMALL_VIT, "encoding": CARD["encoding"], "size": 224, "inference": asked}
     registry = Registry(tmp_path)
     registry.promote(registry.add("base", small_vit(), card))
     limits = network_limits(Settings(home=tmp_path, device="cpu", threads=1))

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from fine_tune.proposals.teaching import teaching_order
+from fine_tune.proposals.active_learning import query_order
 
 NOTHING = np.zeros((0, 2))
 
 
 def places(descriptions: list[list[float]], known: np.ndarray, doubts: list[float]) -> list[int]:
-    return [place for place, _ in teaching_order(np.array(descriptions), known, np.array(doubts))]
+    return [place for place, _ in query_order(np.array(descriptions), known, np.array(doubts))]
 
 
 def test_unlike_images_come_first():
@@ -28,7 +28,7 @@ def test_scenes_take_turns():
 
 def test_worth_falls():
     worths = [
-        worth for _, worth in teaching_order(np.random.default_rng(0).random((9, 4)), NOTHING, np.zeros(9))
+        worth for _, worth in query_order(np.random.default_rng(0).random((9, 4)), NOTHING, np.zeros(9))
     ]
     assert worths == sorted(worths, reverse=True) and worths[-1] >= 0
     assert len(worths) == 9 and worths[0] == pytest.approx(1)

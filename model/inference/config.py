@@ -10,8 +10,8 @@ from model.networks import SIZE_STEP
 
 
 @dataclass(frozen=True)
-class Manner:
-    """The manner in which `Predictor` asks a network. The defaults are that of our own networks.
+class InferenceConfig:
+    """How `Predictor` asks a network. The defaults are that of our own networks.
 
     Attributes:
         stretch: zoom in to the object's own box, stretched to the square input (`model.inference.stretch`), instead
@@ -57,8 +57,8 @@ class Manner:
                 raise ValueError(f"inference: {name} is {value!r}; it must be {wanted}")
 
     @classmethod
-    def of(cls, card: Mapping[str, Any]) -> Manner:
-        """Return the manner on a card; the defaults where the card has no `inference`.
+    def of(cls, card: Mapping[str, Any]) -> InferenceConfig:
+        """Return what a card says; the defaults where the card has no `inference`.
 
         Raises:
             ValueError: an entry that is unknown or has no such value.

@@ -1,4 +1,4 @@
-from fine_tune.project.judging.gain import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, proposals, work
+from fine_tune.project.judging.card_text import AFTER, BEFORE, BOTH, HEIGHT, describe, plot, proposals, work
 from fine_tune.project.judging.gate import Limits, Verdict, too_few
 
 

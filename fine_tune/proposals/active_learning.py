@@ -1,4 +1,4 @@
-"""Which image to annotate next: the one whose annotation is expected to teach most, and no two alike in a row."""
+"""Active learning: the image whose annotation is expected to teach most comes next, and no two alike in a row."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from model.inference.domain import FARTHEST, distances
 DOUBT = 1.0  # what a model in full doubt weighs against an image as far from the known ones as everyday things are
 
 
-def teaching_order(
-    descriptions: np.ndarray, known: np.ndarray, doubts: np.ndarray
-) -> list[tuple[int, float]]:
+def query_order(descriptions: np.ndarray, known: np.ndarray, doubts: np.ndarray) -> list[tuple[int, float]]:
     """Order images by how much their annotation is expected to teach.
 
     An image is worth more the farther it is from those that are known or were chosen before it (Gonzalez 1985), and

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.click import Click
 from model.engines.torch_cpu import TorchEngine
-from model.inference.manner import Manner, at_size
+from model.inference.config import InferenceConfig, at_size
 from model.networks import build
 from model.versions.assemble import assemble
 from model.versions.official.simpleclick import INFERENCE
@@ -21,8 +21,9 @@ from tests.model.official_checkpoints import weights_of
 
 
 def test_a_card_without_says_the_default() -> None:
-    assert Manner.of({"size": 384}) == Manner()
-    assert Manner.of({"inference": {"flip": True, "large_size": 672}}) == Manner(flip=True, large_size=672)
+    assert InferenceConfig.of({"size": 384}) == InferenceConfig()
+    given = {"flip": True, "large_size": 672}
+    assert InferenceConfig.of({"inference": given}) == InferenceConfig(**given)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_a_card_without_says_the_default() -> None:
 )
 def test_other_values_are_refused(inference: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        Manner.of({"inference": inference})
+        InferenceConfig.of({"inference": inference})
 
 
 def test_another_size_is_for_images_of_any_size() -> None:
