@@ -39,12 +39,24 @@ def test_files_and_tests_that_are_named_exist(page: Path):
     named = [re.match(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*(?:::\w+)?", code) for code in code_of(page)]
     prose = re.findall(r"(?<![/\w])docs/[\w./-]+\w", page.read_text())
     assert page.name != "security.md" or len([name for name in named if name and "::" in name[0]]) > 10
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in link]
     for name in [*(match[0] for match in named if match), *prose]:
         path, _, test = name.partition("::")
         assert (ROOT / path).exists(), name
         assert not test or f"def {test}(" in (ROOT / path).read_text(), name
-    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+@each_page
+def test_links_lead_to_pages_and_headings(page: Path):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M) if anchor else ()
+        assert not anchor or anchor in {
+            re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings
+        }, link
 
 
 @each_page
