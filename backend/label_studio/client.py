@@ -152,14 +152,10 @@ class LabelStudio:
                 f"{self.url}{path} answered with something else than JSON: is LABEL_STUDIO_URL right?"
             ) from None
 
-    # --- what clickmask needs of the API
-
     def version(self) -> str:
         """Return Label Studio's version, such as "1.23.2"."""
-        answer = self._object("GET", "/api/version")
-        return str(
-            answer.get("release") or answer.get("label-studio-os-package", {}).get("version", "unknown")
-        )
+        told = self._object("GET", "/api/version")
+        return str(told.get("release") or told.get("label-studio-os-package", {}).get("version", "unknown"))
 
     def users(self) -> list[Record]:
         """Return the accounts of the organization."""

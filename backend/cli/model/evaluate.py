@@ -33,7 +33,7 @@ def _picture(_context: click.Context, _option: click.Parameter, path: Path | Non
     return path
 
 
-PICTURE = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("evaluate")
@@ -79,13 +79,11 @@ PICTURE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 @click.option(
-    "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep finished objects in this file, and do not repeat those that it holds.",
+    "--resume", type=FILE, help="Keep finished objects in this file, and do not repeat those that it holds."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures and clicks as JSON, no table.")
-@click.option("--plot", type=PICTURE, callback=_picture, help="IoU over clicks, .png or .svg.")
-@click.option("--sheet", type=PICTURE, callback=_picture, help="The worst objects, .png or .svg.")
+@click.option("--plot", type=FILE, callback=_picture, help="IoU over clicks, .png or .svg.")
+@click.option("--sheet", type=FILE, callback=_picture, help="The worst objects, .png or .svg.")
 @click.option("--worst", type=click.IntRange(1), default=12, show_default=True, help="Objects on the sheet.")
 def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...], **options: Any) -> None:
     """Measure MODEL: a version or line of the registry, or a checkpoint's folder. Default: the base model.
@@ -295,10 +293,5 @@ def _draw(
 
 
 def _bar() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console)
+    text = TextColumn("{task.description}", markup=False)
+    return Progress(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console)
