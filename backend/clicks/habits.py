@@ -53,16 +53,18 @@ class TaskHabit:
 
 @dataclass(frozen=True)
 class AnnotatorHabit:
-    """What an annotator did last in a project: labels, and when, in seconds since the epoch."""
+    """What an annotator did last in a project: labels, and times as in `TaskHabit`."""
 
     labels: Labels
     at: float = 0.0
+    several_at: float = 0.0
 
     @staticmethod
     def parse(text: str | bytes) -> AnnotatorHabit:
-        """Read what was stored as JSON; errors as for `TaskHabit.parse`."""
+        """Read what was stored as JSON, also by earlier versions; errors as for `TaskHabit.parse`."""
         value = json.loads(text)
-        return AnnotatorHabit(tuple(map(str, value["labels"])), float(value["at"]))
+        labels, several_at = tuple(map(str, value["labels"])), value.get("several_at", 0.0)
+        return AnnotatorHabit(labels, float(value["at"]), float(several_at))
 
 
 class Habits:
@@ -84,8 +86,10 @@ class Habits:
         several = now if len(prompt.clicks) > 1 else known.several_at if known else 0.0
         habit = TaskHabit(prompt.labels, dict(list(given.items())[-GIVEN:]), several, now)
         self._tasks.put(_task_key(project, task, prompt, user), habit, json.dumps(asdict(habit)))
-        annotator, hash_key = AnnotatorHabit(prompt.labels, now), f"{HABITS}{project}"
+        hash_key = f"{HABITS}{project}"
         with self._lock:
+            before = self._annotators.get((str(project), user))
+            annotator = AnnotatorHabit(prompt.labels, now, max(several, before.several_at if before else 0.0))
             self._annotators[str(project), user] = annotator
             self._annotators.move_to_end((str(project), user))
             if len(self._annotators) > KEPT:
@@ -119,9 +123,21 @@ class Habits:
         return next(fitting, tuple(choices[:1]))
 
     def several(self, project: int | None, task: Task, prompt: Prompt) -> bool:
-        """Tell whether clicks on this task came together lately, as they do without Auto-Accept."""
-        known = self._task(project, task, prompt)
-        return known is not None and time.time() - known.several_at < SEVERAL_S
+        """Tell whether the annotator's clicks came together lately, as they do without Auto-Accept.
+
+        The switch is one for all tasks. Where nobody is named, it has to be so with all who work in the project.
+        """
+        since, known = time.time() - SEVERAL_S, self._task(project, task, prompt)
+        if known is not None and known.several_at > since:
+            return True
+        user, lately = task.saved.annotator, dict[str, float]()
+        for name, habit in self._habits(project):
+            if habit.at > since:
+                lately[name] = max(lately.get(name, 0.0), habit.several_at)
+        if len({*lately, user} - {""}) <= 1:  # who was not named is the only one who works here
+            return max(lately.values(), default=0.0) > since
+        asking = [user] if user else lately.keys() - {""}
+        return all(lately.get(name, 0.0) > since for name in asking)
 
     def _task(self, project: int | None, task: Task, prompt: Prompt) -> TaskHabit | None:
         users = dict.fromkeys((task.saved.annotator, ""))
@@ -129,20 +145,23 @@ class Habits:
 
     def _by_annotator(self, project: int | None, task: Task) -> list[AnnotatorHabit]:
         """Return the habits of who asks, newest first; where nobody is named, of the only one who works here."""
+        habits, user = self._habits(project), task.saved.annotator
+        named = {user, *(name for name, _ in habits)} - {""}
+        wanted = {"", *named} if len(named) <= 1 else {user} - {""}
+        return sorted((habit for name, habit in habits if name in wanted), key=lambda habit: -habit.at)
+
+    def _habits(self, project: int | None) -> list[tuple[str, AnnotatorHabit]]:
+        """Return what is known of a project's annotators with their e-mails, "" for whom nothing named."""
         stored: dict[bytes, bytes] = self._store.attempt(
             lambda client: client.hgetall(f"{HABITS}{project}"), {}
         )
-        texts = {name.decode(errors="replace"): text for name, text in stored.items()}
         with self._lock:
-            own = {
-                name: habit for (number, name), habit in self._annotators.items() if number == str(project)
-            }
-        user = task.saved.annotator
-        named = (own.keys() | texts.keys() | {user}) - {""}
-        wanted = {"", *named} if len(named) <= 1 else {user} - {""}
-        habits = [habit for name, habit in own.items() if name in wanted]
-        habits += readable([text for name, text in texts.items() if name in wanted], AnnotatorHabit.parse)
-        return sorted(habits, key=lambda habit: -habit.at)
+            found = [
+                (name, habit) for (number, name), habit in self._annotators.items() if number == str(project)
+            ]
+        for name, text in stored.items():
+            found += [(name.decode(errors="replace"), h) for h in readable([text], AnnotatorHabit.parse)]
+        return found
 
 
 def _task_key(project: int | None, task: Task, prompt: Prompt, user: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from backend.clicks.habits import Habits
+from backend.clicks.habits import SEVERAL_S, Habits
 from backend.label_studio.predict_request import PredictRequest, Prompt, Task
 from backend.redis_store import HABITS, OptionalRedis
 from tests.backend.predict_bodies import keypoint, predict
@@ -99,8 +100,29 @@ def test_clicks_that_came_together_are_known(habits: Habits) -> None:
     note(habits, "k1", "k2", labels=("Cup",), **by("ann@example.com"))
     note(habits, "k3", labels=("Cup",), **by("ann@example.com"))
     assert several(**by("ann@example.com"))
+    assert several(id=8, **by("ann@example.com")), "the switch is one for all tasks"
+    assert several(id=8), "nobody else works here"
     assert not several(**by("bob@example.com"))
-    assert not several(id=8, **by("ann@example.com"))
+
+
+def test_an_unnamed_annotator_s_clicks_came_together_where_everybody_s_did(habits: Habits) -> None:
+    note(habits, "k1", "k2", labels=("Cup",), **by("ann@example.com"))
+    note(habits, "k3", labels=("Cup",), **by("bob@example.com"))
+    assert not habits.several(3, *asked(id=8))
+    note(habits, "k3", "k4", labels=("Cup",), **by("bob@example.com"))
+    assert habits.several(3, *asked(id=8))
+    assert not habits.several(4, *asked(id=8))
+
+
+def test_clicks_that_came_together_long_ago_tell_nothing(
+    habits: Habits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(habits, "k1", "k2", labels=("Cup",))
+    later = time.time() + SEVERAL_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    note(habits, "k3", labels=("Cup",))
+    assert not habits.several(3, *asked())
+    assert not habits.several(3, *asked(id=8))
 
 
 def test_another_process_knows_it_through_redis(redis_server: RedisServer) -> None:
@@ -111,6 +133,7 @@ def test_another_process_knows_it_through_redis(redis_server: RedisServer) -> No
     assert label(other, "k1", **by("ann@example.com")) == ("Spoon",)
     assert label(other, id=8, **by("ann@example.com")) == ("Spoon",)
     assert other.several(3, *asked(**by("ann@example.com")))
+    assert other.several(3, *asked(id=8, **by("ann@example.com")))
     assert all(redis_server.client().ttl(key) > 0 for key in redis_server.client().keys(HABITS + "*"))
 
 
