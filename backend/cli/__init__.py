@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import os
 import sys
 from typing import Any
 
 import click
 
+from model.cores import cores, quota
 from model.errors import ClickmaskError
 
 # Command -> the folder of its module, which has the command's name with underscores for dashes.
@@ -55,6 +57,8 @@ class Commands(click.Group):
             from backend.logs import mask_warnings
 
             sys.excepthook = print_defect
+            if quota() is not None:  # before torch is imported, here and in the processes of jobs
+                os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
             mask_warnings(secrets())
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign gets a question mark

@@ -41,7 +41,10 @@ MEANINGS = {
         "GPUs; before Ampere float16): half the time, and masks that differ in a few pixels from those of "
         "another machine"
     ),
-    "CLICKMASK_THREADS": "CPU threads of one network pass; 0 = all cores",
+    "CLICKMASK_THREADS": (
+        "CPU threads of one network pass; 0 = all cores, or as many as a container's quota pays for; plain "
+        "PyTorch heeds `OMP_NUM_THREADS` instead"
+    ),
     "CLICKMASK_FLIP": "Average with the mirrored image: a little better, twice the time",
     "CLICKMASK_SLOTS": "Predictions at once",
     "CLICKMASK_QUEUE": "Predictions that may wait; more are answered with 503",

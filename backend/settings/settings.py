@@ -75,7 +75,7 @@ class Settings:
     device: str = _variable("CLICKMASK_DEVICE", values.choice("auto", "cpu", "cuda", "openvino"), "auto")
     # auto: bfloat16 where the hardware computes in it; float32: the same answers on every CPU.
     precision: str = _variable("CLICKMASK_PRECISION", values.choice("auto", "float32"), "auto")
-    # Threads of one network pass on CPU; 0 = all cores.
+    # Threads of one network pass on CPU; 0 = all cores, or as many as a quota pays for.
     threads: int = _variable("CLICKMASK_THREADS", values.number(int, 0, 256), 0)
     flip: bool = _variable("CLICKMASK_FLIP", values.flag, False)
     # How many predictions run at once and how many may wait for their turn before 503.

@@ -15,6 +15,8 @@ import torch
 from torch import distributed, multiprocessing
 from torch.multiprocessing.spawn import ProcessException
 
+from model.cores import cores
+
 T = TypeVar("T")
 POLL_S = 0.2
 
@@ -66,7 +68,7 @@ def fabric_class():  # type: ignore[no-untyped-def]
 def _rank(index: int, count: int, port: int, messages: Any, payload: bytes) -> None:
     """One process; the variables are those of torchrun, by which Fabric knows that it need not start others."""
     os.environ |= {"LOCAL_RANK": str(index), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(max((os.cpu_count() or 1) // count, 1))
+    torch.set_num_threads(max(cores() // count, 1))
     try:
         task, arguments = pickle.loads(payload)
         for item in task(*arguments):

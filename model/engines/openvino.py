@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from model import networks
+from model.cores import cores, quota
 from model.engines import base
 from model.engines.base import EngineError, Probability
 from model.engines.disk_cache import DiskCache
@@ -34,7 +35,7 @@ class OpenVINOEngine:
     Args:
         cache_dir: where converted and compiled models are kept, see `DiskCache`; making them takes seconds, loading
             them a fraction of one.
-        threads: CPU threads in all; 0 lets OpenVINO choose.
+        threads: CPU threads in all; 0 lets OpenVINO choose, within the quota of this process (`model.cores`).
         precision: one of `PRECISIONS`; "auto" is twice as fast on CPUs with AMX.
         streams: inferences that run at once and share the threads, for several callers that have many questions.
 
@@ -58,8 +59,8 @@ class OpenVINOEngine:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         if streams > 1:
             settings["NUM_STREAMS"] = streams
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
+        if threads or quota() is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads or cores()
         cached = None if cache_dir is None else _from_cache(core, network, size, cache_dir, settings)
         self._compiled = cached or _compiled(core, _converted(network, size), settings)
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

@@ -24,6 +24,7 @@ from torch import nn
 from fine_tune.project.judging.gate import TARGET, THRESHOLD, Measured
 from fine_tune.project.models import Model
 from model import inference
+from model.cores import cores
 from model.engines.base import Engine
 from model.engines.factory import create_engine
 from model.evaluation.evaluate import CLICKERS, Journal, Predicts, Rules, evaluate
@@ -181,11 +182,6 @@ class _Pulsing:
                 self._stopped = True
                 raise
         return self._predictor.predict_many(requests)
-
-
-def cores() -> int:
-    """Count the CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -89,6 +89,15 @@ def test_openvino_leaves_it_to_the_system_where_a_thread_runs(network, batch):
     assert seen == {frozenset(os.sched_getaffinity(0))}
 
 
+@pytest.mark.parametrize(("threads", "wanted"), [(0, 1), (2, 2)])
+def test_openvino_takes_no_more_threads_than_a_quota_pays_for(network, threads, wanted, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(openvino_module, "quota", lambda: 0.5)
+    monkeypatch.setattr(openvino_module, "cores", lambda: 1)
+    engine = create_engine(network, SIZE, "openvino", threads=threads)
+    assert engine._compiled.get_property("INFERENCE_NUM_THREADS") == wanted
+
+
 def test_openvino_answers_several_threads_at_once_alike(network, batch):
     pytest.importorskip("openvino")
     engine = create_engine(network, SIZE, "openvino", threads=2, streams=2)
