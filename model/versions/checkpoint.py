@@ -95,9 +95,10 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{path} is no safetensors file ({error}); export or import it again") from None
     except OSError as error:
         raise _unreadable(path, error) from None
-    network = _network(card, folder / CARD)
     tensors = {key: value for key, value in tensors.items() if not key.startswith(HEAD)}
-    check_tensors(tensors, network, path)
+    with torch.device("meta"):  # takes no memory, whatever the card says
+        check_tensors(tensors, _network(card, folder / CARD), path)
+    network = _network(card, folder / CARD)
     network.load_state_dict(tensors)
     return network.eval(), card
 
@@ -242,7 +243,7 @@ def sync_folder(folder: Path) -> None:
 def _network(card: Mapping[str, Any], path: Path) -> nn.Module:
     try:
         return build(card["architecture"]["name"], **card["architecture"]["params"])
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # of sizes that torch does not take
         raise CheckpointError(f"{path}: architecture: {error}") from None
 
 

@@ -141,6 +141,14 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: _vouch(f, architecture={"name": "tiny", "params": {"depth": 3}}),
         "does not take these parameters",
     ),
+    "more than memory holds": (
+        lambda f: _vouch(f, architecture={"name": "deeplabv3plus-r34", "params": {"deeplab_ch": 10**9}}),
+        "card.json: architecture: Storage size",
+    ),
+    "less than nothing": (
+        lambda f: _vouch(f, architecture={"name": "deeplabv3plus-r34", "params": {"deeplab_ch": -5}}),
+        "card.json: architecture: .*negative dimension",
+    ),
     "no architecture": (
         lambda f: _vouch(f, architecture="lite0-fpn"),
         "architecture is 'lite0-fpn'; it must",
