@@ -212,6 +212,8 @@ def host(text: str) -> str:
 
 def path(text: str) -> Path:
     """Read a path, ~ for the home folder; a relative one starts at the current folder."""
+    if text[:1] in ("'", '"'):  # as `docker run --env-file` leaves them
+        raise ValueError("write the path without quotes")
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:  # no HOME, and the user is not in /etc/passwd

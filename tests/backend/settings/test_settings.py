@@ -168,6 +168,12 @@ def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.Mo
     assert Settings.from_env({"CLICKMASK_HOME": "/data"}).home.as_posix() == "/data"
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_path_in_quotes_is_no_folder_of_that_name(quote: str) -> None:
+    with pytest.raises(SettingsError, match="CLICKMASK_HOME is .*/data.*: write the path without quotes"):
+        Settings.from_env({"CLICKMASK_HOME": f"{quote}/data{quote}"})
+
+
 def test_label_studio_may_reach_the_backend_elsewhere_than_where_it_listens() -> None:
     here = Settings.from_env({"CLICKMASK_HOST": "::", "CLICKMASK_ALLOW_ANONYMOUS": "1"})
     assert here.public_url == here.own_url == "http://[::1]:9090"
