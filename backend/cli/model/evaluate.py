@@ -64,7 +64,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "--device", type=click.Choice(["auto", "cpu", "cuda", "openvino"]), default="auto", show_default=True
 )
 @click.option(
-    "--size", type=click.IntRange(32), help="Side of the network's input, instead of the model's own."
+    "--size",
+    type=click.IntRange(32),
+    help="Side of the network's input, instead of the card's `size`; its `later` and `closer` stay.",
 )
 @click.option("--flip", is_flag=True, help="Average with the mirrored image (twice the time).")
 @click.option(
