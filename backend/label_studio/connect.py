@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.settings import Settings
 
 TITLE = "clickmask"
@@ -24,7 +25,7 @@ SWITCHES = (
 )
 
 
-def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",)) -> str:
+def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",), source: str = "$image") -> str:
     """Return a labeling config for clicks and boxes on one image, with one row of labels.
 
     The row stays selected while an annotator clicks, and accepting needs no Escape. The controls for masks are
@@ -34,6 +35,7 @@ def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",)) -> 
     Args:
         labels: names, at least one.
         outputs: what accepted masks become, of `OUTPUTS`.
+        source: where the image is in a task's data, see `image_source`.
     """
     tags = "".join(f"<Label value={quoteattr(label)}/>" for label in labels)
     # An editor that smooths the image smooths bitmasks, too, and they would grow with every change.
@@ -45,11 +47,21 @@ def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",)) -> 
     # smartOnly: without it there is a second point tool, whose points look like clicks and are none.
     return (
         f'<View><Labels name="label" toName="image">{tags}</Labels>'
-        f'<Image name="image" value="$image" zoom="true" zoomControl="true" rotateControl="true"{smoothing}/>'
+        f'<Image name="image" value={quoteattr(source)} zoom="true" zoomControl="true" rotateControl="true"'
+        f"{smoothing}/>"
         '<KeyPoint name="kp" toName="image" smart="true" smartOnly="true"/>'
         '<Rectangle name="rect" toName="image" smart="true" smartOnly="true"/>'
         f'<View style="display:none">{controls}</View></View>'
     )
+
+
+def image_source(xml: str) -> str:
+    """Return where a labeling config finds its first image in a task's data; ``$image`` where it has none."""
+    try:
+        images = LabelConfig.parse(xml).images
+    except LabelConfigError:  # it is to be replaced
+        images = ()
+    return next((image.source for image in images if image.source), "$image")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli import main
+from backend.label_studio.label_config import LabelConfig
+from tests.backend.connected_studio import ConnectedStudio
 
 NOBODY = {"LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "a" * 40}
 
@@ -32,6 +34,27 @@ def test_labels_have_names() -> None:
     result = connect("--labels", " , ")
     assert result.exit_code == 2
     assert "name at least one label" in result.output
+
+
+@pytest.mark.parametrize(
+    ("before", "source"),
+    [
+        ('<View><Image name="photo" value="$img"/></View>', "$img"),
+        ("<View></View>", "$image"),
+        ("<!DOCTYPE x><View/>", "$image"),
+    ],
+)
+def test_a_config_that_is_replaced_keeps_its_images(before: str, source: str) -> None:
+    studio = ConnectedStudio()
+    try:
+        project = studio.add_project(label_config=before)
+        environment = {"LABEL_STUDIO_URL": studio.web.url, "LABEL_STUDIO_API_KEY": "a" * 40}
+        done = CliRunner().invoke(main, ["connect", str(project), "--labels", "Cat"], env=environment)
+        assert done.exit_code == 0, done.output
+        (image,) = LabelConfig.parse(studio.projects[project]["label_config"]).images
+        assert image.source == source
+    finally:
+        studio.close()
 
 
 def test_a_socket_file_needs_an_address() -> None:
