@@ -60,8 +60,8 @@ class RegionMeta:
         self,
         own: tuple[str, ...],
         rows: Sequence[tuple[str, ...]],
-        guess: bool = False,
-        untouched: bool = False,
+        guess: bool,
+        untouched: bool,
     ) -> tuple[str, ...]:
         """Return the labels that the annotator wanted last: whichever differ from those of the suggestion.
 

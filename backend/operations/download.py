@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -42,20 +43,35 @@ def download(
         DownloadError: no answer, an error status, too large, or another file than expected.
     """
     digest, done, shown = hashlib.sha256(), 0, without_password(url)
+    with (
+        _troubles_named(url, shown),
+        ask(url, stream=True, timeout=TIMEOUT_S) as answer,
+        open(target, "wb") as file,
+    ):
+        if answer.status_code != 200:
+            raise DownloadError(f"{shown} answers {answer.status_code} {answer.reason}: check the address")
+        total = _length(answer)
+        _check_size(shown, total or 0, limit)
+        for chunk in answer.iter_content(CHUNK):
+            done += len(chunk)
+            _check_size(shown, done, limit)
+            file.write(chunk)
+            digest.update(chunk)
+            progress(done, total)
+    if total is not None and done != total:
+        raise DownloadError(f"{shown} broke off after {done} of {total} bytes: try again")
+    if sha256 is not None and digest.hexdigest() != sha256.lower():
+        raise DownloadError(
+            f"{shown} has sha256 {digest.hexdigest()}, expected {sha256}: do not use this file"
+        )
+    return digest.hexdigest()
+
+
+@contextmanager
+def _troubles_named(url: str, shown: str) -> Iterator[None]:
+    """Make a `DownloadError` of what the network or the address is at fault for; `shown` is without a password."""
     try:
-        with ask(url, stream=True, timeout=TIMEOUT_S) as answer, open(target, "wb") as file:
-            if answer.status_code != 200:
-                raise DownloadError(
-                    f"{shown} answers {answer.status_code} {answer.reason}: check the address"
-                )
-            total = _length(answer)
-            _check_size(shown, total or 0, limit)
-            for chunk in answer.iter_content(CHUNK):
-                done += len(chunk)
-                _check_size(shown, done, limit)
-                file.write(chunk)
-                digest.update(chunk)
-                progress(done, total)
+        yield
     except ClickmaskError:
         raise
     except requests.RequestException as error:
@@ -68,13 +84,6 @@ def download(
         if error.filename is not None:  # the target's disk
             raise
         raise DownloadError(f"{shown} cannot be fetched: {error}") from None  # such as a REQUESTS_CA_BUNDLE
-    if total is not None and done != total:
-        raise DownloadError(f"{shown} broke off after {done} of {total} bytes: try again")
-    if sha256 is not None and digest.hexdigest() != sha256.lower():
-        raise DownloadError(
-            f"{shown} has sha256 {digest.hexdigest()}, expected {sha256}: do not use this file"
-        )
-    return digest.hexdigest()
 
 
 def _length(answer: requests.Response) -> int | None:

@@ -20,7 +20,7 @@ from backend.logs import request_id
 from backend.serving.model_pool import NotReady
 from backend.settings import Settings
 from backend.web import monitoring, status_page
-from backend.web.auth import Gate, account, check_sender
+from backend.web.auth import Authenticator, account, check_sender
 from backend.web.body import read_body
 from backend.web.learning import LearningFigures
 from fine_tune.project.ledger import Ledger
@@ -58,15 +58,15 @@ def create_app(settings: Settings, observer: Callable[[str, float], None] = lamb
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb << 20
     backend = app.extensions["clickmask"] = Backend(settings, observer)
-    gate = Gate(settings)
-    _around(app, backend, gate)
-    _label_studio_routes(app, backend, gate)
+    auth = Authenticator(settings)
+    _around(app, backend, auth)
+    _label_studio_routes(app, backend, auth)
     _operator_routes(app, backend, LearningFigures(settings))
     _errors(app, backend)
     return app
 
 
-def _around(app: Flask, backend: Backend, gate: Gate) -> None:
+def _around(app: Flask, backend: Backend, auth: Authenticator) -> None:
     """Request id, authentication before and timing after every request."""
 
     @app.before_request
@@ -76,10 +76,10 @@ def _around(app: Flask, backend: Backend, gate: Gate) -> None:
         request_id.set(g.id)
         carries = request.content_length or "Transfer-Encoding" in request.headers
         if request.url_rule is not None and request.method == "POST" and carries:
-            check_sender(request.host, request.mimetype, request.headers.get("Origin"), gate.has_account)
+            check_sender(request.host, request.mimetype, request.headers.get("Origin"), auth.has_account)
         if request.path == "/webhook":
             return None  # its own rules, which need the body
-        if not gate.admits(request.path, dict(request.headers), _account()):
+        if not auth.admits(request.path, dict(request.headers), _account()):
             return _unauthorized()
         return None
 
@@ -95,7 +95,7 @@ def _around(app: Flask, backend: Backend, gate: Gate) -> None:
         return response
 
 
-def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
+def _label_studio_routes(app: Flask, backend: Backend, auth: Authenticator) -> None:
     service = backend.service
 
     @app.post("/predict")
@@ -122,7 +122,7 @@ def _label_studio_routes(app: Flask, backend: Backend, gate: Gate) -> None:
         body = _json()
         action = Field(body)["action"].text()
         secrets = (request.headers.get(SECRET_HEADER), request.args.get("secret"))
-        if not gate.admits_event(action, tuple(s for s in secrets if s), _account()):
+        if not auth.admits_event(action, tuple(s for s in secrets if s), _account()):
             return _unauthorized(), 401
         backend.review_updater.put(action, body)
         return jsonify(taken=backend.webhooks.put(action, body)), 202

@@ -24,7 +24,7 @@ _LABEL_STUDIO_AGENT = "heartex/"
 _PROBES = ("/health", "/ready")
 
 
-class Gate:
+class Authenticator:
     """Decides about one request at a time.
 
     Args:

@@ -91,13 +91,14 @@ def count_clicks(
     image: np.ndarray,
     truths: Sequence[np.ndarray],
     starts: Sequence[np.ndarray | None],
-    ignore: np.ndarray | None = None,
+    ignore: np.ndarray | None,
 ) -> list[int]:
     """Count the automatic clicker's clicks to IoU 0.85, at most `CLICKS`, for several objects of an image.
 
     Args:
         truths: HxW bool each.
         starts: HxW uint8 map each, to begin with; None for nothing.
+        ignore: HxW bool, pixels that count nowhere; None for none.
     """
     maps, clicks = list(starts), [list[Click]() for _ in truths]
     open_ = list(range(len(truths)))
@@ -142,7 +143,7 @@ def measure_image(
     return ImageActions(len(truth.masks), float(sum(by_hand)), savings)
 
 
-def click_by_hand(predictor: Predicts, truth: CompleteImage, objects: int = 8) -> list[float]:
+def click_by_hand(predictor: Predicts, truth: CompleteImage, objects: int) -> list[float]:
     """Count the clicks that every object of an image takes without proposals; `objects` as in `measure_image`."""
 
     def click(chosen: list[int]) -> list[int]:

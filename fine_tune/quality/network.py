@@ -75,7 +75,7 @@ class Batch:
 class Member(nn.Module):
     """One network; `forward` gives mean (0..1) and concentration (> 2) of a Beta distribution, both B."""
 
-    def __init__(self, hidden: int = 24) -> None:
+    def __init__(self, hidden: int) -> None:
         super().__init__()
         self.gru = nn.GRU(len(STEP_NAMES), hidden, batch_first=True)
         self.head = nn.Sequential(

@@ -214,7 +214,7 @@ def tune(
         smaller = replace(recipe, batch=max(recipe.batch >> attempt, 1))
         try:
             return _once(deepcopy(network), base, scenes, smaller, effort, on_step, folder)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or attempt == OUT_OF_MEMORY:
                 raise
             logger.warning("out of memory with a batch of %d: trying half of it", smaller.batch)
@@ -249,7 +249,7 @@ def _steps(
     scenes: SceneSource,
     recipe: Recipe,
     effort: Effort,
-    folder: Path | None = None,
+    folder: Path | None,
 ) -> Generator[Progress | dict[str, np.ndarray]]:
     """Train on one device or as one of several; yield the progress, and the averaged weights last."""
     tuner = FineTuner(

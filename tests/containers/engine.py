@@ -106,22 +106,10 @@ def _daemon(folder: Path) -> Iterator[None]:
     socket, log = f"unix://{folder}/docker.sock", folder / "dockerd.log"
     firewall = run("iptables-save")
     os.environ.update({"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1"})
-    command = [
-        "dockerd",
-        "--data-root",
-        str(folder / "data"),
-        "--exec-root",
-        str(folder / "exec"),
-        "-H",
-        socket,
-    ]
+    places = {"--data-root": folder / "data", "--exec-root": folder / "exec", "-p": folder / "dockerd.pid"}
+    command = ["dockerd", "-H", socket, *(str(part) for option in places.items() for part in option)]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "-p", str(folder / "dockerd.pid")],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
         limit = time.monotonic() + START_LIMIT_S
         while not answers():
@@ -135,20 +123,25 @@ def _daemon(folder: Path) -> Iterator[None]:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-        subprocess.run(["ip", "link", "del", "docker0"], capture_output=True)
-        for table, chains in (("filter", ("INPUT", "FORWARD", "OUTPUT")), ("nat", ())):
-            for chain in chains:
-                subprocess.run(["iptables", "-P", chain, "ACCEPT"], capture_output=True)
-            for change in ("-F", "-X"):
-                subprocess.run(["iptables", "-t", table, change], capture_output=True)
-        subprocess.run(["iptables-restore"], input=firewall, text=True, capture_output=True)
-        groups = [Path("/sys/fs/cgroup/docker"), *Path("/sys/fs/cgroup").glob("*/docker")]
-        for group in (path for parent in groups for path in (parent / "buildkit", parent)):
-            with contextlib.suppress(OSError):  # not there, or another engine's
-                group.rmdir()
-        for mount in reversed(run("findmnt", "-rno", "TARGET").splitlines()):
-            if mount.startswith(f"{folder}/"):
-                subprocess.run(["umount", "-l", mount], capture_output=True)
+        _tidy(folder, firewall)
+
+
+def _tidy(folder: Path, firewall: str) -> None:
+    """Take away what an engine leaves in the network, the control groups and the mounts."""
+    subprocess.run(["ip", "link", "del", "docker0"], capture_output=True)
+    for table, chains in (("filter", ("INPUT", "FORWARD", "OUTPUT")), ("nat", ())):
+        for chain in chains:
+            subprocess.run(["iptables", "-P", chain, "ACCEPT"], capture_output=True)
+        for change in ("-F", "-X"):
+            subprocess.run(["iptables", "-t", table, change], capture_output=True)
+    subprocess.run(["iptables-restore"], input=firewall, text=True, capture_output=True)
+    groups = [Path("/sys/fs/cgroup/docker"), *Path("/sys/fs/cgroup").glob("*/docker")]
+    for group in (path for parent in groups for path in (parent / "buildkit", parent)):
+        with contextlib.suppress(OSError):  # not there, or another engine's
+            group.rmdir()
+    for mount in reversed(run("findmnt", "-rno", "TARGET").splitlines()):
+        if mount.startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", mount], capture_output=True)
 
 
 def _compose(folder: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 
 from backend.settings import Settings
-from backend.web.auth import Gate, account, check_sender
+from backend.web.auth import Authenticator, account, check_sender
 
 OPEN = Settings()
 LOGIN = dataclasses.replace(OPEN, basic_auth_user="user", basic_auth_pass="right")
@@ -34,12 +34,12 @@ LABEL_STUDIO = {"User-Agent": "heartex/1.23.2"}
 def test_password(
     path: str, headers: dict[str, str], account: tuple[str, str] | None, admitted: bool
 ) -> None:
-    assert Gate(LOGIN).admits(path, headers, account) is admitted
+    assert Authenticator(LOGIN).admits(path, headers, account) is admitted
 
 
 def test_without_a_password_everybody_may_call() -> None:
-    assert Gate(OPEN).admits("/predict", {}, None)
-    assert Gate(OPEN).admits("/predict", SENT, WRONG)
+    assert Authenticator(OPEN).admits("/predict", {}, None)
+    assert Authenticator(OPEN).admits("/predict", SENT, WRONG)
 
 
 @pytest.mark.parametrize("password", ["Straße", "pass:word", "Ã¤", "", "ÿ"])
@@ -47,9 +47,9 @@ def test_without_a_password_everybody_may_call() -> None:
 def test_the_password_may_come_in_either_encoding(password: str, encoding: str) -> None:
     login = dataclasses.replace(LOGIN, basic_auth_pass=password)
     sent = base64.b64encode(f"user:{password}".encode(encoding)).decode()
-    assert Gate(login).admits("/predict", SENT, account(f"Basic {sent}"))
+    assert Authenticator(login).admits("/predict", SENT, account(f"Basic {sent}"))
     other = base64.b64encode(f"user:{password}x".encode(encoding)).decode()
-    assert not Gate(login).admits("/predict", SENT, account(f"Basic {other}"))
+    assert not Authenticator(login).admits("/predict", SENT, account(f"Basic {other}"))
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic", "Bearer abc", "Basic a", "Basic \xe4"])
@@ -82,8 +82,8 @@ def test_webhooks(
     account: tuple[str, str] | None,
     admitted: bool,
 ) -> None:
-    gate = Gate(dataclasses.replace(LOGIN if login else OPEN, webhook_secret=secret))
-    assert gate.admits_event(action, given, account) is admitted
+    auth = Authenticator(dataclasses.replace(LOGIN if login else OPEN, webhook_secret=secret))
+    assert auth.admits_event(action, given, account) is admitted
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_only_json_and_nothing_of_a_page_elsewhere(kind, origin, refused):
 def test_a_name_may_lead_here_only_where_there_is_a_password(host, address):
     kind, own = "application/json", f"http://{host}"
     check_sender(host, kind, None, protected=False)  # Label Studio, by whatever name
-    check_sender(host, kind, own, protected=Gate(LOGIN).has_account)
+    check_sender(host, kind, own, protected=Authenticator(LOGIN).has_account)
     if address:
-        check_sender(host, kind, own, protected=Gate(OPEN).has_account)
+        check_sender(host, kind, own, protected=Authenticator(OPEN).has_account)
     else:
         with pytest.raises(Forbidden):
-            check_sender(host, kind, own, protected=Gate(OPEN).has_account)
+            check_sender(host, kind, own, protected=Authenticator(OPEN).has_account)
