@@ -13,6 +13,7 @@ FOLDERS = sorted(
     {path.parent.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
 )
 LIMIT = 12
+LINES = 300
 WITHOUT_TESTS = {  # and why; packages (__init__.py) need none
     "backend/cli/__main__.py": "python -m backend.cli, which all tests of processes start",
     "backend/operations/doctor/finding.py": "a record without methods",
@@ -28,6 +29,11 @@ def test_no_folder_is_a_corridor(folder: Path):
     modules = [path.name for path in (ROOT / folder).glob("[!_]*.py")]
     limit = 8 if folder == Path("backend") else LIMIT
     assert len(modules) <= limit, f"{folder} has {len(modules)} modules: {sorted(modules)}"
+
+
+def test_no_module_is_long():
+    modules = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert not {path for path in modules if len(path.read_text().splitlines()) > LINES}
 
 
 def mirror_of(module: Path) -> Path:

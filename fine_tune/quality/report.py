@@ -89,7 +89,7 @@ MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def score_all(model: QualityModel, train: Sequence[Record], test: Sequence[Record]) -> dict[str, np.ndarray]:
-    """Score `test` (higher = better mask) by every method.
+    """Score the N of `test` by every method, N floats each (higher = better mask).
 
     Simple methods take their sign from `train`; the oracle knows the truth, and nothing can find more than it does.
     """

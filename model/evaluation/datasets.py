@@ -111,7 +111,11 @@ def state_of(path: Path) -> str:
 
 
 def spread(samples: Sequence[T], count: int | None) -> list[T]:
-    """Choose at most `count` samples, or other things, evenly spaced, in order; None for all."""
+    """Choose at most `count` samples, or other things, evenly spaced, in order; None for all.
+
+    Raises:
+        DatasetError: `count` is less than 1.
+    """
     if count is None or count >= len(samples):
         return list(samples)
     if count < 1:

@@ -170,8 +170,12 @@ class Registry:
             return served[1]
 
     def prune(self, line: str, keep: int = 5) -> list[Version]:
-        """Remove old versions and return them; the newest `keep`, the current one and the one that a rollback
-        would serve stay."""
+        """Remove old versions and return them; the newest `keep`, the current one and the one that a rollback would
+        serve stay.
+
+        Raises:
+            RegistryError: `keep` is less than 1.
+        """
         if keep < 1:
             raise RegistryError(f"keep is {keep}: keep at least 1 version")
         with self._store.lock(line):

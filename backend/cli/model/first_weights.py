@@ -61,7 +61,14 @@ def _inherited(name: str, parent: nn.Module, sampler: ObjectSampler) -> nn.Modul
 
 
 def trained(folder: Path, option: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Return a trained network that reads clicks as training draws them, and its card."""
+    """Return a trained network that reads clicks as training draws them, and its card.
+
+    Args:
+        option: that named the folder, for messages.
+
+    Raises:
+        click.UsageError: it holds no such network.
+    """
     from model.versions.checkpoint import CheckpointError, load
     from model.versions.registry import checkpoint_in
 
