@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from rich.console import Console
 from backend.cli.address import Address
 from backend.cli.model import bench_tables
 from backend.cli.model.numbers import counts
+from model.cores import cores
 
 if TYPE_CHECKING:
     from backend.operations.bench.annotators import Crowd
@@ -145,7 +145,7 @@ def _latency(
 
 
 def _head(version: str, device: str) -> dict[str, Any]:
-    return {"version": version, "device": device, "cpus": os.cpu_count()}
+    return {"version": version, "device": device, "cpus": cores()}
 
 
 def _summary(result: Sizes, codec: tuple[list[float], list[float]] | None) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _annotators(
             check(level, same)
             levels.append(level.facts())
     workers = None if options["url"] else settings.workers
-    return {"cpus": os.cpu_count(), "workers": workers, "think_s": options["think"], "levels": levels}
+    return {"cpus": cores(), "workers": workers, "think_s": options["think"], "levels": levels}
 
 
 @contextmanager
