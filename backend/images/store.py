@@ -7,7 +7,8 @@ import binascii
 import hashlib
 import logging
 import threading
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import numpy as np
 
 from backend.images.address import Addresses, ImageError, is_file, is_in_bucket, is_inline, shown
-from backend.images.fetch import fetch
+from backend.images.fetch import CONNECT_S, fetch
 from backend.images.ssrf import FetchError, Guard, origin
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 # Images of one host that are fetched ahead at most; more would push out what annotators are working on.
 AHEAD = 2
 HOSTS = 4  # that are asked at once: one that hangs keeps none of the others waiting
+LATE, LATE_S = 3, CONNECT_S  # images of one host, and how long one that fails was waited for
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,17 @@ class Picture:
 class ImageStore:
     """Fetches, decodes and keeps images; safe to use from several threads.
 
+    Args:
+        gives_up: for jobs, which want many images one after another: a host that has let `LATE` of them wait in
+            vain, with none in between that it gave, is not asked for any more.
+
     Raises:
         ImageError: LABEL_STUDIO_URL is no address that can be asked.
     """
 
-    def __init__(self, settings: Settings, client: LabelStudio) -> None:
-        self._settings, self._client = settings, client
+    def __init__(self, settings: Settings, client: LabelStudio, gives_up: bool = False) -> None:
+        self._settings, self._client, self._gives_up = settings, client, gives_up
+        self._late: Counter[str] = Counter()  # host -> images
         try:
             trusted = origin(client.url) if client.url else None
         except FetchError as error:
@@ -117,7 +124,7 @@ class ImageStore:
     def prefetch(self, url: str, task_id: int | None = None) -> None:
         """Begin to load an image in the background; dropped when enough of its host are under way, errors only
         logged."""
-        key, host = _key(url, task_id), url.partition("//")[2].partition("/")[0]
+        key, host = _key(url, task_id), _host(url)
         with self._lock:
             if key in self._cache or key in self._under_way or self._planned.count(host) >= AHEAD:
                 return
@@ -177,17 +184,24 @@ class ImageStore:
     def _read(self, url: str, task_id: int | None) -> bytes:
         if is_inline(url):
             return self._inline(url)
-        address = self._addresses.resolve(url, task_id)
+        address, host = self._addresses.resolve(url, task_id), _host(url)
         limit = self._settings.max_image_mb << 20
+        if self._gives_up and self._late[host] >= LATE:
+            raise ImageError(f"{shown(url)}: not asked for, its host let the last {LATE} wait in vain")
+        begin = time.monotonic()
         try:
             try:
-                return fetch(address, self._guard, self._client.headers, limit)
+                data = fetch(address, self._guard, self._client.headers, limit)
+                self._late.pop(host, None)
+                return data
             except FetchError as error:
                 # The short-lived token may have been revoked: once more with a new one.
                 if error.status != 401 or not self._by_studio(error, address) or not self._client.expire():
                     raise
                 return fetch(address, self._guard, self._client.headers, limit)
         except FetchError as error:
+            if self._gives_up and error.status is None and time.monotonic() - begin >= LATE_S:
+                self._late[host] += 1
             raise ImageError(f"{shown(url)}: {self._explain(error, url, address)}") from error
         except LabelStudioError as error:
             raise ImageError(f"{shown(url)}: {error}") from error
@@ -245,6 +259,11 @@ class ImageStore:
                 "Label Studio has no such file (404): was the storage synced, and is LABEL_STUDIO_URL right?"
             )
         return f"Label Studio could not give it ({status}): is the file still there? Its log may say more"
+
+
+def _host(url: str) -> str:
+    """Return the host in an address, or the bucket; "" for Label Studio's own paths."""
+    return url.partition("//")[2].partition("/")[0]
 
 
 def _key(url: str, task_id: int | None) -> str:

@@ -143,7 +143,7 @@ class ProjectSource:
 
     def __init__(self, project: int, settings: Settings) -> None:
         self._project, self._client = project, LabelStudio(settings)
-        self._images = ImageStore(settings, self._client)
+        self._images = ImageStore(settings, self._client, gives_up=True)
 
     def annotations(self) -> ProjectAnnotations:
         """List the annotations of the project as they are now; see `Source`."""

@@ -65,7 +65,7 @@ def rank(
         LabelStudioError: Label Studio cannot be asked.
     """
     client = LabelStudio(settings)
-    images, xml = ImageStore(settings, client), client.project(project)["label_config"]
+    images, xml = ImageStore(settings, client, gives_up=True), client.project(project)["label_config"]
     model, known = _served(project, settings)
     tasks = client.unlabelled_tasks(project, count=limit)
     looked: list[tuple[Record, np.ndarray, float]] = []

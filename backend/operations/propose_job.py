@@ -122,7 +122,7 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
     """
     model = served(project, settings)
     client = LabelStudio(settings)
-    images = ImageStore(settings, client)
+    images = ImageStore(settings, client, gives_up=True)
     proposer, xml = TaskProposer(settings, images), client.project(project)["label_config"]
     total, most = client.count_unlabelled(project), limit or 1 << 31
     done, ready, filled = Proposed(model.version), list[tuple[Record, Record | None]](), 0

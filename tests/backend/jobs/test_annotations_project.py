@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backend.images import store
 from backend.jobs.annotations import ProjectSource
 from backend.label_studio.mask_formats import polygon, rle
 from backend.settings import Settings
@@ -32,6 +34,26 @@ def test_annotations_are_read_as_label_studio_exports_them(project: Web, tmp_pat
     assert np.array_equal(images[0].image, scene.image)
     (mask,) = images[0].masks
     assert np.array_equal(mask, scene.truth)
+
+
+def test_a_host_that_hangs_does_not_hold_up_a_job_for_all_its_images(
+    project: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "LATE_S", 0.0)
+    monkeypatch.setattr(store, "LATE", 2)
+    numbers = [1, 2, 3, 4, 5, 6]
+    tasks = [task(number, shape_scene(np.random.default_rng(number)).truth) for number in numbers]
+    with closing(Web()) as slow:
+        slow.otherwise = lambda _: None  # no answer
+        for number in (1, 3, 4, 5):
+            tasks[number - 1]["data"] = {"image": f"{slow.url}/{number}.png"}
+        export(project, tasks)
+        hosts = (f"127.0.0.1:{slow.port}",)
+        settings = Settings(home=tmp_path, label_studio_url=project.url, image_hosts=hosts)
+        listed, problems = ProjectSource(PROJECT, settings).annotations(), list[str]()
+        assert len(list(listed.images(set(numbers), problems.append))) == 2
+        assert slow.paths() == ["/1.png", "/3.png"]
+    assert ["let the last 2 wait in vain" in text for text in problems] == [False, False, True, True]
 
 
 def halves(entry: dict) -> dict:
