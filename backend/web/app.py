@@ -89,7 +89,9 @@ def _around(app: Flask, backend: Backend, auth: Authenticator) -> None:
         route = request.url_rule.rule if request.url_rule is not None else "(none)"
         backend.metrics.requests.labels(route, str(response.status_code)).observe(took)
         response.headers["X-Request-Id"] = g.id
-        level = logging.DEBUG if response.status_code < 400 else logging.WARNING
+        # Not ready is said of a model that loads, many times; why one cannot be loaded is logged there.
+        well = response.status_code < 400 or request.path == "/ready"
+        level = logging.DEBUG if well else logging.WARNING
         # The path alone: the query may hold the webhook's secret.
         logger.log(level, "%s %s %d %.0f ms", request.method, request.path, response.status_code, took * 1000)
         return response

@@ -42,7 +42,9 @@ def test_a_projects_own_model_is_named_by_setup(images: ImageServer, tmp_path: P
         assert regions(client, click(ONE))[0]["meta"]["model_version"] == own.name
 
 
-def test_control_routes_answer_before_there_is_a_model(images: ImageServer, tmp_path: Path) -> None:
+def test_control_routes_answer_before_there_is_a_model(
+    images: ImageServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = settings_for(tmp_path, images, deadline_s=0.2)
     weights = Registry(tmp_path).current("base").path / "model.safetensors"  # type: ignore[union-attr]
     weights.write_bytes(b"nonsense")
@@ -56,6 +58,9 @@ def test_control_routes_answer_before_there_is_a_model(images: ImageServer, tmp_
         ready = client.get("/ready")
         assert ready.status_code == 503
         assert "sha256" in ready.json["reason"]
+    # Whoever waits for a model asks several times a second.
+    assert "/predict 503" in caplog.text and "sha256" in caplog.text
+    assert "/ready" not in caplog.text
 
 
 def test_webhooks_are_taken_and_recorded(
