@@ -36,6 +36,12 @@ AS_STORED = {"resolve_uri": "false"}
 
 Record = dict[str, Any]
 
+# The Data Manager's filters for tasks that nobody has annotated or skipped.
+UNLABELLED: tuple[Record, ...] = tuple(
+    {"filter": f"filter:tasks:{column}", "operator": "equal", "type": "Number", "value": 0}
+    for column in ("total_annotations", "cancelled_annotations")
+)
+
 
 class LabelStudio:
     """The Label Studio that LABEL_STUDIO_URL names, as the owner of LABEL_STUDIO_API_KEY.
@@ -186,13 +192,9 @@ class LabelStudio:
         return self._pages("/api/tasks", "tasks", "total", project=project, fields="all", **AS_STORED)
 
     def unlabelled_tasks(self, project: int, after: int = 0, count: int = PAGE) -> list[Record]:
-        """Return the first `count` tasks without annotation whose number is above `after`; data as in `task`."""
-        conditions = {"id": ("greater", after), "total_annotations": ("equal", 0)}
-        items = [
-            {"filter": f"filter:tasks:{column}", "operator": operator, "type": "Number", "value": value}
-            for column, (operator, value) in conditions.items()
-        ]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+        """Return the first `count` tasks above `after` that nobody has annotated or skipped; data as in `task`."""
+        above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": after}
+        query = {"filters": {"conjunction": "and", "items": [above, *UNLABELLED]}, "ordering": ["tasks:id"]}
         return self.page(project, query, size=count, fields="all")[0]
 
     def page(
@@ -204,9 +206,8 @@ class LabelStudio:
         return shaped(answer["tasks"], list), shaped(answer["total"], int)
 
     def count_unlabelled(self, project: int) -> int:
-        """Count the tasks of a project that have no annotation."""
-        record = self.project(project)
-        return int(record["task_number"]) - int(record["num_tasks_with_annotations"])
+        """Count the tasks of a project that nobody has annotated or skipped."""
+        return self.page(project, {"filters": {"conjunction": "and", "items": UNLABELLED}}, size=1)[1]
 
     def task(self, task: int) -> Record:
         """Return one task with its annotations, and its data as stored (s3://..., not Label Studio's way to it)."""

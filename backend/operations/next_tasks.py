@@ -1,4 +1,4 @@
-"""Ranks the tasks that nobody has annotated by how much an annotation of each is expected to teach.
+"""Ranks the tasks that nobody has annotated or skipped by how much an annotation of each is expected to teach.
 
 Ranking only reads. `publish` writes a number into the tasks' data and a tab of the Data Manager.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from backend.clicks.proposer import pages
 from backend.images.address import ImageError
 from backend.images.store import ImageStore
-from backend.label_studio.client import LabelStudio, Record
-from backend.label_studio.label_config import LabelConfig
+from backend.label_studio.client import UNLABELLED, LabelStudio, Record
+from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import Task
 from backend.operations.propose_job import open_tasks
 from backend.review.task_column import TaskColumn
@@ -31,8 +31,7 @@ logger = logging.getLogger(__name__)
 
 COLUMN = "label_next"  # of task data: 1 for the first
 TAB = "To label next"
-_EMPTY = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
-_NUMBERS = TaskColumn(COLUMN, TAB, (_EMPTY,))
+_NUMBERS = TaskColumn(COLUMN, TAB, UNLABELLED)
 UNKNOWN = 0.5  # doubt of a model that proposes nothing
 
 
@@ -72,7 +71,7 @@ def rank(
     for number, task in enumerate(tasks, 1):
         try:
             pixels = _first_image(images, xml, task)
-        except ImageError as error:
+        except (ImageError, LabelConfigError) as error:
             logger.warning("task %d is left out: %s", task["id"], error)
             continue
         proposer = model.proposer if model else None

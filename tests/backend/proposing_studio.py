@@ -26,13 +26,13 @@ class DiscStudio(TaskStudio):
     def __init__(self, numbers: Sequence[int]) -> None:
         paths = {number: f"/data/upload/3/{number}.png" for number in numbers}
         super().__init__(
-            {"id": number, "data": {"image": path}, "annotations": 0, "predictions": []}
+            {"id": number, "data": {"image": path}, "annotations": 0, "skipped": 0, "predictions": []}
             for number, path in paths.items()
         )
         self._last = 0
         for number, path in paths.items():
             self.web.routes[path] = answers(200, png(discs(number).image))
-        self.web.routes["/api/projects/3/"] = self._project
+        self.web.routes["/api/projects/3/"] = lambda h: send_json(h, {"id": 3, "label_config": CONFIG})
         self.web.routes["/api/tasks"] = self._page
         self.web.routes["/api/projects/3/import/predictions"] = self._import
 
@@ -57,16 +57,17 @@ class DiscStudio(TaskStudio):
         """Versions whose predictions a task has."""
         return [prediction["model_version"] for prediction in self.tasks[task]["predictions"]]
 
-    def _project(self, handler: BaseHTTPRequestHandler) -> None:
-        done = sum(task["annotations"] > 0 for task in self.tasks.values())
-        numbers = {"task_number": len(self.tasks), "num_tasks_with_annotations": done}
-        send_json(handler, {"id": 3, "label_config": CONFIG, **numbers})
-
     def _page(self, handler: BaseHTTPRequestHandler) -> None:
         asked = parse_qs(urlsplit(handler.path).query)
         items = json.loads(asked["query"][0])["filters"]["items"]
-        (after,) = (item["value"] for item in items if item["filter"] == "filter:tasks:id")
-        fitting = [t for n, t in sorted(self.tasks.items()) if n > after and not t["annotations"]]
+        wanted = {item["filter"].removeprefix("filter:tasks:"): item["value"] for item in items}
+        fitting = [
+            task
+            for number, task in sorted(self.tasks.items())
+            if number > wanted.get("id", 0)
+            and task["annotations"] == wanted["total_annotations"]
+            and task["skipped"] == wanted.get("cancelled_annotations", task["skipped"])
+        ]
         send_json(handler, {"tasks": fitting[: int(asked["page_size"][0])], "total": len(fitting)})
 
     def _import(self, handler: BaseHTTPRequestHandler) -> None:

@@ -1,15 +1,16 @@
 """Which task to annotate next: tasks without annotations alone, written with a tab."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backend.label_studio.client import LabelStudio
-from backend.operations.next_tasks import COLUMN, TAB, NothingLeft, publish, rank
+from backend.operations.next_tasks import _NUMBERS, COLUMN, TAB, NothingLeft, publish, rank
 from model.versions.registry import Registry
 from tests.backend.http_server import answers
-from tests.backend.proposing_studio import DiscStudio
+from tests.backend.proposing_studio import CONFIG, DiscStudio
 from tests.backend.running_app import picture, png
 from tests.fine_tune.proposals.disc_proposer import add_proposing
 
@@ -38,6 +39,20 @@ def test_a_project_without_a_model_is_spread(studio: DiscStudio, tmp_path: Path)
     ranked = rank(3, studio.settings(tmp_path), 500)
     assert {entry.task for entry in ranked} == {100, 102}
     assert {entry.doubt for entry in ranked} == {0.5}
+
+
+def test_a_task_that_was_skipped_is_not_to_be_labelled_next(studio: DiscStudio, tmp_path: Path) -> None:
+    studio.tasks[102]["skipped"] = 1
+    assert {entry.task for entry in rank(3, studio.settings(tmp_path), 500)} == {100, 101}
+    asked = {entry["filter"] for entry in _NUMBERS.tab()["filters"]["items"]}
+    assert "filter:tasks:cancelled_annotations" in asked, "nor is it in the tab"
+
+
+def test_a_task_whose_config_cannot_be_made_is_left_out(studio: DiscStudio, tmp_path: Path) -> None:
+    config = f'<View><Repeater on="$pages">{"<Text/>" * 20}</Repeater>{CONFIG}</View>'
+    studio.web.routes["/api/projects/3/"] = answers(200, json.dumps({"label_config": config}).encode())
+    studio.tasks[100]["data"]["pages"] = [{}] * 1000
+    assert {entry.task for entry in rank(3, studio.settings(tmp_path), 500)} == {101, 102}
 
 
 def test_it_is_written_once_and_says_when_nothing_is_left(studio: DiscStudio, tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_open_tasks_get_proposals_and_others_are_left_alone(studio: DiscStudio, 
     assert len(studio.writes()) == before  # nothing is left to do
 
 
+def test_a_task_that_was_skipped_is_left_alone_and_not_waited_for(studio: DiscStudio, tmp_path: Path) -> None:
+    version, settings = add_proposing(Registry(tmp_path)).name, studio.settings(tmp_path)
+    studio.tasks[100]["skipped"] = 1
+    steps: list[int] = []
+    propose(3, settings, lambda phase, share, **facts: steps.append(facts["steps"]))
+    assert studio.versions(100) == [] and studio.versions(101) == [version]
+    assert steps == [3, 3, 3]
+
+
 def test_what_earlier_versions_predicted_is_removed_after_a_job_was_killed(
     studio: DiscStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
