@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backend.label_studio.mask_regions import AcceptedObject
@@ -100,13 +100,19 @@ class MatchedObject:
         return Trace(self.history.steps(), self.edited, self.history.events[0].proposed)
 
 
-def match(accepted: Sequence[AcceptedObject], histories: Sequence[ObjectHistory]) -> list[MatchedObject]:
+def match(
+    accepted: Sequence[AcceptedObject], histories: Sequence[ObjectHistory], taken: Collection[str] = ()
+) -> list[MatchedObject]:
     """Match every accepted object of one task with its history.
 
     The prompts in the region's meta decide. Where they are missing (another tool saved the annotation again), the
     label and the likeness to a history's last suggestion do.
+
+    Args:
+        taken: prompts of all objects of the task: a history that has one of them is not that of an object without
+            prompts, such as what another annotator drew by hand.
     """
-    return [_match(candidate, histories) for candidate in accepted]
+    return [_match(candidate, histories, set(taken)) for candidate in accepted]
 
 
 def abandoned(matched: Sequence[MatchedObject], histories: Sequence[ObjectHistory]) -> list[ObjectHistory]:
@@ -115,11 +121,12 @@ def abandoned(matched: Sequence[MatchedObject], histories: Sequence[ObjectHistor
     return [history for history in histories if not history.prompts & used]
 
 
-def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory]) -> MatchedObject:
+def _match(accepted: AcceptedObject, histories: Sequence[ObjectHistory], taken: set[str]) -> MatchedObject:
     wanted = set(accepted.prompts)
     seen = [_until(history, wanted) for history in histories if _same_image(history, accepted)]
     shared = [history for history in seen if history.prompts & wanted]  # also of one with another label now
-    fitting = [history for history in seen if history.events[-1].labels == accepted.regions[0].labels]
+    free = [history for history in seen if not history.prompts & taken]
+    fitting = [history for history in free if history.events[-1].labels == accepted.regions[0].labels]
     try:
         mask = accepted.mask()
     except ValueError:

@@ -88,10 +88,12 @@ def rank(
     unmatched = left = 0
     for task in tasks:
         number = int(task["id"])
+        found = [(annotation, objects(accepted(annotation["result"]))) for annotation in finished(task)]
+        taken = {prompt for _, own in found for item in own for prompt in item.prompts}
         matched = [
             (annotation, entry)
-            for annotation in finished(task)
-            for entry in match(objects(accepted(annotation["result"])), histories.get(number, ()))
+            for annotation, own in found
+            for entry in match(own, histories.get(number, ()), taken)
         ]
         entries += [(number, annotation, entry) for annotation, entry in matched if entry.history]
         untold = [pair for pair in matched if pair[1].history is None]
@@ -100,10 +102,10 @@ def rank(
         unmatched += len(untold) - len(kept)
         if matched:
             left += len(abandoned([entry for _, entry in matched], histories.get(number, ())))
-    found = model.predict([history for *_, entry in entries if (history := entry.to_trace())])
+    predicted = model.predict([history for *_, entry in entries if (history := entry.to_trace())])
     rated = [
         _rated(number, annotation, entry, calibration.apply(quality))
-        for (number, annotation, entry), quality in zip(entries, found, strict=True)
+        for (number, annotation, entry), quality in zip(entries, predicted, strict=True)
     ]
     rated += taken_over
     return Ranking(tuple(sorted(rated, key=lambda entry: entry.quality.iou)), unmatched, left)

@@ -46,8 +46,8 @@ def fit(predicted: Sequence[Quality], true: Sequence[float]) -> Calibration:
     """
     if len(predicted) != len(true) or len(true) < MIN_REVIEWED:
         raise ValueError(
-            f"{len(true)} reviewed annotations are too few to calibrate with: mark at least {MIN_REVIEWED} objects "
-            "as ground truth, or have tasks annotated by several people"
+            f"{len(true)} reviewed annotations are too few to calibrate with: at least {MIN_REVIEWED} objects must "
+            "have another annotation beside them in their task, marked as ground truth or of somebody else"
         )
     x, y = _log_odds([quality.iou for quality in predicted]), _log_odds(true)
     design = np.stack([np.ones_like(x), x], 1)

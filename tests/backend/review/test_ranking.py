@@ -41,6 +41,13 @@ def test_what_was_not_clicked_is_counted_not_rated(model):
     assert (len(ranking.rated), ranking.unmatched, ranking.abandoned) == (1, 1, 1)
 
 
+def test_what_another_annotator_drew_by_hand_has_no_clicks_of_the_first(model):
+    drawn = annotation(71, result(12, "", meta={}, origin="manual"), user=2)
+    tasks = [{"id": 7, "annotations": [drawn, annotation(70, result(12, "a"))]}]
+    ranking = rank(tasks, sure([("a",)]), model)
+    assert [entry.annotation for entry in ranking.rated] == [70] and ranking.unmatched == 1
+
+
 def test_a_proposal_that_was_taken_over_counts_as_its_version_expects(model):
     meta = {"proposed": True, "expected": [0.42, 0.2], "digest": digest.of_mask(disk_map(12) > 0)}
     kept, painted = result(12, "", meta=meta), result(20, "", meta=meta, origin="prediction-changed")
