@@ -60,9 +60,25 @@ class ProjectReview:
             ReviewError: the project's calibration is damaged.
         """
         if tasks is None:
-            return self._ranked(self._client.annotated_tasks(self._project), self._calibration())
+            return self._ranked(self._exported(), self._calibration())
         found = [record for task in tasks if (record := self._task(task)) is not None]
         return self._ranked(found, self._calibration(), tasks)
+
+    def _exported(self) -> list[dict[str, Any]]:
+        """Return all annotated tasks, with the accounts of annotators, of which an export has the numbers alone.
+
+        The click log and single tasks have their e-mails: else a person would go by two names.
+        """
+        tasks = self._client.annotated_tasks(self._project)
+        try:
+            accounts = {user.get("id"): user for user in self._client.users()}
+        except LabelStudioError as error:
+            logger.info("annotators are named by number where nothing tells more: %s", error)
+            return tasks
+        for annotation in (made for task in tasks for made in task["annotations"]):
+            if isinstance(number := annotation.get("completed_by"), int):
+                annotation["completed_by"] = accounts.get(number, number)
+        return tasks
 
     def _task(self, task: int) -> dict[str, Any] | None:
         try:
@@ -79,7 +95,7 @@ class ProjectReview:
             LabelStudioError, redis.RedisError: as for `rank`.
             ReviewError: too few objects were reviewed.
         """
-        tasks = self._client.annotated_tasks(self._project)
+        tasks = self._exported()
         ranking = self._ranked(tasks, Calibration()).ranking
         known = [(entry, iou) for entry, iou in reviewed(tasks, ranking) if entry.matched.history]
         try:

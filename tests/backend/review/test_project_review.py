@@ -14,6 +14,7 @@ from backend.review.project_review import (
     published,
     tasks_of,
 )
+from tests.backend.http_server import answers
 from tests.backend.reviewed_studio import annotation, result
 
 
@@ -35,6 +36,17 @@ def test_publishing_writes_numbers_and_the_tab_and_never_annotations(review, stu
     assert [task["annotations"] for task in studio.tasks.values()] == before
     (view,) = studio.views
     assert (view["data"]["title"], view["data"]["ordering"]) == (TAB, [f"tasks:data.{COLUMN}"])
+
+
+def test_a_person_has_one_name(review, studio, store):
+    """Label Studio's export has the number of an account, the log of clicks and a single task have its e-mail."""
+    studio.web.routes["/api/users/"] = answers(200, b'[{"id": 1, "email": "ann@example.com"}]')
+    meta = {"proposed": True, "expected": [0.42, 0.2]}
+    studio.tasks[9]["annotations"] = [annotation(90, result(12, "", meta=meta))]
+    review.rank().publish(store.client())
+    assert {name: len(ious) for name, ious in distribution(store.client(), 3).items()} == {
+        "ann@example.com": 3
+    }
 
 
 def test_publishing_again_changes_nothing(review, studio, store):
