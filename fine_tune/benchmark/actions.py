@@ -22,7 +22,7 @@ from model.versions import checkpoint
 from model.versions.assemble import assemble
 
 JUDGED = 20  # images of the public part
-OBJECTS = 12  # clicked by hand on each of them
+OBJECTS = 12  # of each kind are clicked by hand on each of them
 COLUMNS = ("set", "images", "offered", "by hand", "actions", "ratio", "learning s", "image s", "reason")
 Note = Callable[[dict[str, Any]], None]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fine_tune.benchmark.sets import read_complete
 from fine_tune.proposals.active_learning import query_order
-from fine_tune.proposals.gate import Verdict, click_by_hand, judge, measure_image
+from fine_tune.proposals.gate import Verdict, judge, measure_image
 from fine_tune.proposals.learning import Models
 from fine_tune.proposals.training import CompleteImage, train_head
 from model.engines.factory import create_engine
@@ -31,7 +31,7 @@ FIRST = 5  # are annotated before anything can be ranked
 TUNED_ON = 30  # images of the train part that are left out: a tuned click model may have seen them
 POOL = 70  # images to choose from
 JUDGED = 12  # images of the public part
-OBJECTS = 6  # clicked by hand on each of them
+OBJECTS = 6  # of each kind are clicked by hand on each of them
 COLUMNS = ("set", "images", "seed", "by hand", "random", "next", "next / random")
 Note = Callable[[dict[str, Any]], None]
 
@@ -69,10 +69,8 @@ def measure_orders(folder: Path, version: Path, seeds: int, device: str, note: N
     """
     models = _load(version, device)
     pool = Pool(read_complete(folder, "train", TUNED_ON + POOL)[TUNED_ON:])
-    judged = [
-        (image, click_by_hand(models.predictor, image, OBJECTS))
-        for image in read_complete(folder, "public", JUDGED)
-    ]
+    # With the clicks of objects that were counted.
+    judged = [(image, dict[int, int]()) for image in read_complete(folder, "public", JUDGED)]
     for seed in range(seeds):
         drawn = [int(place) for place in np.random.default_rng(seed).permutation(len(pool.images))]
         for size, head in grown(models, pool, drawn[:FIRST]):
@@ -94,10 +92,10 @@ def _learned(models: Models, images: Sequence[CompleteImage]) -> TrainedHead:
 
 
 def _judged(
-    models: Models, head: TrainedHead, images: Sequence[tuple[CompleteImage, Sequence[float]]]
+    models: Models, head: TrainedHead, images: Sequence[tuple[CompleteImage, dict[int, int]]]
 ) -> Verdict:
     counted = []
-    for image, by_hand in images:
+    for image, known in images:
         found = propose(head.maps, models.looker, image.image)
-        counted.append(measure_image(found, models.predictor, image, OBJECTS, by_hand))
+        counted.append(measure_image(found, models.predictor, image, OBJECTS, known))
     return judge(counted, 1)

@@ -126,80 +126,83 @@ def measure_image(
     proposals: Sequence[Proposal],
     predictor: Predicts,
     truth: CompleteImage,
-    objects: int = 8,
-    by_hand: Sequence[float] | None = None,
+    objects: int = 4,
+    known: dict[int, int] | None = None,
 ) -> ImageActions:
     """Measure the proposals for one image.
 
+    Objects that are missed, that are proposed well and that are proposed poorly take different numbers of clicks by
+    hand, most of all because what is easy to click is easy to propose. Each of these kinds is counted by itself.
+
     Args:
         predictor: answers the annotator's clicks.
-        objects: at most so many are clicked by hand, evenly spread, and as many proposals are mended; the others
-            count as their mean.
-        by_hand: what `click_by_hand` returned, where it is known.
+        objects: at most so many of each kind are clicked by hand, evenly spread, and as many proposals are mended;
+            the others count as the mean of their kind.
+        known: the clicks of objects (by place) that were counted before; those that are counted now are added.
     """
-    if by_hand is None:
-        by_hand = click_by_hand(predictor, truth, objects)
-    savings = _savings(proposals, predictor, truth, by_hand, objects)
-    return ImageActions(len(truth.masks), float(sum(by_hand)), savings)
-
-
-def click_by_hand(predictor: Predicts, truth: CompleteImage, objects: int) -> list[float]:
-    """Count the clicks that every object of an image takes without proposals; `objects` as in `measure_image`."""
-
-    def click(chosen: list[int]) -> list[int]:
-        truths = [truth.masks[i] for i in chosen]
-        return count_clicks(predictor, truth.image, truths, [None] * len(chosen), truth.ignore)
-
-    return _sampled(objects, range(len(truth.masks)), click)
-
-
-def _sampled(most: int, items: Sequence[int], count: Callable[[list[int]], list[int]]) -> list[float]:
-    """Count the clicks of at most `most` items, evenly spread; the others count as their mean."""
-    if not items:
-        return []
-    places = spread(range(len(items)), most)
-    counted = count([items[place] for place in places])
-    values = [float(np.mean(counted))] * len(items)
-    for place, clicks in zip(places, counted, strict=True):
-        values[place] = clicks
-    return values
-
-
-def _savings(
-    proposals: Sequence[Proposal],
-    predictor: Predicts,
-    truth: CompleteImage,
-    by_hand: Sequence[float],
-    objects: int,
-) -> list[Scored]:
-    """Pair proposals with objects, best proposal first, and price them."""
     ious = pairwise_ious(proposals, truth)
-    free, pairs = set(range(len(truth.masks))), list[tuple[int, int]]()
-    saved = [-1.0] * len(proposals)  # what is not paired is false
+    pairs = _paired(ious, len(truth.masks))
+    poor = {place: index for place, index in pairs.items() if ious[place][index] < TARGET}
+    missed = sorted(set(range(len(truth.masks))) - set(pairs.values()))
+    good = [index for place, index in pairs.items() if place not in poor]
+    counted = {} if known is None else known
+    by_hand: dict[int, float] = {}
+    for kind in (missed, good, list(poor.values())):
+        by_hand |= _sampled(objects, kind, lambda chosen: _by_hand(predictor, truth, chosen, counted))
+
+    def mend(places: list[int]) -> list[int]:
+        starts = [soften(proposals[place].mask) for place in places]
+        truths = [truth.masks[poor[place]] for place in places]
+        return count_clicks(predictor, truth.image, truths, starts, truth.ignore)
+
+    mends = _sampled(objects, list(poor), mend)
+    scored = []
     for place, proposal in enumerate(proposals):
-        best = max(free, key=ious[place].__getitem__, default=None)
-        if best is not None and ious[place][best] >= MATCHED:
-            free.remove(best)
-            pairs.append((place, best))
+        saving, own = -1.0, 0.0  # what is not paired is false
+        if place in pairs:
+            index = pairs[place]
+            own = ious[place][index]
+            saving = by_hand[index] - mends.get(place, 0.0) - (proposal.label != truth.labels[index])
         elif truth.ignore is not None and truth.ignore[proposal.click.pixel(*truth.ignore.shape)]:
-            saved[place] = 0.0
-    matched = {place: ious[place][index] for place, index in pairs}
-    poor = [pair for pair in pairs if matched[pair[0]] < TARGET]
+            saving = 0.0
+        scored.append(Scored(proposal.label, proposal.score, saving, own))
+    return ImageActions(len(truth.masks), float(sum(by_hand.values())), scored)
 
-    def mend(chosen: list[int]) -> list[int]:
-        starts = [soften(proposals[poor[i][0]].mask) for i in chosen]
-        return count_clicks(
-            predictor, truth.image, [truth.masks[poor[i][1]] for i in chosen], starts, truth.ignore
-        )
 
-    mends = dict(zip([place for place, _ in poor], _sampled(objects, range(len(poor)), mend), strict=True))
-    for place, index in pairs:
-        wrong = proposals[place].label != truth.labels[index]
-        saved[place] = by_hand[index] - mends.get(place, 0.0) - wrong
-    return [
-        Scored(proposal.label, proposal.score, saved[place], matched.get(place, 0.0))
-        for place, proposal in enumerate(proposals)
-    ]
+def _by_hand(
+    predictor: Predicts, truth: CompleteImage, chosen: list[int], known: dict[int, int]
+) -> list[int]:
+    """Count the clicks that objects (places) take without proposals; those that are `known` are not clicked again."""
+    new = [index for index in chosen if index not in known]
+    clicks = count_clicks(
+        predictor, truth.image, [truth.masks[index] for index in new], [None] * len(new), truth.ignore
+    )
+    known.update(zip(new, clicks, strict=True))
+    return [known[index] for index in chosen]
+
+
+def _paired(ious: Sequence[Sequence[float]], objects: int) -> dict[int, int]:
+    """Pair proposals with the objects that they mean, best proposal first: place of a proposal -> that of its object.
+
+    Args:
+        ious: of every proposal with every object.
+    """
+    free, pairs = set(range(objects)), dict[int, int]()
+    for place, own in enumerate(ious):
+        best = max(free, key=own.__getitem__, default=None)
+        if best is not None and own[best] >= MATCHED:
+            free.remove(best)
+            pairs[place] = best
+    return pairs
+
+
+def _sampled(most: int, places: Sequence[int], count: Callable[[list[int]], list[int]]) -> dict[int, float]:
+    """Count the clicks of at most `most` places, evenly spread; the others count as their mean."""
+    if not places:
+        return {}
+    chosen = spread(places, most)
+    counted = count(chosen)
+    return dict.fromkeys(places, float(np.mean(counted))) | dict(zip(chosen, counted, strict=True))
 
 
 def pairwise_ious(proposals: Sequence[Proposal], truth: CompleteImage) -> list[list[float]]:

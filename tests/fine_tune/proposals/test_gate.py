@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import model
 from fine_tune.data.lazy_sequence import LazySequence
 from fine_tune.data.project_samples import LabelledImage, Samples
 from fine_tune.proposals.gate import (
+    CLICKS,
     NEVER,
     ImageActions,
     Scored,
@@ -24,6 +26,7 @@ from fine_tune.proposals.gate import (
 )
 from fine_tune.proposals.training import CompleteImage, train_head
 from model.click import Click
+from model.inference.predictor import Request
 from model.mask_ops import iou
 from model.proposals.head import HeatMaps
 from model.proposals.propose import Proposal, propose
@@ -94,6 +97,41 @@ def test_a_proposal_of_an_object_too_small_to_be_judged_costs_nothing(predictor:
     proposals = [Proposal(Click(x, 3), 0, 0.9, mask) for x, mask in ((3, speck), (23, other))]
     found = measure_image(proposals, predictor, truth)
     assert (found.objects, [proposal.saving for proposal in found.proposals]) == (5, [0, -1])
+
+
+class Stubborn:
+    """Answers a first click on an object with its mask; objects of even place take all clicks, and get none."""
+
+    def __init__(self, truth: CompleteImage) -> None:
+        self.truth, self.asked = truth, 0
+
+    def predict_many(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        self.asked += len(requests)
+        return [self._answer(request.clicks[0]) for request in requests]
+
+    def _answer(self, click: Click) -> np.ndarray:
+        on = [mask[click.pixel(*mask.shape)] for mask in self.truth.masks]
+        place = on.index(True)
+        return self.truth.masks[place] * np.uint8(255 * (place % 2))
+
+
+def squares(count: int) -> CompleteImage:
+    masks = [np.zeros((10 * count, 10), bool) for _ in range(count)]
+    for place, mask in enumerate(masks):
+        mask[10 * place + 2 : 10 * place + 8, 2:8] = True
+    return CompleteImage(np.zeros((10 * count, 10, 3), np.uint8), masks, [0] * count)
+
+
+def test_objects_that_are_easy_to_propose_save_what_they_take_by_hand():
+    truth = squares(40)
+    proposals = [Proposal(Click(5, 10 * i + 5), 0, 0.9, truth.masks[i]) for i in range(1, 40, 2)]
+    predictor, known = Stubborn(truth), dict[int, int]()
+    found = measure_image(proposals, predictor, truth, 4, known)
+    assert found.by_hand == 20 * 1 + 20 * CLICKS
+    assert found.saved((0.5,)) == 20, "one click each, not the mean of all objects"
+    assert predictor.asked == sum(known.values()) == 4 * 1 + 4 * CLICKS
+    assert measure_image(proposals, predictor, truth, 4, known) == found
+    assert predictor.asked == sum(known.values()), "what is known is not clicked again"
 
 
 def test_no_image_is_judged():
