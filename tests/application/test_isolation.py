@@ -27,7 +27,8 @@ from pathlib import Path
 from backend.settings import Settings
 from tests.backend.running_app import running
 home, url, redis = sys.argv[1:4]
-settings = Settings(home=Path(home), label_studio_url=url, redis_url=redis or None, device="cpu", threads=1)
+known = {"home": Path(home), "label_studio_url": url, "redis_url": redis or None, "device": "cpu", "threads": 1}
+settings = Settings(**known, deadline_s=100)
 with running(settings) as app:
     for line in sys.stdin:
         answer = app.test_client().post("/predict", json=json.loads(line))

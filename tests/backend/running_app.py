@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -20,10 +21,12 @@ from PIL import Image
 
 from backend.assembly import Backend
 from backend.settings import Settings
+from backend.web import learning
 from backend.web.app import create_app
 from model.versions.registry import Registry
 from tests.backend.http_server import Web, send
 from tests.backend.published_models import add
+from tests.waiting import PATIENCE_S
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:
@@ -78,14 +81,15 @@ def settings_for(home: Path, images: ImageServer, **changes: Any) -> Settings:
 
 @contextmanager
 def running(settings: Settings, wait: bool = True) -> Iterator[Flask]:
-    """The application, its base model loaded."""
-    app = create_app(settings)
-    try:
-        if wait:
-            backend_of(app).models.take(None, 60)
-        yield app
-    finally:
-        backend_of(app).close()
+    """The application, its base model loaded; what is learned is waited for, however busy the machine."""
+    with patch.object(learning, "FIRST_S", PATIENCE_S):
+        app = create_app(settings)
+        try:
+            if wait:
+                backend_of(app).models.take(None, PATIENCE_S)
+            yield app
+        finally:
+            backend_of(app).close()
 
 
 def backend_of(app: Flask) -> Backend:

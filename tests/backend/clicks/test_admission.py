@@ -22,10 +22,12 @@ def occupy(slots: AdmissionControl, count: int) -> tuple[threading.Event, list[t
 
 def test_work_gives_its_result_and_its_errors() -> None:
     slots = AdmissionControl(1, 0)
-    assert slots.run(lambda: 7, 5) == 7
+    assert slots.run(lambda: 7, 60) == 7
+    until("its place", lambda: slots.load() == (0, 0))
     with pytest.raises(ZeroDivisionError):
-        slots.run(lambda: 1 // 0, 5)
-    assert slots.run(lambda: 8, 5) == 8  # its place is free again
+        slots.run(lambda: 1 // 0, 60)
+    until("its place", lambda: slots.load() == (0, 0))
+    assert slots.run(lambda: 8, 60) == 8
 
 
 def test_what_finds_no_place_is_refused_at_once() -> None:

@@ -22,9 +22,15 @@ def ownership(web: Web, accounts: int = 2, wanted: int = 1) -> Ownership:
     web.routes["/api/projects/3/"] = answers_json({"maximum_annotations": wanted})
     web.routes["/api/users/"] = answers_json([{"id": n} for n in range(accounts)])
     made = Ownership(LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="a" * 40)))
-    made.learn(3)
-    made.close()
+    learned(made)
     return made
+
+
+def learned(asking: Ownership) -> None:
+    """Learn, and wait for it: closing takes back what has not begun."""
+    asking.learn(3)
+    asking._pool.submit(lambda: None).result()
+    asking.close()
 
 
 def test_what_a_draft_holds_is_the_askers(web: Web) -> None:
@@ -84,7 +90,7 @@ def test_nobody_waits_for_label_studio(web: Web) -> None:
     asking = Ownership(LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="a" * 40)))
     assert asking.of(3, SUBMITTED) is Whose.DISPLAYED
     answered.set()
-    asking.close()
+    learned(asking)
     assert in_time == [True]
 
 
@@ -92,8 +98,7 @@ def test_nobody_waits_for_label_studio(web: Web) -> None:
 def test_an_odd_answer_is_no_knowledge(web: Web, answer: bytes) -> None:
     web.routes["/api/projects/3/"] = answers(200, answer)
     asking = Ownership(LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="a" * 40)))
-    asking.learn(3)
-    asking.close()
+    learned(asking)
     assert asking.of(3, SUBMITTED) is Whose.DISPLAYED
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def settings(studio: DiscStudio, tmp_path: Path, redis_server: RedisServer) -> S
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     with running(settings) as made:
-        assert backend_of(made).models.own(3, 60)
+        assert backend_of(made).models.own(3, PATIENCE_S)
         yield made
 
 
@@ -56,6 +57,18 @@ def ask(app: Flask, studio: DiscStudio, *numbers: int, project: int = 3, **task:
     return answer.json["results"]
 
 
+@contextmanager
+def held_up(studio: DiscStudio) -> Iterator[None]:
+    """The image of task 100 comes no sooner than the end."""
+    path, end = studio.tasks[100]["data"]["image"], threading.Event()
+    image = studio.web.routes[path]
+    studio.web.routes[path] = lambda handler: (end.wait(60), image(handler))
+    try:
+        yield
+    finally:
+        end.set()
+
+
 def test_batch_predictions_answers_for_every_task(app: Flask, studio: DiscStudio) -> None:
     found = ask(app, studio, 100, 101)
     assert [len(accepted(one[0]["result"])) >= 4 for one in found] == [True, True]
@@ -70,9 +83,10 @@ def test_an_annotated_task_is_left_alone(app: Flask, studio: DiscStudio) -> None
 def test_who_opens_a_task_does_not_wait_and_finds_proposals_next_time(
     app: Flask, studio: DiscStudio, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
 ) -> None:
-    monkeypatch.setattr(prelabelling, "OPENED_S", 0.0)
-    assert ask(app, studio, 100) == [[]]
-    monkeypatch.undo()
+    with held_up(studio):
+        monkeypatch.setattr(prelabelling, "OPENED_S", 0.0)
+        assert ask(app, studio, 100) == [[]]
+        monkeypatch.undo()
     client = redis_server.client()
     # Of this task, and of the two that follow.
     until("proposals", lambda: len(client.keys(f"{PROPOSALS}*")) == 3)
@@ -112,7 +126,7 @@ def test_another_process_finds_them_too(app: Flask, studio: DiscStudio, settings
     found = ask(app, studio, 103, 104)
     backend_of(app).redis.flush()
     with running(settings) as other:
-        assert backend_of(other).models.own(3, 60)
+        assert backend_of(other).models.own(3, PATIENCE_S)
         del studio.web.routes["/data/upload/3/103.png"], studio.web.routes["/data/upload/3/104.png"]
         assert ask(other, studio, 103, 104) == found
 
@@ -127,7 +141,7 @@ def test_with_other_settings_there_are_other_proposals(
     before = regions(app)
     backend_of(app).redis.flush()
     with running(replace(settings, proposals=most)) as other:
-        assert backend_of(other).models.own(3, 60)
+        assert backend_of(other).models.own(3, PATIENCE_S)
         assert regions(other) == [most, most] < before
 
 
@@ -136,7 +150,8 @@ def test_what_takes_too_long_is_said(
     app: Flask, studio: DiscStudio, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     monkeypatch.setattr(prelabelling, "MANY_S", seconds)
-    assert ask(app, studio, 100, 101) == [[], []]
+    with held_up(studio):
+        assert ask(app, studio, 100, 101) == [[], []]
     (told,) = backend_of(app).metrics.recent_refusals()
     assert told["reason"] == "proposals_late" and "clickmask propose 3" in told["text"]
     assert told["text"].startswith("2 of 2 tasks")
@@ -158,7 +173,7 @@ def test_what_is_damaged_in_redis_is_computed_again(
     for key, text in zip(client.keys(f"{PROPOSALS}*"), ('{"result": [', "[]", '{"result": 3}'), strict=True):
         client.set(key, text)
     with running(settings) as other:
-        assert backend_of(other).models.own(3, 60)
+        assert backend_of(other).models.own(3, PATIENCE_S)
         assert ask(other, studio, 102, 103, 104) == found
 
 

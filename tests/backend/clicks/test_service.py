@@ -65,12 +65,12 @@ def test_an_image_that_cannot_be_had_empties_the_answer_and_is_told(
 
 
 def test_an_image_that_comes_slowly_keeps_those_waiting_that_have_none(
-    images: ImageServer, tmp_path: Path
+    images: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_for(tmp_path, images, slots=1, queue=0, deadline_s=2.0)
-    with running(settings) as app:
+    with running(settings_for(tmp_path, images, slots=1, queue=0)) as app:
         client = app.test_client()
         first = regions(client, click(ONE))
+        monkeypatch.setattr(backend_of(app).service, "_deadline_s", 2.0)
         images.gate.clear()
         slow = click(ONE, path="/data/upload/1/slow.png")
         thread = threading.Thread(target=lambda: app.test_client().post("/predict", json=slow))
@@ -88,6 +88,7 @@ def test_an_image_that_comes_slowly_keeps_those_waiting_that_have_none(
         assert (refusal["reason"], "slow.png: not there within 2 s" in refusal["text"]) == ("image", True)
         store = backend_of(app).images
         until("its end", lambda: store.peek("/data/upload/1/slow.png"))
+        monkeypatch.undo()
         assert regions(client, slow)
 
 
@@ -116,9 +117,9 @@ def test_more_clicks_than_the_queue_holds_are_refused(
 def test_past_the_deadline_the_last_mask_stays(
     images: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_for(tmp_path, images, deadline_s=2.0)
-    with running(settings) as app:
+    with running(settings_for(tmp_path, images)) as app:
         first = regions(app.test_client(), click(ONE))
+        monkeypatch.setattr(backend_of(app).service, "_deadline_s", 2.0)
         predictor = backend_of(app).models.take(None, 1).predictor
         release = threading.Event()
         real = predictor.engine.run

@@ -28,12 +28,13 @@ def told(job: Job) -> tuple[str, float, int | None]:
     return meta["phase"], meta["share"], meta.get("step")
 
 
-def test_progress_is_put_into_the_job_not_too_often(job: Job) -> None:
+def test_progress_is_put_into_the_job_not_too_often(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.jobs.job_process.REPORT_S", 600.0)
     report = Reporter(job, lambda _: False)
     report("training", 0.25, step=3)
     assert told(job) == ("training", 0.25, 3)
     report("training", 0.5, step=6)
-    assert told(job) == ("training", 0.25, 3), "a moment later"
+    assert told(job) == ("training", 0.25, 3), "too soon"
     report("judging", 0.0)
     assert told(job) == ("judging", 0.0, None), "another phase is told at once"
 

@@ -177,10 +177,10 @@ def test_stopping_writes_what_is_left_and_logs_what_cannot_be(
     events = WebhookQueue(OptionalRedis(redis_server.url), Metrics(), retry_s=0.05)
     for number in range(5):
         events.put("ANNOTATION_CREATED", saved(number))
-    events.stop()
+    events.stop(timeout_s=60)
     assert len(Ledger(redis_server.client()).annotations(3)) == 5
     other = WebhookQueue(OptionalRedis(redis_server.url), Metrics(), retry_s=0.05)
     redis_server.stop()
     other.put("ANNOTATION_CREATED", saved(99))
-    other.stop(timeout_s=10)
+    other.stop(timeout_s=60)
     assert "annotation 99 of task 9, project 3 is lost at shutdown" in caplog.text

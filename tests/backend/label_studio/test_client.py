@@ -65,8 +65,9 @@ def test_a_failed_exchange_is_that_of_all_who_waited(web, monkeypatch):
         send(handler, 500, b"")
 
     def monotonic():
+        now = time.monotonic()
         asked.release()
-        return time.monotonic()
+        return now
 
     web.routes["/api/token/refresh/"] = fail
     monkeypatch.setattr(client_module, "time", SimpleNamespace(monotonic=monotonic))

@@ -47,16 +47,17 @@ def start(engine: BatchingEngine, values: list[int], results: dict[int, object])
 
 
 def gather(limit: int, values: list[int]) -> tuple[Adder, dict[int, object]]:
-    """Let requests pile up behind a first one, then all go."""
+    """Let requests pile up behind a first one, in the order given, then all go."""
     adder = Adder()
     engine, results = BatchingEngine(adder, limit), {}
     adder.gate.clear()
     threads = start(engine, [100], results)
     while not adder.passes:
         pass
-    threads += start(engine, values, results)
-    while len(engine._waiting) < len(values):
-        pass
+    for number, value in enumerate(values):
+        threads += start(engine, [value], results)
+        while len(engine._waiting) <= number:
+            pass
     adder.gate.set()
     for thread in threads:
         thread.join(30)

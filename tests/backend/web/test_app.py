@@ -45,19 +45,18 @@ def test_a_projects_own_model_is_named_by_setup(images: ImageServer, tmp_path: P
 def test_control_routes_answer_before_there_is_a_model(
     images: ImageServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = settings_for(tmp_path, images, deadline_s=0.2)
+    settings = settings_for(tmp_path, images)
     weights = Registry(tmp_path).current("base").path / "model.safetensors"  # type: ignore[union-attr]
     weights.write_bytes(b"nonsense")
     with running(settings, wait=False) as app:
         client = app.test_client()
         assert client.get("/health").status_code == 200
         assert client.post("/setup", json={"project": "3.1"}).status_code == 200
+        until("the reason", lambda: "sha256" in client.get("/ready").json["reason"])
+        assert client.get("/ready").status_code == 503
         answer = client.post("/predict", json=click(ONE))
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "1"
-        ready = client.get("/ready")
-        assert ready.status_code == 503
-        assert "sha256" in ready.json["reason"]
     # Whoever waits for a model asks several times a second.
     assert "/predict 503" in caplog.text and "sha256" in caplog.text
     assert "/ready" not in caplog.text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -98,12 +97,14 @@ def test_without_redis_there_is_nothing(tmp_path: Path) -> None:
 def test_while_redis_is_down_the_last_figures_stay(
     settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.web.learning.AGE_S", 0.0)
     annotate(redis_server, 3, 1)
     figures = LearningFigures(settings)
     first = gathered(figures)
     redis_server.stop()
-    time.sleep(1)  # until they may be gathered again
+    tried = []
+    monkeypatch.setattr(figures._redis, "_rest", tried.append)
+    monkeypatch.setattr(figures, "_due", 0.0)
     figures.latest()
-    figures.close()
+    figures.close(60)
+    assert tried
     assert figures.latest() is first
