@@ -176,12 +176,11 @@ def _after_box(prompt: Prompt, task: Task, known: Surroundings, now: float) -> T
         return None
     pending = last.box_id in saved.pending_boxes
     target = Target(last.region_id, box=last.box, box_id=last.box_id)
-    if last.clicks:
+    if set(prompt.ids) & set(last.prompts):
         # Accepting and rejecting would have taken away the earlier clicks, too.
         gone = not pending and (last.box_id in saved.made_from or set(prompt.ids) & saved.pending_clicks)
-        goes_on = set(prompt.ids) & set(last.prompts) and not gone
-        return dataclasses.replace(target, region_id=None) if goes_on else None
-    fresh = 0 <= now - last.at <= FRESH_S and saved.drafted == last.drafted
+        return None if gone else dataclasses.replace(target, region_id=None)
+    fresh = not last.clicks and 0 <= now - last.at <= FRESH_S and saved.drafted == last.drafted
     taken_back = known.nameless or (last.named and not known.named)
     if taken_back or not (fresh or pending) or _outside(last.box, click) > _reach_of(last.box):
         return None

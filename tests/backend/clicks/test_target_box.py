@@ -59,6 +59,7 @@ CASES = [
     ("minus over an accepted mask", boxed(), [MINUS], draft(UNDER, DRAWN), X),
     ("after a click that was there before", boxed(), [FAR, keypoint("k2", 15, 30)], {}, X),
     ("the next click", boxed(Click(30, 30), at=LATE), [INSIDE, SECOND], {}, None),
+    ("its only click was taken back", boxed(Click(30, 30)), [SECOND], draft(DRAWN), X),
     ("its click was moved", boxed(Click(30, 30), at=LATE), [keypoint("k1", 17, 33)], draft(DRAWN, INSIDE), None),
 ]  # fmt: skip
 OVER = [
@@ -66,7 +67,7 @@ OVER = [
     ("late", boxed(at=LATE), [INSIDE], {}),
     ("rejected, as a later draft tells", boxed(drafted="2026"), [INSIDE], draft()),
     ("accepted, its box left behind", boxed(at=LATE), [FAR], draft(region(X, TWO, prompts=["r1"]), DRAWN)),
-    ("the only click was taken back", boxed(Click(30, 30)), [SECOND], {}),
+    ("accepted or taken back, and nothing tells which", boxed(Click(30, 30)), [SECOND], {}),
     ("the box was deleted", boxed(Click(30, 30)), [INSIDE, SECOND], draft(INSIDE)),
     ("another size", boxed(size=(5, 5)), [INSIDE], {}),
 ]
