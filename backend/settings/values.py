@@ -214,6 +214,10 @@ def path(text: str) -> Path:
     """Read a path, ~ for the home folder; a relative one starts at the current folder."""
     if text[:1] in ("'", '"'):  # as `docker run --env-file` leaves them
         raise ValueError("write the path without quotes")
+    if "://" in text:
+        raise ValueError(
+            "write a path on this machine; CLICKMASK_REGISTRY takes the address of an object store"
+        )
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:  # no HOME, and the user is not in /etc/passwd

@@ -168,10 +168,17 @@ def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.Mo
     assert Settings.from_env({"CLICKMASK_HOME": "/data"}).home.as_posix() == "/data"
 
 
-@pytest.mark.parametrize("quote", ["'", '"'])
-def test_a_path_in_quotes_is_no_folder_of_that_name(quote: str) -> None:
-    with pytest.raises(SettingsError, match="CLICKMASK_HOME is .*/data.*: write the path without quotes"):
-        Settings.from_env({"CLICKMASK_HOME": f"{quote}/data{quote}"})
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("'/data'", "write the path without quotes"),
+        ('"/data"', "write the path without quotes"),
+        ("s3://bucket/data", "write a path on this machine"),
+    ],
+)
+def test_what_is_no_path_makes_no_folder_of_that_name(text: str, fix: str) -> None:
+    with pytest.raises(SettingsError, match=f"CLICKMASK_HOME is .*data.*: {fix}"):
+        Settings.from_env({"CLICKMASK_HOME": text})
 
 
 def test_label_studio_may_reach_the_backend_elsewhere_than_where_it_listens() -> None:
