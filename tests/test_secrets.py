@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -80,6 +82,9 @@ def conversation(url: str, redis_server: RedisServer) -> Iterator[str]:
         for query in ("?secret=covert-hook", "?secret=covert-other", ""):
             yield requests.post(f"{url}/webhook{query}", json=event, timeout=30).text
         yield requests.post(f"{url}/train", json={"project": "3"}, auth=account, timeout=30).text
+        with socket.create_connection(("127.0.0.1", urlsplit(url).port)) as odd:
+            odd.sendall(b"POST /webhook?secret=covert-hook\r\n\r\n")  # without a version
+            assert odd.recv(1)
         redis_server.stop()
 
 

@@ -7,6 +7,7 @@ slow requests are ended by the service's own deadline.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import resource
 import shutil
@@ -140,6 +141,8 @@ class _Server(BaseApplication):
         from backend.web.app import create_app
 
         configure(self._settings.log_level, self._settings.secrets())
+        # Of requests that it cannot read gunicorn shows lines, in which the webhook's secret may be.
+        logging.getLogger("gunicorn.error").handlers[:] = logging.getLogger().handlers
         return create_app(self._settings)
 
 
