@@ -109,10 +109,7 @@ class LabelStudio:
                 "create a new one under Account & Settings and set LABEL_STUDIO_API_KEY",
                 answer.status_code,
             )
-        access = self._decoded(answer, path)
-        if not isinstance(access, dict) or not isinstance(access.get("access"), str):
-            raise LabelStudioError(f"{self.url}{path} gave no token: is LABEL_STUDIO_URL right?")
-        return str(access["access"])
+        return str(shaped(self._decoded(answer, path), dict)["access"])
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Send one request and return the decoded JSON (None for an empty body).
