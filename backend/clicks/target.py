@@ -17,10 +17,11 @@ The rules, the first that fits:
 3. Within `FRESH_S` of an answer the draft may not show yet whether it was accepted. A lone click that comes
    without the clicks of that answer continues its object, if it is negative, or if it is positive and inside or
    beside the mask; the latter only while there was no sign that Auto-Accept is off, as are several clicks in one
-   request, or a draft that holds the click. A draft that was saved since and shows neither click nor mask tells
-   that the answer was taken back, and so does a click without a label after one with a label: undoing or deleting
-   a point unselects it, Auto-Accept does not. Where several people annotate a task and nothing names who asks, a
-   positive click does not continue what may be another's. (This comes before 2 where both speak of the same region.)
+   request, or a draft that holds the click and was saved later than as it was placed, when the editor likes to save.
+   A draft that was saved since and shows neither click nor mask tells that the answer was taken back, and so does a
+   click without a label after one with a label: undoing or deleting a point unselects it, Auto-Accept does not.
+   Where several people annotate a task and nothing names who asks, a positive click does not continue what may be
+   another's. (This comes before 2 where both speak of the same region.)
 4. What may be somebody else's mask is not corrected (see `backend.clicks.ownership`), and neither is one whose own
    clicks come with the request: accepting it was undone.
 5. A first click that is negative takes something away from the nearest accepted mask of its label.
@@ -133,22 +134,21 @@ def choose_target(prompt: Prompt, task: Task, known: Surroundings, now: float) -
         accepted = []
     hit = under(first, accepted)
     if lone and last is not None and (hit is None or hit.id == last.region_id):
-        values = known.map_of(last) if _may_continue(prompt, task, last, accepted, now) else None
+        values = known.map_of(last) if _may_continue(prompt, task, known, accepted, now) else None
         if values is not None and _continues(first, known, values):
-            clicks = last.key.base + last.clicks
-            target = Target(last.region_id, values, clicks, last.prompts, last.proposed, last.region_id)
+            made_by = last.key.base + last.clicks, last.prompts
+            target = Target(last.region_id, values, *made_by, last.proposed, last.region_id)
             return target if _inside(first, last, values) else _beside(target, known)
     if hit is not None:
         return _correct(hit)
     if not first.positive:
         nearest = _nearest(accepted, first)
         return NEW if nearest is None else _beside(_correct(nearest), known)
-    if lone and not known.several():
-        for entry in filter(_single_clicks, accepted):
-            if _box_distance(entry, first) <= _box_reach(entry):
-                mask = _mask(entry)
-                if mask is not None and distance(mask, first) <= reach(mask):
-                    return _correct(entry)
+    for entry in filter(_single_clicks, accepted if lone else ()):
+        if _box_distance(entry, first) <= _reach_of(Box(*(entry.box or (0,) * 4))):
+            mask = _mask(entry)
+            if mask is not None and distance(mask, first) <= reach(mask) and not known.several():
+                return _correct(entry)
     return NEW
 
 
@@ -174,29 +174,35 @@ def _after_box(prompt: Prompt, task: Task, known: Surroundings, now: float) -> T
     last, saved, click = known.last, task.saved, prompt.clicks[-1]
     if last is None or last.box is None or last.size != (prompt.height, prompt.width):
         return None
-    pending = last.box_id in saved.pending_boxes
+    there = last.box_id in saved.pending_boxes
     target = Target(last.region_id, box=last.box, box_id=last.box_id)
     if set(prompt.ids) & set(last.prompts):
         # Accepting and rejecting would have taken away the earlier clicks, too.
-        gone = not pending and (last.box_id in saved.made_from or set(prompt.ids) & saved.pending_clicks)
+        gone = not there and (last.box_id in saved.made_from or set(prompt.ids) & saved.pending_clicks)
         return None if gone else dataclasses.replace(target, region_id=None)
-    fresh = not last.clicks and 0 <= now - last.at <= FRESH_S and saved.drafted == last.drafted
+    same = saved.drafted == last.drafted
+    # Of a click that is gone only a later draft can tell that it was taken back, and not accepted.
+    pending = there and not same if last.clicks else there or (same and 0 <= now - last.at <= FRESH_S)
     taken_back = known.nameless or (last.named and not known.named)
-    if taken_back or not (fresh or pending) or _outside(last.box, click) > _reach_of(last.box):
+    if taken_back or not pending or _outside(last.box, click) > _reach_of(last.box):
         return None
     values = known.map_of(last)
     return target if values is None or _inside(click, last, values) else _beside(target, known)
 
 
 def _may_continue(
-    prompt: Prompt, task: Task, last: LastObject, accepted: list[AcceptedObject], now: float
+    prompt: Prompt, task: Task, known: Surroundings, accepted: list[AcceptedObject], now: float
 ) -> bool:
+    last = known.last
+    assert last is not None, "only what was answered goes on"
     if not 0 <= now - last.at <= FRESH_S or last.size != (prompt.height, prompt.width):
         return False
     if set(prompt.ids) & set(last.prompts):
         return False  # the same request again, or a point that was moved
-    if task.saved.pending_clicks & set(last.prompts):
-        return False  # a draft that still holds the click: Auto-Accept would have removed it
+    # Auto-Accept would have removed the click from a draft that was saved since.
+    held = task.saved.pending_clicks & set(last.prompts)
+    if held and (task.saved.drafted != last.drafted or _without_auto_accept(known)):
+        return False
     # Once the draft shows this very state, it knows better: the annotator may have painted on it.
     saved = next((entry for entry in accepted if entry.id == last.region_id), None)
     if saved is None:
@@ -223,8 +229,11 @@ def _inside(click: Click, last: LastObject, values: np.ndarray) -> bool:
 
 def _beside(target: Target, known: Surroundings) -> Target:
     """Take the id from what a click outside goes on from, where Auto-Accept is known to be off."""
-    off = known.several() or (known.last is not None and known.last.together > 1)
-    return dataclasses.replace(target, region_id=None) if off else target
+    return dataclasses.replace(target, region_id=None) if _without_auto_accept(known) else target
+
+
+def _without_auto_accept(known: Surroundings) -> bool:
+    return (known.last is not None and known.last.together > 1) or known.several()
 
 
 def _undone(entry: AcceptedObject, prompt: Prompt) -> bool:
@@ -258,11 +267,6 @@ def _box_distance(entry: AcceptedObject, click: Click) -> float:
     return _outside(Box(*(entry.box or (math.inf,) * 4)), click)
 
 
-def _box_reach(entry: AcceptedObject) -> float:
-    """At least the `reach` of its mask."""
-    return _reach_of(Box(*(entry.box or (0, 0, 0, 0))))
-
-
 def _outside(box: Box, click: Click) -> float:
     """Pixels from a click to a box, 0 inside."""
     across, down = (box.left - click.x, click.x - box.right, 0), (box.top - click.y, click.y - box.bottom, 0)
@@ -270,6 +274,7 @@ def _outside(box: Box, click: Click) -> float:
 
 
 def _reach_of(box: Box) -> float:
+    """At least the `reach` of a mask in a box."""
     return max(MIN_BESIDE, BESIDE * math.sqrt((box.right - box.left) * (box.bottom - box.top)))
 
 

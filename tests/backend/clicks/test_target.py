@@ -83,9 +83,10 @@ CASES = [
     ("minus far after an answer", [FAR_MINUS], {}, answered(), X),
     ("inside another accepted mask", [IN_TWO], draft(region("other", TWO)), answered(), "other"),
     ("the draft lags behind", [INSIDE], draft(region(X, TWO)), answered(), X),
-    # Signs that Auto-Accept is off.
+    # Signs that Auto-Accept is off, or none.
     ("rejected: the object had several clicks", [INSIDE], {}, answered(together=2), NEW),
-    ("rejected: the draft holds the click", [INSIDE], draft(PENDING), answered(), NEW),
+    ("rejected: a later draft holds the click", [INSIDE], draft(PENDING), answered(drafted="2025"), NEW),
+    ("a draft that was saved as the click was placed", [INSIDE], draft(PENDING), answered(), X),
     ("several clicks in this request", [INSIDE, BESIDE], {}, answered(), NEW),
     ("minus inside still continues", [INSIDE_MINUS], {}, answered(together=2), X),
     # The ordinary next click, a moved point, a repeated request.
@@ -241,10 +242,8 @@ def test_the_draft_is_believed_once_it_shows_the_last_answer() -> None:
 def test_without_the_map_a_fresh_answer_cannot_go_on() -> None:
     request = PredictRequest.parse(predict(INSIDE))
     assert request.context is not None
-    assert (
-        choose_target(request.context[0], request.tasks[0], Surroundings(answered(), lambda _: None), NOW)
-        == Target()
-    )
+    gone = Surroundings(answered(), lambda _: None)
+    assert choose_target(request.context[0], request.tasks[0], gone, NOW) == Target()
 
 
 def test_an_unreadable_mask_is_passed_over() -> None:

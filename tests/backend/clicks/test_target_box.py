@@ -59,10 +59,11 @@ CASES = [
     ("minus over an accepted mask", boxed(), [MINUS], draft(UNDER, DRAWN), X),
     ("after a click that was there before", boxed(), [FAR, keypoint("k2", 15, 30)], {}, X),
     ("the next click", boxed(Click(30, 30), at=LATE), [INSIDE, SECOND], {}, None),
-    ("its only click was taken back", boxed(Click(30, 30)), [SECOND], draft(DRAWN), X),
+    ("its only click was taken back", boxed(Click(30, 30), drafted="2025"), [SECOND], draft(DRAWN), X),
     ("its click was moved", boxed(Click(30, 30), at=LATE), [keypoint("k1", 17, 33)], draft(DRAWN, INSIDE), None),
 ]  # fmt: skip
 OVER = [
+    ("clicked, and accepted at once", boxed(Click(30, 30)), [SECOND], draft(DRAWN)),
     ("far", boxed(), [FAR], {}),
     ("late", boxed(at=LATE), [INSIDE], {}),
     ("rejected, as a later draft tells", boxed(drafted="2026"), [INSIDE], draft()),
