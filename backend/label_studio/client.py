@@ -188,11 +188,13 @@ class LabelStudio:
         """Return all tasks of a project with data, annotations, predictions; data as in `task`."""
         return self._pages("/api/tasks", "tasks", "total", project=project, fields="all", **AS_STORED)
 
-    def unlabelled_tasks(self, project: int, after: int = 0, count: int = PAGE) -> list[Record]:
+    def unlabelled_tasks(
+        self, project: int, after: int = 0, count: int = PAGE, fields: str = "task_only"
+    ) -> list[Record]:
         """Return the first `count` tasks above `after` that nobody has annotated or skipped; data as in `task`."""
         above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": after}
         query = {"filters": {"conjunction": "and", "items": [above, *UNLABELLED]}, "ordering": ["tasks:id"]}
-        return self.page(project, query, size=count, fields="all")[0]
+        return self.page(project, query, size=count, fields=fields)[0]
 
     def page(
         self, project: int, query: Record, number: int = 1, size: int = PAGE, **more: str
@@ -201,10 +203,6 @@ class LabelStudio:
         params = {"project": project, "page": number, "page_size": size, "query": json.dumps(query)}
         answer = self._object("GET", "/api/tasks", params={**params, **more, **AS_STORED})
         return shaped(answer["tasks"], list), shaped(answer["total"], int)
-
-    def count_unlabelled(self, project: int) -> int:
-        """Count the tasks of a project that nobody has annotated or skipped."""
-        return self.page(project, {"filters": {"conjunction": "and", "items": UNLABELLED}}, size=1)[1]
 
     def task(self, task: int) -> Record:
         """Return one task with its annotations, and its data as stored (s3://..., not Label Studio's way to it)."""

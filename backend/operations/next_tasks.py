@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def rank(
     client = LabelStudio(settings)
     images, xml = ImageStore(settings, client, gives_up=True), client.project(project)["label_config"]
     model, known = _served(project, settings)
-    tasks = client.unlabelled_tasks(project, count=limit)
+    tasks = list(islice(open_tasks(client, project), limit))
     looked: list[tuple[Record, np.ndarray, float]] = []
     for number, task in enumerate(tasks, 1):
         try:

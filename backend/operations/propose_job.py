@@ -21,7 +21,7 @@ from backend.images.address import ImageError
 from backend.images.store import ImageStore
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
 from backend.jobs.policy import policy
-from backend.label_studio.client import LabelStudio, Record
+from backend.label_studio.client import UNLABELLED, LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import Task
 from backend.serving.loader import LoadedModel, load
@@ -124,9 +124,10 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
     client = LabelStudio(settings)
     images = ImageStore(settings, client, gives_up=True)
     proposer, xml = TaskProposer(settings, images), client.project(project)["label_config"]
-    total, most = client.count_unlabelled(project), limit or 1 << 31
+    total = client.page(project, {"filters": {"conjunction": "and", "items": UNLABELLED}}, size=1)[1]
+    most = limit or 1 << 31
     done, ready, filled = Proposed(model.version), list[tuple[Record, Record | None]](), 0
-    for number, task in enumerate(open_tasks(client, project)):
+    for number, task in enumerate(open_tasks(client, project, fields="all")):
         step = filled + 1
         steps = max(min(total - (number - filled), most), step)  # without those that came to nothing
         report(PHASE, step / steps, step=step, steps=steps)
@@ -177,12 +178,16 @@ def served(project: int, settings: Settings) -> LoadedModel:
     return model
 
 
-def open_tasks(client: LabelStudio, project: int) -> Iterator[Record]:
-    """Yield the tasks without an annotation, a page at once; those that are annotated meanwhile may be among them."""
-    page = client.unlabelled_tasks(project)
+def open_tasks(client: LabelStudio, project: int, fields: str = "task_only") -> Iterator[Record]:
+    """Yield the tasks without an annotation, a page at once; those that are annotated meanwhile may be among them.
+
+    Args:
+        fields: "all" for predictions, too, which may be megabytes a task.
+    """
+    page = client.unlabelled_tasks(project, fields=fields)
     while page:
         yield from page
-        page = client.unlabelled_tasks(project, after=page[-1]["id"])
+        page = client.unlabelled_tasks(project, page[-1]["id"], fields=fields)
 
 
 def _write(

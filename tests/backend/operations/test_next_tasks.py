@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -32,6 +33,12 @@ def test_an_image_unlike_the_learned_ones_comes_first(studio: DiscStudio, tmp_pa
     assert looked == [(1, 3), (2, 3), (3, 3)]
     assert all(0 <= entry.doubt <= 1 for entry in ranked)
     assert studio.writes() == []
+
+
+def test_tasks_are_asked_for_in_pages_without_their_predictions(studio: DiscStudio, tmp_path: Path) -> None:
+    assert len(rank(3, studio.settings(tmp_path), 2)) == 2
+    asked = [parse_qs(urlsplit(path).query) for _, path, _ in studio.web.requests if "/api/tasks?" in path]
+    assert asked and all((q["page_size"], q["fields"]) == (["100"], ["task_only"]) for q in asked)
 
 
 def test_a_project_without_a_model_is_spread(studio: DiscStudio, tmp_path: Path) -> None:
