@@ -260,10 +260,10 @@ class ModelPool:
                 gone = self._loaded.pop(oldest)
                 self._evicted.add(oldest)
                 self._changed(gone.version, gone.device, False)
+            if before is not None:
+                self._changed(before.version, before.device, False)
+            self._changed(served.version, served.device, True)  # before anybody is answered by it
             self._news.notify_all()
-        if before is not None:
-            self._changed(before.version, before.device, False)
-        self._changed(served.version, served.device, True)
         logger.info("line %s is served by %s on %s", line, served.version, served.device)
 
     def _drop(self, line: str) -> None:
