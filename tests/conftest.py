@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from model.versions.registry import Registry
 from tests.backend.redis_server import Failover, RedisServer
 from tests.s3_server import ObjectStore
+
+# The same examples every time, on a machine of any speed.
+settings.register_profile(
+    "tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture

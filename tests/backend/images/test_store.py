@@ -179,7 +179,7 @@ def test_a_revoked_access_token_costs_one_more_request(web):
     assert web.paths().count("/api/token/refresh/") == 2
 
 
-@settings_of_hypothesis(max_examples=150, deadline=None)
+@settings_of_hypothesis(max_examples=150)
 @given(
     st.sampled_from(
         ["", "/", "//", "http://", "http://[", "data:", "data:;base64,", "s3://", "/data/upload/", "x:"]

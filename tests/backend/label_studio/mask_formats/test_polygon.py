@@ -33,14 +33,14 @@ def smooth(seed: int, height: int, width: int, share: float) -> np.ndarray:
     return field > np.quantile(field, 1 - share)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(60, 300), st.integers(60, 300), st.floats(0.05, 0.6))
 def test_polygons_of_smooth_masks_draw_the_mask(seed: int, height: int, width: int, share: float) -> None:
     mask = smooth(seed, height, width, share)
     assert iou(drawn(polygon.from_mask(mask), mask), mask) >= 0.98
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_without_tolerance_every_pixel_comes_back(mask: np.ndarray) -> None:
     # Below 2,000 pixels nothing is small enough to be a speck.
@@ -136,7 +136,7 @@ def test_recorded_polygon_is_drawn_where_the_annotator_saw_it() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_one_pixel_is_told_as_the_mask_has_it(seed: int) -> None:
     rng = np.random.default_rng(seed)
     points = rng.uniform(-20, 120, (rng.integers(3, 12), 2)).tolist()

@@ -88,7 +88,7 @@ def test_memory_order_does_not_matter(arrange: Callable[[np.ndarray], np.ndarray
     assert np.array_equal(rle.decode(rle.encode(mask), *mask.shape) > 0, mask)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     alpha=arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)),
     sizes=st.tuples(*[st.integers(1, 15)] * 3, st.just(16)),
