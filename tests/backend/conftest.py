@@ -17,6 +17,14 @@ from tests.backend.published_models import add
 from tests.backend.running_app import ImageServer, running, settings_for
 
 
+@pytest.fixture(autouse=True)
+def _without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may need one, which would be asked for the names that tests invent."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 @pytest.fixture(scope="module")
 def images() -> Iterator[ImageServer]:
     server = ImageServer()

@@ -212,8 +212,6 @@ def proxy(web, monkeypatch):
     server = Proxy(web.port)
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, server.url)
-    for name in ("NO_PROXY", "no_proxy", "http_proxy", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
     yield server
     server.close()
 

@@ -237,7 +237,6 @@ def test_a_certificate_of_a_private_authority_needs_that_authority(tmp_path, mon
 def test_a_proxy_of_the_environment_is_used(web, monkeypatch):
     proxy = Proxy(web.port)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    monkeypatch.delenv("NO_PROXY", raising=False)
     web.routes["/api/version"] = answers(200, b'{"release": "1.23.2"}')
     settings = Settings(label_studio_url="http://studio.example:8080", label_studio_api_key="a" * 40)
     try:

@@ -5,13 +5,6 @@ from backend.settings.proxies import described, proxy_for
 PROXY = "http://proxy.example:3128"
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @pytest.mark.parametrize(
     ("variables", "url", "proxy"),
     [
