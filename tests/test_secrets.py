@@ -21,7 +21,7 @@ from tests.backend.http_server import Web, answers
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
-from tests.waiting import until_ready
+from tests.waiting import PATIENCE_S, until_ready
 
 SECRET = "covert"  # a part of each
 
@@ -115,7 +115,7 @@ def test_a_server_and_its_commands_keep_their_secrets(
         said += [run(environment, *words.split()) for words in ("jobs list", "worker", "doctor")]
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(PATIENCE_S)
     said.append(log.read_text())
     assert "CLICKMASK_REDIS_URL=unix://***@" in said[-1]
     leaks = [line for text in said for line in text.splitlines() if SECRET in line]

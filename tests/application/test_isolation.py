@@ -18,6 +18,7 @@ from backend.clicks.map_cache import MapCache
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, running, settings_for
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,7 +95,7 @@ def test_eight_threads_get_what_single_users_get(home: Path, images: ImageServer
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(120)
+            thread.join(PATIENCE_S)
     assert len(answers) == 8
     for key, texts in answers.values():
         assert texts == expected[key]

@@ -19,6 +19,7 @@ from fine_tune.quality.steps import Step
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, picture, png, regions, running, settings_for
+from tests.waiting import PATIENCE_S
 
 # Clicks on, slips and takes clicks back, whatever a model of random weights answers.
 RESTLESS = Kind(
@@ -33,7 +34,7 @@ def test_the_service_records_the_steps_of_the_simulation(
     made: list[list[Step]] = []
     with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
         service = backend_of(app)
-        predictor = service.models.take(None, 60).predictor
+        predictor = service.models.take(None, PATIENCE_S).predictor
         for seed in range(12):
             if seed >= 3 and _tells(made):
                 break

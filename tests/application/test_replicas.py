@@ -2,7 +2,6 @@
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from backend import assembly
 from backend.serving.loader import LoadedModel, Loader
 from backend.settings import Settings
 from model.versions.registry import Registry, Version
+from tests import waiting
 from tests.backend.predict_bodies import keypoint, predict
 from tests.backend.published_models import add
 from tests.backend.running_app import ImageServer, running, settings_for
 from tests.s3_server import ObjectStore
+from tests.waiting import PATIENCE_S
 
 Answer = tuple[str, list[int]]  # the version that is named, and the mask
 BODY = predict(keypoint("k1", 30, 40))
@@ -38,7 +39,7 @@ class Replicas:
             def delayed(version: Version) -> LoadedModel:
                 if settings is late:
                     self.begun.set()
-                    self.gate.wait(60)
+                    self.gate.wait(PATIENCE_S)
                 return real(version)
 
             return delayed
@@ -79,11 +80,13 @@ def named(app: Flask) -> str:
 
 def until(app: Flask, condition: Callable[[Answer], bool]) -> list[Answer]:
     """Click until the condition holds for the answer; returns all answers."""
-    answers, limit = [ask(app)], time.monotonic() + 60
-    while not condition(answers[-1]):
-        assert time.monotonic() < limit, "did not happen"
-        time.sleep(0.02)
+    answers: list[Answer] = []
+
+    def fits() -> bool:
         answers.append(ask(app))
+        return condition(answers[-1])
+
+    waiting.until("the answer", fits)
     return answers
 
 

@@ -10,6 +10,7 @@ from backend.web.app import create_app
 from tests.backend.predict_bodies import ONE, click
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, regions, settings_for
+from tests.waiting import PATIENCE_S
 
 
 def test_what_a_backend_starts_ends_with_it(
@@ -17,13 +18,13 @@ def test_what_a_backend_starts_ends_with_it(
 ) -> None:
     before = set(threading.enumerate())
     backend = Backend(settings_for(tmp_path, images, redis_url=redis_server.url))
-    backend.models.take(None, 60)
+    backend.models.take(None, PATIENCE_S)
     backend.redis.write_behind(lambda client: client.set("noted", 1))
     backend.close()
     backend.close()  # once more does no harm
     assert redis_server.client().get("noted") == b"1", "what waits is written first"
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     left = [t.name for t in set(threading.enumerate()) - before if t.is_alive() and not t.daemon]
     assert left == []
 
@@ -33,7 +34,7 @@ def test_the_observer_is_told_of_every_stage_in_order(images: ImageServer, tmp_p
     app = create_app(settings_for(tmp_path, images), lambda stage, seconds: told.append(stage))
     backend = app.extensions["clickmask"]
     try:
-        backend.models.take(None, 60)
+        backend.models.take(None, PATIENCE_S)
         assert regions(app.test_client(), click(ONE))
     finally:
         backend.close()
@@ -42,7 +43,7 @@ def test_the_observer_is_told_of_every_stage_in_order(images: ImageServer, tmp_p
 
 def test_the_model_that_is_loaded_is_counted(images: ImageServer, tmp_path: Path) -> None:
     backend = Backend(settings_for(tmp_path, images))
-    version = backend.models.take(None, 60).version
+    version = backend.models.take(None, PATIENCE_S).version
     exposed = backend.metrics.exposition()
     backend.close()
     text = exposed if isinstance(exposed, str) else exposed.decode()

@@ -12,7 +12,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.backend import recordings
 from tests.backend.predict_bodies import CONFIG, keypoint, predict
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, regions, running, settings_for
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venv-lsml"
@@ -39,7 +39,7 @@ from label_studio_ml.api import init_app
 from backend.label_studio_ml import ClickMask, shared_backend
 
 client = init_app(ClickMask, model_dir=sys.argv[1], redis_host="127.0.0.1", redis_port=1).test_client()
-shared_backend().models.take(None, 60)
+shared_backend().models.take(None, 500)
 for line in sys.stdin:
     route, body = json.loads(line)
     if route == "2.x predict":
@@ -134,12 +134,12 @@ def test_the_documented_project_is_made_and_started_by_the_framework(
 
 
 def _answer(process: subprocess.Popen[bytes], url: str) -> Any:
-    end = time.monotonic() + 90
-    while time.monotonic() < end and process.poll() is None:
+    def answer() -> Any:
+        assert process.poll() is None, "the framework's server has ended"
         with contextlib.suppress(requests.ConnectionError):
             return requests.get(url, timeout=60).json()
-        time.sleep(0.1)
-    raise AssertionError(f"the framework's server does not answer; it ended with {process.poll()}")
+
+    return until("an answer of the framework's server", answer)
 
 
 def test_recorded_predictions(images: ImageServer, tmp_path: Path) -> None:

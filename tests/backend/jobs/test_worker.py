@@ -46,14 +46,24 @@ def test_a_redis_that_is_gone_during_a_job_does_not_end_the_worker(
     assert f"Redis does not answer while job {job.id} runs" in caplog.text
 
 
-def monitored(client: redis.Redis, timeout_s: int) -> tuple[subprocess.Popen[bytes], Job]:
-    """Have a worker look after a process of 1.5 s as if it ran a job; return both when it has ended."""
+def monitored(
+    client: redis.Redis, timeout_s: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[subprocess.Popen[bytes], Job]:
+    """Have a worker look twice after a process as if it ran a job; return both when it has ended."""
     queue = Queue(QUEUE, connection=client, serializer=JSONSerializer)
     job = queue.enqueue("os.getpid", job_timeout=timeout_s, retry=Retry(max=2))
     worker = Worker.of(Settings(), client)
     worker.register_birth()
     worker.job_monitoring_interval = 1
-    with subprocess.Popen(["sleep", "1.5"], start_new_session=True) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        looks, look = itertools.count(1), worker.maintain_heartbeats
+
+        def twice(job: Job, execution: Execution) -> None:
+            look(job, execution)
+            if next(looks) == 2 and process.stdin is not None:
+                process.stdin.close()
+
+        monkeypatch.setattr(worker, "maintain_heartbeats", twice)
         worker._horse_pid = process.pid
         execution = worker.prepare_execution(job)
         worker.monitor_work_horse(job, queue, execution)
@@ -65,7 +75,7 @@ def test_a_clock_that_jumps_ends_no_job(redis_server: RedisServer, monkeypatch: 
     real = rq.worker.worker_classes.now
     later = lambda: real() + timedelta(days=bool(next(jumps)))  # noqa: E731 - from the second look on
     monkeypatch.setattr(rq.worker.worker_classes, "now", later)
-    _, job = monitored(client, 7200)
+    _, job = monitored(client, 7200, monkeypatch)
     assert next(jumps) > 1, "RQ looked at the clock again"
     assert not job.is_failed
     assert job.timeout == 7200
@@ -75,7 +85,7 @@ def test_a_job_that_does_not_end_when_its_time_is_up_is_killed(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(worker_module, "GRACE_S", -1.0)
-    _, job = monitored(redis_server.client(), 1)
+    _, job = monitored(redis_server.client(), 1, monkeypatch)
     assert job.get_status() == "failed", "and is not tried again"
     job.refresh()
     assert job.timeout == 1

@@ -43,7 +43,7 @@ def test_it_runs_while_the_context_lasts_as_it_is_told(
     program, switches = executable(tmp_path, STAND_IN), {"SENTRY_DSN": "here"}
     with LabelStudioServer(program, tmp_path / "data", switches=switches) as server:
         server.start()
-        told = requests.get(server.url, timeout=5).json()
+        told = requests.get(server.url, timeout=60).json()
         assert server.process is not None
         family = [psutil.Process(server.process.pid)]
         command = " ".join(told["argv"])

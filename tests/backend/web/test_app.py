@@ -17,7 +17,7 @@ from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint
 from tests.backend.published_models import add
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, regions, running, settings_for
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 def test_health_setup_and_versions(client: FlaskClient, settings: Settings) -> None:
@@ -38,7 +38,7 @@ def test_a_projects_own_model_is_named_by_setup(images: ImageServer, tmp_path: P
         client = app.test_client()
         assert client.post("/setup", json={"project": "3.1"}).json == {"model_version": own.name}
         # Until it is loaded the base model answers.
-        until("its own model", lambda: backend_of(app).models.take(3, 60).version == own.name)
+        until("its own model", lambda: backend_of(app).models.take(3, PATIENCE_S).version == own.name)
         assert regions(client, click(ONE))[0]["meta"]["model_version"] == own.name
 
 

@@ -77,9 +77,14 @@ def test_networks_of_the_same_weights_are_kept_apart(make, changes):
 def test_openvino_leaves_it_to_the_system_where_a_thread_runs(network, batch):
     pytest.importorskip("openvino")
     engine = create_engine(network, SIZE, "openvino", threads=1)
-    busy = threading.Thread(target=lambda: [engine.run(*batch) for _ in range(10)])
+    seen, passes = set(), []
+
+    def work() -> None:
+        while len(passes) < 10 or not seen:
+            passes.append(engine.run(*batch))
+
+    busy = threading.Thread(target=work)
     busy.start()
-    seen = set()
     while busy.is_alive() and busy.native_id is not None:
         try:
             seen.add(frozenset(os.sched_getaffinity(busy.native_id)))
@@ -212,6 +217,6 @@ def test_telemetry_that_is_let_in_is_seen(tmp_path):
     """Or else the test above could not fail."""
     if not any(found.metadata["Name"] == "openvino-telemetry" for found in distributions()):
         pytest.skip("this OpenVINO comes without telemetry")
-    wait = "for _ in range(50):\n    time.sleep(0.1)\n    os.fstat(audit).st_size and exit()"
+    wait = "for _ in range(2000):\n    time.sleep(0.1)\n    os.fstat(audit).st_size and exit()"
     calls = outgoing_calls(f"import openvino, os, time\n{wait}", tmp_path / "home")
     assert any("google" in call for call in calls)
