@@ -19,14 +19,12 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from backend.assembly import Backend
 from backend.jobs.policy import policy
-from backend.jobs.webhook_queue import ACTIONS
+from backend.jobs.webhook_queue import ACTIONS, without_masks, write_event
 from backend.json_fields import project_number
 from backend.label_studio.predict_request import PredictRequest
 from backend.label_studio.predict_response import prediction
 from backend.redis_store import OptionalRedis
 from backend.settings import Settings
-from fine_tune.project.ledger import Ledger
-from fine_tune.project.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +96,7 @@ class ClickMask(LabelStudioMLBase):
             logger.error("%s is lost: no Redis is configured, set CLICKMASK_REDIS_URL", event)
             return {}
         try:
-            recorded = Ledger(client).record(event, data)
-            Scheduler(client, policy(settings)).consider(event, data)
-            return {"recorded": recorded}
+            return {"recorded": write_event(client, policy(settings), event, without_masks(data))}
         except (redis.RedisError, ValueError) as error:
             logger.error("%s is lost: %s", event, error)
             return {}

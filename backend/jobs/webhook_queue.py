@@ -56,10 +56,7 @@ class WebhookQueue:
     def __init__(
         self, store: OptionalRedis, metrics: Metrics, retry_s: float = RETRY_S, policy: Policy | None = None
     ) -> None:
-        self._store, client = store, store.client()
-        self._client = client
-        self._scheduler = None if client is None else Scheduler(client, policy)
-        self._ledger = None if client is None else Ledger(client)
+        self._store, self._client, self._policy = store, store.client(), policy
         self._metrics, self._retry_s = metrics, retry_s
         self._line: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(BACKLOG)
         self._stopped = threading.Event()
@@ -69,13 +66,13 @@ class WebhookQueue:
     def put(self, action: str, body: dict[str, Any]) -> bool:
         """Take an event; return at once. False where it cannot be kept, which is logged."""
         outcome = "lost"
-        if self._ledger is None:
+        if self._client is None:
             logger.error(
                 "%s is lost: no Redis is configured, set CLICKMASK_REDIS_URL", describe(action, body)
             )
         else:
             try:
-                self._line.put_nowait((action, _without_masks(body)))
+                self._line.put_nowait((action, without_masks(body)))
                 outcome = "taken"
             except queue.Full:
                 logger.error("%s is lost: %d events wait for Redis", describe(action, body), BACKLOG)
@@ -105,25 +102,11 @@ class WebhookQueue:
             if self._stopped.is_set() and self._line.empty():
                 return
 
-    def _take(self, action: str, body: dict[str, Any]) -> None:
-        assert self._ledger is not None and self._scheduler is not None
-        project = project_number(body.get("project"))
-        if action == "PROJECT_DELETED" and project is not None:
-            forget(self._client, project)
-        else:
-            self._ledger.record(action, body)
-            if project is not None:
-                annotation = body.get("annotation")
-                made = annotation if isinstance(annotation, list) else [annotation]
-                object_clicks.note(self._client, project, made)
-                object_clicks.forget(self._client, project, elements(body.get("annotations")))
-            self._scheduler.consider(action, body)
-
     def _write(self, action: str, body: dict[str, Any]) -> None:
         failed = False
         while True:
             try:
-                self._take(action, body)
+                write_event(self._client, self._policy, action, body)
             except (ValueError, redis.DataError) as error:
                 logger.error("%s is left out: %s", describe(action, body), error)
                 return
@@ -146,6 +129,34 @@ class WebhookQueue:
                 return
 
 
+def write_event(client: Any, policy: Policy | None, action: str, body: dict[str, Any]) -> int:
+    """Write an event into its project's records, and queue a job if it gives reason to.
+
+    Args:
+        client: a `redis.Redis` client. Its errors pass through.
+        policy: when to train.
+        action, body: of a webhook, the latter as `without_masks` makes it.
+
+    Returns:
+        What `Ledger.record` does.
+
+    Raises:
+        ValueError: the body lacks what its action needs.
+    """
+    project = project_number(body.get("project"))
+    if action == "PROJECT_DELETED" and project is not None:
+        forget(client, project)
+        return 0
+    recorded = Ledger(client).record(action, body)
+    if project is not None:
+        annotation = body.get("annotation")
+        made = annotation if isinstance(annotation, list) else [annotation]
+        object_clicks.note(client, project, made)
+        object_clicks.forget(client, project, elements(body.get("annotations")))
+    Scheduler(client, policy).consider(action, body)
+    return recorded
+
+
 def describe(action: str, body: dict[str, Any]) -> str:
     """Name an event, without anything secret."""
     annotation, project = body.get("annotation"), body.get("project")
@@ -158,8 +169,8 @@ def describe(action: str, body: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _without_masks(body: dict[str, Any]) -> dict[str, Any]:
-    """Only what is kept, so that a long line does not hold thousands of masks."""
+def without_masks(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a webhook's body is kept, so that a long line does not hold thousands of masks."""
     kept, annotation = dict(body), body.get("annotation")
     if isinstance(annotation, list):
         kept["annotation"] = [object_clicks.without_result(entry) for entry in annotation]

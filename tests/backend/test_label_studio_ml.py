@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import requests
 
+from backend.jobs.object_clicks import tallies
 from fine_tune.project.ledger import Ledger
 from tests.backend import recordings
 from tests.backend.predict_bodies import CONFIG, keypoint, predict
@@ -158,11 +159,14 @@ def test_recorded_predictions(images: ImageServer, tmp_path: Path) -> None:
 def test_annotations_are_recorded(images: ImageServer, tmp_path: Path, redis_server: RedisServer) -> None:
     created = recordings.body("27")
     project, annotation = created["project"], created["annotation"]
+    annotation["result"][0]["meta"] = {"model_version": "base-1-0a", "prompts": ["k1", "k2"], "clicks": 2}
     copied = {"action": "ANNOTATIONS_CREATED", "project": project, "annotation": [{**annotation, "id": 999}]}
     removed = {"action": "TASKS_DELETED", "project": project, "tasks": [{"id": annotation["task"]}]}
     answers = framework(tmp_path, images, redis_server.url, [("fit", created), ("fit", copied)])
     assert answers == [[200, [{"recorded": 1}, {"recorded": 0}]]] * 2
     ledger = Ledger(redis_server.client())
     assert sorted(ledger.annotations(project["id"])) == sorted([annotation["id"], 999])
+    counted = tallies(redis_server.client(), project["id"], [annotation["id"]])
+    assert counted == [{"base-1-0a": (1, 2)}], "as the status page counts the clicks that were saved"
     framework(tmp_path, images, redis_server.url, [("fit", removed)])
     assert ledger.annotations(project["id"]) == {}
