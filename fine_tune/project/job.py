@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fine_tune.data.project_samples import AnnotationList, Samples, Source, SourceError, held_out_share
@@ -134,14 +135,15 @@ class FineTuningJob:
         """
         self._expect(len(self._ledger.accepted(self.project, self._setup.accept)))
         self._timeline.begin(phases.COMPARE)
-        found: list[AnnotationList] = []
+        found, listed = list[AnnotationList](), dict[int, dict[str, Any]]()
 
-        def listing() -> AnnotationList:
+        def listing() -> Iterator[Mapping[str, Any]]:
             found.append(self._source.annotations())
-            return found[0]
+            for annotation in found[0]:  # once: Label Studio sends all masks with them
+                listed[annotation["id"]] = facts(annotation)
+                yield annotation
 
         self._ledger.reconcile(self.project, listing)
-        listed = {a["id"]: facts(a) for a in found[0]}
         counted = self._ledger.accepted(self.project, self._setup.accept)
         counted = {n: at for n, at in counted.items() if n in listed and listed[n]["updated_at"] == at}
         return found[0], counted, len({listed[number]["task"] for number in counted})

@@ -44,6 +44,16 @@ def test_a_model_that_learned_is_promoted(learned):
     assert not set(card["training"]["images"]) & set(card["training"]["held_out"])
 
 
+def test_annotations_are_listed_once(home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    """Label Studio sends all their masks: gigabytes of a large project."""
+    source, times = Shapes(COUNT), list[int]()
+    jobs.ledger.reconcile(PROJECT, source.annotations)
+    jobs.ledger.mark_seen(PROJECT, jobs.ledger.accepted(PROJECT, "submitted"))
+    whole = ShapeAnnotations.__iter__
+    monkeypatch.setattr(ShapeAnnotations, "__iter__", lambda self: times.append(1) or whole(self))
+    assert jobs.run(source, setup(home)).status == "skipped" and times == [1]
+
+
 def test_nothing_new_trains_nothing(home: Path, jobs: Jobs):
     made = setup(home)
     ledger, source = jobs.ledger, Shapes(COUNT)
