@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backend.worker_home import PATIENCE_S
 from tests.drills import results
 from tests.drills.installation import Installation, installed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A drill waits for several things, for one job after another most of the time."""
+    for item in items:
+        if item.path.name.startswith("drill_"):
+            item.add_marker(pytest.mark.timeout(3 * PATIENCE_S))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

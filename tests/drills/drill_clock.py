@@ -14,7 +14,6 @@ import pytest
 from tests.drills.installation import COUNT, Installation, installed
 from tests.drills.results import note
 
-pytestmark = pytest.mark.timeout(900)
 DAY = 86400
 
 

@@ -16,7 +16,6 @@ from tests.backend.annotated_project import PROJECT
 from tests.drills.installation import Installation
 from tests.drills.results import note
 
-pytestmark = pytest.mark.timeout(900)
 SIZE = 400 << 20
 HAPPENS = "a job says so and is tried again; what is served stays, over a restart, too"
 

@@ -15,7 +15,6 @@ from tests.drills.installation import COUNT, Installation, children
 from tests.drills.results import note
 from tests.live_processes import alive
 
-pytestmark = pytest.mark.timeout(900)
 AWAY_S = 1.0  # until a killed Redis is started again
 SECONDS: dict[str, list[float]] = defaultdict(list)
 

@@ -13,7 +13,6 @@ from tests.backend.http_server import answers
 from tests.drills.installation import DEADLINE_S, SLACK_S, Installation
 from tests.drills.results import note
 
-pytestmark = pytest.mark.timeout(900)
 PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 NEW = "/data/upload/3/{}.png"
 

@@ -11,7 +11,6 @@ from tests.drills.installation import COUNT, Installation
 from tests.drills.results import note
 from tests.drills.slow_link import SlowLink
 
-pytestmark = pytest.mark.timeout(900)
 SLOW_S = 1.0
 
 

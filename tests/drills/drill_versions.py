@@ -10,7 +10,6 @@ from tests.backend.annotated_project import PROJECT
 from tests.drills.installation import Installation
 from tests.drills.results import note
 
-pytestmark = pytest.mark.timeout(900)
 LINE = f"project-{PROJECT}"
 
 
