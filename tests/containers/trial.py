@@ -25,7 +25,8 @@ from tests.e2e.photos import body, ground, iou, jpeg
 from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
 from tests.waiting import until
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("stack")]
+# The first test waits for the engine and the base images, too.
+pytestmark = [pytest.mark.timeout(3600), pytest.mark.usefixtures("stack")]
 IMAGE = "clickmask:cpu"
 PHOTOS = 4
 SIZE = (240, 320)
