@@ -96,7 +96,7 @@ class ClickPipeline:
         prompt = self._labelled(request, prompt)
         outputs = request.config.outputs(prompt.to_name, prompt.labels)
         # Less than the deadline, so that who waits in vain learns why.
-        model = self.models.take(request.project_id, 0.8 * self.settings.deadline_s)
+        model = self.models.take(request.project_id, 0.8 * (self.settings.deadline_s - waited_s))
         known = self._surroundings(request, prompt, named)
         target = choose_target(prompt, task, known, time.time())
         if target.box is not None:

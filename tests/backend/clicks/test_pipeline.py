@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from backend.clicks.admission import DeadlineExceeded
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
+from backend.serving.model_pool import NotReady
 from model.inference.predictor import Predictor
 from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint, rectangle
 from tests.backend.running_app import ImageServer, backend_of, png, regions
@@ -115,6 +116,23 @@ def test_past_the_deadline_no_further_pass_begins_and_the_next_request_goes_on(
             late.answer(request, request.context[0], image)
     assert late.answer(request, request.context[0], image).regions
     assert passes == [1, 2, 3]
+
+
+def test_who_waited_for_the_image_learns_within_the_deadline_that_there_is_no_model(app: Flask) -> None:
+    asked: list[float] = []
+
+    class Loading:
+        def take(self, project: int | None, timeout_s: float) -> None:
+            asked.append(timeout_s)
+            raise NotReady("the model is still loading")
+
+    known = backend_of(app).service._pipeline
+    request = PredictRequest.parse(click(ONE))
+    assert request.context is not None
+    image, loading = known.picture(request, request.context[0]), replace(known, models=Loading())
+    with pytest.raises(NotReady):
+        loading.answer(request, request.context[0], image, waited_s=60.0)
+    assert 0 < asked[0] < known.settings.deadline_s - 60
 
 
 def test_a_box_gets_a_pass_of_its_own(client: FlaskClient, passes: list[int]) -> None:
