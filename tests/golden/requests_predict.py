@@ -8,6 +8,7 @@ import time
 from typing import Any
 from unittest.mock import patch
 
+from backend.clicks.habits import SEVERAL_S
 from backend.label_studio.mask_formats import rle
 from tests.golden.bodies import (
     BRUSH,
@@ -36,8 +37,9 @@ def predictions(ask: Recorder, studio: Studio) -> None:
     _outputs(ask)
     _corrections(ask)
     _restored(ask)
-    # What follows at once must not depend on a busy machine.
-    with patch("time.time", return_value=time.time()):
+    # What follows at once must not depend on a busy machine, nor be those clicks together lately that show that
+    # Auto-Accept is off.
+    with patch("time.time", return_value=time.time() + 2 * SEVERAL_S):
         _single_clicks(ask)
     _images(ask, studio)
     _malformed(ask)
