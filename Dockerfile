@@ -43,6 +43,6 @@ ENV CLICKMASK_HOME=/data \
 VOLUME /data
 EXPOSE 9090
 # The web server's; a worker is asked with `clickmask health worker`.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s CMD ["clickmask", "health"]
+HEALTHCHECK --interval=10s --timeout=15s --start-period=120s CMD ["clickmask", "health"]
 ENTRYPOINT ["tini", "--", "clickmask"]
 CMD ["serve"]

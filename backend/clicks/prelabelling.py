@@ -18,6 +18,7 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
 
 from backend.clicks.proposer import TaskProposer
@@ -184,7 +185,8 @@ class Prelabelling:
                 logger.info("project %d: no proposals ahead: %s", project, error)
                 return
             for task in (Task(record["id"], record["data"]) for record in found):
-                self._begin(request.config_of(task), task, model)
+                with suppress(LabelConfigError):  # whoever opens it is told
+                    self._begin(request.config_of(task), task, model)
 
         with self._lock:
             if not self._has_enough(model):

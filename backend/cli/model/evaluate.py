@@ -91,7 +91,7 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
     """Measure MODEL: a version or line of the registry, or a checkpoint's folder. Default: the base model.
 
     NoC@85 is the mean number of clicks until an object's IoU is 0.85 (those that never get there count as the
-    maximum); IoU@5 the mean IoU after five clicks.
+    maximum); IoU@5 the mean IoU after five clicks. A project's own model has learned from most of its images.
     """
     sets = _sets(paths, projects, options)
     subject = _load(model, options)

@@ -183,6 +183,22 @@ PAGES = """<View><Repeater on="$pages" indexFlag="{{idx}}">
 </Repeater></View>"""
 
 
+def test_a_task_whose_config_cannot_be_made_keeps_the_next_one_from_nothing(
+    app: Flask, studio: DiscStudio, redis_server: RedisServer
+) -> None:
+    paths = [studio.tasks[number]["data"]["image"] for number in (100, 101, 102)]
+    for number, pages in zip((100, 101, 102), (paths[:1], paths * 10_000, paths[2:]), strict=True):
+        studio.tasks[number]["data"] = {"pages": pages}
+    body = {
+        "tasks": [{"id": 100, "data": {"pages": paths[:1]}}],
+        "project": "3.1795333633",
+        "label_config": PAGES,
+    }
+    app.test_client().post("/predict", json={**body, "params": {"context": None}})
+    until("proposals of two tasks", lambda: len(redis_server.client().keys(f"{PROPOSALS}*")) == 2)
+    assert paths[2] in studio.web.paths()
+
+
 def test_every_task_of_a_batch_has_pages_of_its_own(app: Flask, studio: DiscStudio) -> None:
     paths = [studio.tasks[number]["data"]["image"] for number in (100, 101, 102)]
     pages = [paths[:1], paths[1:], [*paths * 10_000]]
