@@ -134,7 +134,7 @@ def test_batch_predictions_proposes_and_an_annotator_mends(disks: Disks, editor:
     assert regions[mended].meta.proposed and regions[mended].meta.clicks == 1
     untouched = [region for number, region in regions.items() if number != mended]
     assert all(region.meta.proposed and region.meta.clicks == 0 for region in untouched)
-    events = list(ClickLog(OptionalRedis(disks.redis_url), 90).read(project, task))
+    events = list(ClickLog(OptionalRedis(disks.redis_url), 90).read(project, {task}))
     assert [event.proposed for event in events if event.region == mended] == [True]
 
 
