@@ -67,7 +67,7 @@ class Verdict:
         thresholds: least score by label; `NEVER` for a label whose proposals save nothing.
         images: how many were judged.
         objects, by_hand, actions: per image: objects, clicks by hand, actions with proposals.
-        interval: 95 % interval of `actions`.
+        interval: 95 % interval of `actions` by what is saved of `by_hand`; offered proposals have it below that.
         ratio: actions with proposals / clicks by hand.
     """
 
@@ -252,8 +252,8 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
     thresholds = choose_thresholds(images, labels)
     if not by_hand.sum():
         return Verdict(False, "no held-out image with an object", thresholds, len(images), 0, 0, 0, (0, 0), 1)
-    low, high = mean_interval(actions)
-    least, _ = mean_interval(by_hand - actions)
+    least, most = mean_interval(by_hand - actions)  # of pairs: images differ by far more than that
+    low, high = by_hand.mean() - most, by_hand.mean() - least
     objects = float(np.mean([i.objects for i in images]))
     digits = 0 if objects >= 10 else 1
     figures = (
@@ -269,7 +269,7 @@ def judge(images: Sequence[ImageActions], labels: int) -> Verdict:
         objects=objects,
         by_hand=float(by_hand.mean()),
         actions=float(actions.mean()),
-        interval=(low, high),
+        interval=(float(low), float(high)),
         ratio=float(actions.sum() / by_hand.sum()),
     )
 

@@ -44,8 +44,8 @@ def assemble(
 
 def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Predictor:
     network, card = loaded
-    asked = InferenceConfig.of(card)
-    if asked.flip:
+    config = InferenceConfig.of(card)
+    if config.flip:
         network = Mirrored(network)
     first = engine(network, card["size"])
     later, closer = (engine(network, card[key]) if key in card else None for key in LOOKS)
@@ -53,17 +53,17 @@ def _predictor(loaded: Loaded, engine: Callable[[nn.Module, int], Engine]) -> Pr
         first,
         card["encoding"]["name"],
         card["encoding"]["radius"],
-        refine=asked.refine,
-        merge_from=MERGE_FROM if asked.merge else None,
+        refine=config.refine,
+        merge_from=MERGE_FROM if config.merge else None,
         later=later,
         closer=closer,
-        large=engine(network, asked.large_size) if asked.large_size else None,
-        large_from=asked.large_from,
-        zoom_in=_zoom_in(asked),
+        large=engine(network, config.large_size) if config.large_size else None,
+        large_from=config.large_from,
+        zoom_in=_zoom_in(config),
     )
 
 
-def _zoom_in(asked: InferenceConfig) -> ZoomIn:
-    if not asked.stretch:
+def _zoom_in(config: InferenceConfig) -> ZoomIn:
+    if not config.stretch:
         return zoom.target_crop
-    return partial(stretched_crop, expansion=asked.expansion, min_side=asked.min_side)
+    return partial(stretched_crop, expansion=config.expansion, min_side=config.min_side)

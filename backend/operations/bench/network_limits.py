@@ -71,13 +71,13 @@ def network_limits(settings: Settings) -> NetworkLimits:
     registry = Registry(settings.home, settings.registry)
     version = registry.ensure_base()
     network, card = checkpoint.load(version.path)
-    asked = InferenceConfig.of(card)
-    if asked.flip:
+    config = InferenceConfig.of(card)
+    if config.flip:
         network = Mirrored(network)
-    sizes = {card[key] for key in ("size", *LOOKS) if key in card} | {asked.large_size or card["size"]}
+    sizes = {card[key] for key in ("size", *LOOKS) if key in card} | {config.large_size or card["size"]}
     passes, device = [], ""
     for size in sorted(sizes):
-        work = _multiply_adds(card["architecture"], asked.flip, size)
+        work = _multiply_adds(card["architecture"], config.flip, size)
         engine = create_engine(
             network, size, settings.device, settings.home / "engines", settings.threads, settings.precision
         )

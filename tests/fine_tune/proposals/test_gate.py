@@ -134,6 +134,13 @@ def test_objects_that_are_easy_to_propose_save_what_they_take_by_hand():
     assert predictor.asked == sum(known.values()), "what is known is not clicked again"
 
 
+def test_what_is_offered_is_said_to_take_less_than_by_hand():
+    images = [ImageActions(1, 2.0 * count, [Scored(0, 0.9, float(count))]) for count in (1, 2, 3, 20, 40, 80)]
+    verdict = judge(images, 1)
+    assert verdict.offered
+    assert verdict.interval[0] <= verdict.actions <= verdict.interval[1] < verdict.by_hand
+
+
 def test_no_image_is_judged():
     assert not judge([], 2).offered
 
