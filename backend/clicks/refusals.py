@@ -28,8 +28,8 @@ FIXES = {
     "no_click": "Accept the suggestion with the tick at the bottom before Submit, Skip or another task, and choose a "
     "smart keypoint or rectangle to click with.",
     "empty_mask": "Click again, nearer to the middle of the object.",
-    "deadline": "The machine is too slow or too busy: give it more cores or a GPU, serve a smaller network ("
-    "clickmask models import lite0-fpn2 --promote), or raise CLICKMASK_DEADLINE_S.",
+    "deadline": "The machine is too slow or too busy: give it more cores or a GPU, or raise "
+    "CLICKMASK_DEADLINE_S.",
     "overloaded": "More clicks came at once than the queue holds: raise CLICKMASK_SLOTS where cores are idle, or run "
     "another clickmask serve.",
     "not_ready": "Wait until the model is loaded; clickmask doctor says why one cannot be.",

@@ -1,4 +1,4 @@
-"""From a probability map to the mask that leaves: no specks, no pin-holes, nothing an annotator did not ask for."""
+"""What an annotator did not ask for leaves a probability map: doubtful parts elsewhere, specks, pin-holes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,33 @@ from model.mask_ops import THRESHOLD
 
 MIN_AREA = 16  # pixels
 MIN_SHARE = 0.004  # of the mask's area: smaller parts and holes cost runs in the RLE and freeze editors
+SURE = 0.85  # mean probability of a part from which the network knows what was clicked
+DOUBTFUL = 0.9  # of that: parts with less are another object, mostly one like it
+
+
+def remove_doubtful_parts(probability: np.ndarray, click: Click) -> None:
+    """Take out of the answer to a first click what the network is much less sure of than of the part under the click.
+
+    Args:
+        probability: HxW uint8, round(255 p); changed in place.
+        click: positive, in pixels of the map.
+    """
+    box = box_of_map(probability)
+    row, column = click.pixel(*probability.shape)
+    if box is None or probability[row, column] < THRESHOLD:
+        return
+    x0, y0, x1, y1 = box
+    inside = probability[y0:y1, x0:x1]
+    count, labels = cv2.connectedComponents((inside >= THRESHOLD).view(np.uint8), connectivity=8)
+    if count <= 2:  # the background and one part
+        return
+    sums = np.bincount(labels.ravel(), weights=inside.ravel(), minlength=count)
+    mean = sums / np.bincount(labels.ravel(), minlength=count) / 255
+    clicked = mean[labels[row - y0, column - x0]]
+    if clicked >= SURE:
+        doubtful = mean < DOUBTFUL * clicked
+        doubtful[0] = False
+        inside[doubtful[labels]] = 0
 
 
 def remove_small_regions(probability: np.ndarray, clicks: Sequence[Click] = ()) -> np.ndarray:

@@ -14,11 +14,13 @@ import numpy as np
 from model.click import Click
 from model.engines.base import Engine
 from model.inference import zoom
+from model.inference.clean import remove_doubtful_parts
 from model.inference.click_maps import encode
 from model.inference.edge import follow_edge
 from model.inference.merge import Region, progressive
 
 BOX_LEVEL = 128  # of a map inside a box: undecided
+BAR = 10  # times as long as wide: the object runs along such a box
 MERGE_FROM = 3  # see `Predictor`
 
 # Previous map, clicks and input side -> what the network is shown; `zoom.target_crop` is one.
@@ -152,9 +154,11 @@ class Predictor:
         return [look.map for look in looks]
 
     def _prepared(self, request: Request) -> Request:
-        """Move the edge of a small object to the clicks; the network would at each click alone."""
-        if request.previous is None or not request.clicks or self.merge_from is None:
+        """Move the edge of a small object to the clicks, which the network would at each click alone; click a bar."""
+        if request.previous is None or self.merge_from is None:
             return request
+        if not request.clicks:
+            return replace(request, clicks=_middle_of_bar(request.previous))
         return replace(request, previous=follow_edge(request.previous, request.clicks))
 
     def _look(self, request: Request) -> _Look:
@@ -170,6 +174,9 @@ class Predictor:
         for look in looks:
             look.window = self.zoom_in(look.map, look.request.clicks, look.engine.size)
         self._run(looks)
+        for look in looks:
+            if len(look.request.clicks) == 1:
+                remove_doubtful_parts(look.map, look.request.clicks[0])
 
     def _merge(self, look: _Look) -> None:
         previous, clicks = look.request.previous, look.request.clicks
@@ -211,6 +218,17 @@ class Predictor:
                 if zoom.is_blank(look.map):
                     look.map = np.zeros(look.map.shape, np.uint8)
                 look.window.paste(values, look.map)
+
+
+def _middle_of_bar(previous: np.ndarray) -> list[Click]:
+    """Click the middle of a long, thin box (HxW uint8 map): inside it nothing tells what is object; else nothing."""
+    box = zoom.box_of_map(previous)
+    if box is None or previous.max() != BOX_LEVEL:
+        return []
+    width, height = box[2] - box[0], box[3] - box[1]
+    if max(width, height) < BAR * min(width, height):
+        return []
+    return [Click(box[0] + width / 2, box[1] + height / 2)]
 
 
 def _hull(changed: Region, window: zoom.Window, wide: zoom.Window) -> Region:

@@ -124,7 +124,9 @@ def channels(network: nn.Module) -> tuple[int, int, int]:
     """
     encoder: Any = getattr(network, "encoder", None)
     if len(getattr(encoder, "channels", ())) != 5 or not hasattr(network, "entry"):
-        raise UnsupportedNetwork(f"{type(network).__name__} has no encoder for proposals: use lite0-fpn")
+        raise UnsupportedNetwork(
+            f"{type(network).__name__} has no encoder for proposals: use lite0-fpn2 or lite0-fpn"
+        )
     fine, middle, coarse = encoder.channels[LEVELS]
     return coarse, middle, fine
 

@@ -143,7 +143,7 @@ def _side(_context: click.Context, _option: click.Parameter, pixels: int | None)
 def import_model(source: str, line: str, serve: bool, as_json: bool, **options: Any) -> None:
     """Add a checkpoint to the registry.
 
-    SOURCE is lite0-fpn or lite0-fpn2, which come with clickmask; ritm-h18s, ritm-h18 or ritm-h32, which are fetched
+    SOURCE is lite0-fpn2 or lite0-fpn, which come with clickmask; ritm-h18s, ritm-h18 or ritm-h32, which are fetched
     from where their authors publish them; a file or http(s) address of an official RITM or SimpleClick checkpoint
     (.pth); or the folder of a run of `clickmask train`, or one with model.safetensors and card.json, as `clickmask
     models export` writes it.

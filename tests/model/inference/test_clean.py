@@ -2,10 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from model.click import Click
 from model.inference import clean as clean_module
-from model.inference.clean import remove_small_regions
+from model.inference.clean import remove_doubtful_parts, remove_small_regions
 
 
 def blob() -> np.ndarray:
@@ -15,6 +16,44 @@ def blob() -> np.ndarray:
     probability[50:52, 50:52] = 0
     probability[5:7, 100:102] = 200
     return probability
+
+
+def two_parts(left: int, right: int) -> np.ndarray:
+    """Two squares, 40 pixels apart, of these values; soft around the right one."""
+    probability = np.zeros((100, 200), np.uint8)
+    probability[20:80, 20:80] = left
+    probability[20:80, 120:180] = right
+    probability[15:20, 120:180] = 100
+    return probability
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "x", "kept"),
+    [
+        (240, 180, 50, "left"),  # sure of what was clicked, in doubt elsewhere
+        (180, 240, 150, "right"),
+        (240, 225, 50, "both"),  # as sure of both: an object in two parts
+        (180, 140, 50, "both"),  # sure of nothing
+        (180, 240, 50, "both"),  # surer of what was not clicked
+        (240, 180, 100, "both"),  # a click beside both
+        (240, 0, 50, "left"),
+    ],
+)
+def test_what_is_doubtful_beside_a_sure_part_goes(left, right, x, kept):
+    answer = two_parts(left, right)
+    remove_doubtful_parts(answer, Click(x + 0.5, 50.5))
+    expected = two_parts(left, right)
+    if kept == "left":
+        expected[20:80, 120:180] = 0
+    if kept == "right":
+        expected[20:80, 20:80] = 0
+    np.testing.assert_array_equal(answer, expected)
+
+
+def test_nothing_is_taken_out_of_nothing():
+    empty = np.zeros((10, 10), np.uint8)
+    remove_doubtful_parts(empty, Click(5.0, 5.0))
+    assert not empty.any()
 
 
 def test_specks_and_pin_holes_go():

@@ -151,6 +151,37 @@ def test_a_first_click_is_not_looked_at_closer(image):
     assert closer.calls == 0
 
 
+@pytest.mark.parametrize(
+    ("box", "clicked"), [((10, 40, 110, 50), True), ((50, 0, 56, 90), True), ((10, 30, 100, 50), False)]
+)
+def test_a_long_box_is_clicked_in_its_middle(predictor, image, box, clicked):
+    prior, middle = box_prior((90, 120), box), Click((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    alike = np.array_equal(predictor.predict(image, [], prior), predictor.predict(image, [middle], prior))
+    assert alike == clicked
+
+
+def test_a_long_mask_is_not_clicked(predictor, image):
+    bar = box_prior((90, 120), (10, 40, 110, 50)) * 2 - 1
+    unclicked = predictor.predict(image, [], bar)
+    assert not np.array_equal(unclicked, predictor.predict(image, [Click(60.0, 45.0)], bar))
+
+
+def test_only_a_first_click_loses_doubtful_parts(image):
+    class Two(Painter):
+        """An engine that is sure at positive clicks, and half sure at the right edge of its input."""
+
+        def run(self, image, guide):
+            answer = guide[:, 1].copy()
+            answer[:, :, 56:] = 0.6
+            return answer
+
+    predictor = Predictor(Two(), merge_from=None)
+    first = predictor.predict(image, CLICKS[:1])
+    assert first.max() > 200
+    assert 153 not in first
+    assert 153 in predictor.predict(image, CLICKS[::2], first)
+
+
 def test_a_box_prior_is_undecided_inside_and_needs_no_click(image):
     prior = box_prior((90, 120), (10.2, 20.4, 60.0, 50.0))
     assert set(np.unique(prior)) == {0, 128}

@@ -50,7 +50,7 @@ def test_the_number_of_thinned_blocks_must_fit():
 
 
 def test_the_trained_weights_in_the_repository_segment_a_click(network):
-    trained, card = checkpoint.load(PACKAGED / "lite0-fpn2")
+    trained, card = checkpoint.load(PACKAGED)
     assert card["architecture"]["name"] == "lite0-fpn2"
     image, guide = torch.full((1, 3, 128, 128), 0.2), torch.zeros(1, 3, 128, 128)
     image[:, 0, 40:90, 40:90] = 0.9  # a red square, clicked in its middle

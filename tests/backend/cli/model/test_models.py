@@ -195,7 +195,7 @@ def test_bad_sources_add_nothing(web: Web, official: Path, home: Path, tmp_path:
         ("simpleclick-base",): "open https://drive.google.com/drive/folders/",
         (
             "ritm-h19",
-        ): "is no file, folder, http(s) address or name (lite0-fpn, lite0-fpn2, ritm-h18s, ritm-h18, ritm-h32)",
+        ): "is no file, folder, http(s) address or name (lite0-fpn2, lite0-fpn, ritm-h18s, ritm-h18, ritm-h32)",
     }.items():
         result = run("import", *arguments)
         assert result.exit_code == 1, result.output
