@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from functools import partial
 
 from backend.label_studio.label_config import LabelConfig
 from backend.label_studio.mask_regions import AcceptedObject, MaskRegion, accepted, objects
@@ -16,10 +15,9 @@ logger = logging.getLogger(__name__)
 
 def shown(task: Task, config: LabelConfig) -> list[MaskRegion]:
     """Return the accepted masks that the annotator who asks can see, the most recent last."""
-    remarks = partial(config.remarks, data=task.data)
     regions: dict[str, MaskRegion] = {}
     for saved in task.saved.shown:
-        for region in accepted(saved.results, remarks):
+        for region in accepted(saved.results, config.remarks):
             regions.pop(region.id, None)
             regions[region.id] = region
     return list(regions.values())

@@ -145,7 +145,7 @@ class ClickPipeline:
         if prompt.labels:
             return prompt
         task = request.tasks[0]
-        choices = request.config.labels(prompt.to_name, task.data)
+        choices = request.config.labels(prompt.to_name)
         if len(choices) > 1:
             drawn = next(
                 (region.labels for region in reversed(shown(task, request.config)) if region.labels), ()

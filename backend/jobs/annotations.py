@@ -187,8 +187,7 @@ class ProjectAnnotations:
             except LabelConfigError as error:
                 on_problem(f"task {task['id']}: {error}")
                 continue
-            remarks = partial(known.remarks, data=task["data"])
-            for item in objects(accepted(annotation.get("result") or (), remarks)):
+            for item in objects(accepted(annotation.get("result") or (), known.remarks)):
                 region = item.regions[0]
                 by_image.setdefault(region.image, []).append(item)
             for (name, index), items in by_image.items():

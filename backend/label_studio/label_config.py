@@ -35,7 +35,7 @@ class Control:
         name: what ``from_name`` refers to.
         to_names: names of the image tags it draws on.
         labels: label names as they appear in results (a label's ``alias`` where it has one), in order.
-        source: where labels come from the task's data, so that any label may be used: ``$key``; else "".
+        source: where labels come from a task's data that is not known, so that it may have any: ``$key``; else "".
         smart: True where Label Studio may use it to prompt the backend.
     """
 
@@ -93,14 +93,15 @@ class LabelConfig:
         """Read a labeling config; tag and attribute names are compared without regard to case.
 
         Args:
-            data: of the task, for which Repeaters are written out; None looks at the first page of each.
+            data: of the task, for which Repeaters are written out and labels looked up; None looks at the first page
+                of each, and knows no labels that a task brings.
 
         Raises:
             LabelConfigError: not XML, or XML with a document type declaration.
         """
-        if not config_tree.has_repeaters(xml):
-            return _parse(xml)
-        return _read(config_tree.write_out(config_tree.parse(xml), data))
+        repeated = config_tree.has_repeaters(xml)
+        config = _read(config_tree.write_out(config_tree.parse(xml), data)) if repeated else _parse(xml)
+        return replace(config, controls=tuple(_with_labels(c, data or {}) for c in config.controls))
 
     def image(self, to_name: str) -> ImageTag:
         """Return the image tag of that name; LabelConfigError when there is none."""
@@ -144,48 +145,37 @@ class LabelConfig:
             raise LabelConfigError(f"no <Labels> has label {', '.join(map(repr, labels))}")
         return outputs
 
-    def labels(self, to_name: str, data: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-        """Return the labels that a mask on ``to_name`` may have, in order.
-
-        Args:
-            data: of the task, for labels that come from there.
-        """
+    def labels(self, to_name: str) -> tuple[str, ...]:
+        """Return the labels that a mask on ``to_name`` may have, in order."""
         takers = [c for c in self._takers(to_name) if c.labelled]
         rows = [] if takers and takers == self._takers(to_name) else self._rows(to_name)
-        found = [label for control in rows + takers for label in _labels_of(control, data or {})]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(label for control in rows + takers for label in control.labels))
 
-    def remarks(self, to_name: str, data: Mapping[str, Any] | None = None) -> frozenset[str]:
+    def remarks(self, to_name: str) -> frozenset[str]:
         """Return the labels that say something else of an object than what it is, such as "occluded".
 
         They are those of a ``<Labels>`` of which a mask on ``to_name`` may have none.
-
-        Args:
-            data: of the task, for labels that come from there.
         """
-        masks = set(self.labels(to_name, data))
-        rows = [_labels_of(row, data or {}) for row in self._rows(to_name)]
+        masks = set(self.labels(to_name))
+        rows = [row.labels for row in self._rows(to_name)]
         return frozenset(label for row in rows if masks and not masks & set(row) for label in row)
 
-    def meant(
-        self, to_name: str, given: Sequence[tuple[str, ...]], data: Mapping[str, Any] | None = None
-    ) -> tuple[str, ...]:
+    def meant(self, to_name: str, given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
         """Return the labels that a mask on ``to_name`` is to have; () where none is chosen.
 
         Args:
             given: labels that a prompt has of different controls, those that come first count; some are remarks.
-            data: of the task, for labels that come from there.
         """
-        remarks = self.remarks(to_name, data)
+        remarks = self.remarks(to_name)
         names = next(filter(None, (tuple(n for n in labels if n not in remarks) for labels in given)), ())
-        if not names and not self._choice(to_name, remarks, data):
+        if not names and not self._choice(to_name, remarks):
             return next(filter(None, given), ())  # the config is wrong: what was chosen has no mask
         if all(c.labelled for c in self._takers(to_name)):
             return names
         # One row names a mask of a control without labels.
-        rows = [_labels_of(row, data or {}) for row in self._rows(to_name)]
-        named = max((tuple(n for n in names if n in row) for row in rows), key=len, default=())
-        return named or (names if self.labels(to_name, data) else ())
+        rows = self._rows(to_name)
+        named = max((tuple(n for n in names if row.carries((n,))) for row in rows), key=len, default=())
+        return named or (names if self.labels(to_name) else ())
 
     def problems(self) -> list[str]:
         """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
@@ -215,18 +205,20 @@ class LabelConfig:
             if not self._nameable(prompt, to_name):
                 yield f"{prompt.tag}: no click can be given a label; add <Labels> with those that masks have"
                 continue
+            rows, takers = self._rows(to_name), self._takers(to_name)
             labels = (
                 prompt.labels
                 or self._choice(to_name, self.remarks(to_name))
-                or [label for row in self._rows(to_name) for label in row.labels]
+                or [label for row in rows for label in row.labels]
                 or self.labels(to_name)
+                or [c.source for c in (prompt, *rows, *takers) if c.source]  # only a task tells
             )
             wanted: list[tuple[str, ...]] = [(label,) for label in labels] or [()]
             for chosen in wanted:
                 try:
                     self.image(to_name)
                     output, *_ = self.outputs(to_name, chosen)
-                    if len(prompt.labels) > 1 and not self.meant(to_name, [chosen]):
+                    if (prompt.source or len(prompt.labels) > 1) and not self.meant(to_name, [chosen]):
                         yield f"{prompt.tag}: {output.mask.tag} keeps none of its labels; add <Labels> with them"
                 except LabelConfigError as error:
                     yield f"{prompt.tag}: {error}"
@@ -237,13 +229,10 @@ class LabelConfig:
         givers = [c for c in self.controls if c.kind in kinds and to_name in c.to_names]
         return len(self.labels(to_name)) < 2 or any(c.source or set(c.labels) - remarks for c in givers)
 
-    def _choice(
-        self, to_name: str, remarks: frozenset[str], data: Mapping[str, Any] | None = None
-    ) -> list[str]:
+    def _choice(self, to_name: str, remarks: frozenset[str]) -> list[str]:
         """Return the labels that people choose from, without remarks."""
         givers = [c for c in self.controls if c.shape not in MASKS and to_name in c.to_names]
-        found = [label for giver in givers for label in _labels_of(giver, data or {})]
-        return [label for label in found if label not in remarks]
+        return [label for giver in givers for label in giver.labels if label not in remarks]
 
     def _takers(self, to_name: str) -> list[Control]:
         return [c for c in self.controls if c.shape in MASKS and to_name in c.to_names]
@@ -292,8 +281,10 @@ def _control(kind: str, name: str, given: dict[str, str], element: Element) -> C
     )
 
 
-def _labels_of(control: Control, data: Mapping[str, Any]) -> tuple[str, ...]:
+def _with_labels(control: Control, data: Mapping[str, Any]) -> Control:
+    """Add the labels that a task brings, where it brings any."""
     found = look_up(control.source, data) if control.source else None
-    entries = found if isinstance(found, list) else []
-    told = [e.get("alias") or e.get("value") if isinstance(e, dict) else e for e in entries]
-    return control.labels + tuple(str(label) for label in told if label)
+    if not isinstance(found, list):
+        return control
+    told = [e.get("alias") or e.get("value") if isinstance(e, dict) else e for e in found]
+    return replace(control, labels=control.labels + tuple(str(label) for label in told if label), source="")

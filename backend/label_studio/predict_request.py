@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from backend.json_fields import Field, RequestError, project_number
@@ -189,11 +188,11 @@ def _urls(tag: ImageTag, task: Task) -> Iterator[str]:
 
 
 def _prompts(entries: list[Field], task: Task, config: LabelConfig) -> Iterator[Prompt]:
-    named, meant = _named(entries), partial(config.meant, data=task.data)
+    named = _named(entries)
     requests: dict[tuple[Any, ...], list[PromptRegion]] = {}
     for entry in entries:
         if shape_of(str(entry["type"].value)) in PROMPTS:
-            region = PromptRegion.read(entry, named.get(str(entry["id"].value), ()), meant)
+            region = PromptRegion.read(entry, named.get(str(entry["id"].value), ()), config.meant)
             if all(tag.name != region.to_name for tag in config.images):
                 raise entry["to_name"].fail("the name of an <Image> tag of label_config")
             requests.setdefault((region.to_name, region.labels[:1]), []).append(region)

@@ -110,10 +110,19 @@ def test_labels_and_addresses_may_be_text_in_their_tags() -> None:
 
 
 def test_labels_from_task_data_may_be_any() -> None:
-    config = LabelConfig.parse(
-        '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$labels"/></View>'
-    )
-    assert config.outputs("i", ("whatever",))[0].mask.source == "$labels"
+    xml = '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$labels"/></View>'
+    assert LabelConfig.parse(xml).outputs("i", ("whatever",))[0].mask.source == "$labels"
+    assert LabelConfig.parse(xml, {"labels": None}).outputs("i", ("whatever",))
+    with pytest.raises(LabelConfigError, match="label 'whatever' is not in"):
+        LabelConfig.parse(xml, {"labels": [{"value": "Cup"}]}).outputs("i", ("whatever",))
+
+
+@pytest.mark.parametrize("second", [' value="$defects"/>', '><Label value="rot"/></BrushLabels>'])
+def test_a_control_whose_labels_the_task_brings_takes_no_others(second: str) -> None:
+    xml = f"""<View><Image name="i" value="$image"/><BrushLabels name="species" toName="i" value="$species"/>
+        <BrushLabels name="defects" toName="i"{second}</View>"""
+    data = {"species": [{"value": "oak"}], "defects": [{"value": "rot"}]}
+    assert [output.mask.name for output in LabelConfig.parse(xml, data).outputs("i", ("rot",))] == ["defects"]
 
 
 @pytest.mark.parametrize(
@@ -181,12 +190,10 @@ def test_labels_that_a_mask_may_have() -> None:
 
 
 def test_labels_may_come_from_the_task() -> None:
-    config = LabelConfig.parse(
-        '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$classes"/></View>'
-    )
+    xml = '<View><Image name="i" value="$image"/><BrushLabels name="b" toName="i" value="$classes"/></View>'
     data = {"classes": [{"value": "Cup"}, {"value": "Spoon", "alias": "spoon"}, "Fork", None, 5]}
-    assert config.labels("i", data) == ("Cup", "spoon", "Fork", "5")
-    assert config.labels("i", {"classes": "x"}) == ()
+    assert LabelConfig.parse(xml, data).labels("i") == ("Cup", "spoon", "Fork", "5")
+    assert LabelConfig.parse(xml, {"classes": "x"}).labels("i") == ()
 
 
 COND = '<Labels name="cond" toName="i"><Label value="occluded"/><Label value="blurred"/></Labels>'
@@ -202,9 +209,9 @@ def test_a_row_whose_labels_no_mask_may_have_makes_remarks() -> None:
         assert config.problems() == []
     assert LabelConfig.parse(ROW % CUPS).remarks("i") == frozenset()
     assert LabelConfig.parse(ROW % (COND + '<Brush name="b" toName="i"/>')).remarks("i") == frozenset()
-    from_task = LabelConfig.parse(ROW % (COND + '<BrushLabels name="b" toName="i" value="$classes"/>'))
-    assert from_task.remarks("i") == frozenset()
-    assert from_task.remarks("i", {"classes": ["Cup"]}) == {"occluded", "blurred"}
+    from_task = ROW % (COND + '<BrushLabels name="b" toName="i" value="$classes"/>')
+    assert LabelConfig.parse(from_task).remarks("i") == frozenset()
+    assert LabelConfig.parse(from_task, {"classes": ["Cup"]}).remarks("i") == {"occluded", "blurred"}
 
 
 def test_a_row_that_makes_remarks_renames_nothing() -> None:

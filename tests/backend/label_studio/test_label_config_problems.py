@@ -92,3 +92,25 @@ def test_the_labels_of_masks_are_none_of_clicks() -> None:
 def test_the_editor_has_no_smart_tool_for_polygons() -> None:
     polygons = CONFIG.replace("BrushLabels", "PolygonLabels").replace('smart="false"', "")
     assert LabelConfig.parse(polygons).problems() == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "problem"),
+    [
+        ('<KeyPointLabels name="k" value="$x"/><BrushLabels name="m" value="$x" smart="false"/>', ""),
+        (
+            '<KeyPoint name="k"/><Labels name="l" value="$x"/><BrushLabels name="m" value="$x" smart="false"/>',
+            "",
+        ),
+        ('<KeyPointLabels name="k" value="$x"/><Labels name="l" value="$x"/><Polygon name="m"/>', ""),
+        (
+            '<KeyPointLabels name="k" value="$x"/><Polygon name="m"/>',
+            "keeps none of its labels; add <Labels>",
+        ),
+        ('<KeyPointLabels name="k" value="$x"/>', "add one with label '$x'"),
+    ],
+)
+def test_labels_that_a_task_brings_are_no_problem(tags: str, problem: str) -> None:
+    """Which they are is not known without a task; whether masks may have them is."""
+    problems = LabelConfig.parse(f'<View><Image name="i" value="$image"/>{tags}</View>').problems()
+    assert [problem in sentence for sentence in problems] == [True] * bool(problem)
