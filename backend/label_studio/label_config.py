@@ -195,9 +195,12 @@ class LabelConfig:
                 found.append(
                     f'{control.tag}: the editor finds no image "{names}"; give each a tag of its own'
                 )
-            if control.shape in (BRUSH, BITMASK, WAND) and control.smart:
-                found.append(f'{control.tag} offers a smart tool that does nothing; add smart="false" to it')
         return found
+
+    def warnings(self) -> list[str]:
+        """Return what is not as meant where clicks work nevertheless; one sentence with the fix each."""
+        idle = (c for c in self.controls if c.shape in (BRUSH, BITMASK, WAND) and c.smart)
+        return [f'{c.tag} offers a smart tool that does nothing; add smart="false" to it' for c in idle]
 
     def _unanswered(self, prompt: Control) -> Iterator[str]:
         """Say for which labels a prompt of this control gets no mask."""

@@ -59,10 +59,11 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
         source = image_source(client.project(project)["label_config"])
         client.update_project(project, label_config=label_config(names, outputs, source))
     made = connect(client, project, address, settings, prelabel)
-    problems = LabelConfig.parse(client.project(project)["label_config"]).problems()
+    config = LabelConfig.parse(client.project(project)["label_config"])
+    problems = config.problems()
     verb, shown = "is" if made.created else "was", without_password(address)
     click.echo(f"project {project} {verb} connected to {shown} (ML backend {made.backend})")
-    for problem in problems:
+    for problem in problems + config.warnings():
         click.echo(f"labeling config: {problem}", err=True)
     if problems:
         click.echo(

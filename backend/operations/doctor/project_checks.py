@@ -32,13 +32,16 @@ def project(settings: Settings, client: LabelStudio, number: int, url: str) -> F
 
 def _config(record: dict[str, Any]) -> Findings:
     try:
-        problems = LabelConfig.parse(record["label_config"]).problems()
+        config = LabelConfig.parse(record["label_config"])
+        problems, warnings = config.problems(), config.warnings()
     except LabelConfigError as error:
-        problems = [str(error)]
+        problems, warnings = [str(error)], []
     for problem in problems:
         yield Finding(FAIL, "label config", problem)
     if not problems:
         yield Finding(OK, "label config", "clicks or boxes have masks to become")
+    for warning in warnings:
+        yield Finding(WARN, "label config", warning)
     if record.get("show_collab_predictions"):
         text = (
             "on: every opening of a task waits for the backend; right where `clickmask connect --prelabel` shows "

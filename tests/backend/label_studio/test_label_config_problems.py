@@ -66,16 +66,24 @@ def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, sever
         ('<View><Image name="i" value="$x"/></View>', 'add <KeyPoint name="kp" toName="i"'),
         (CONFIG.replace('<Label value="Dog"/></BrushLabels>', "</BrushLabels>"), "label 'Dog' is not in"),
         (CONFIG.replace('"kp" toName="image"', '"kp" toName="photo"'), 'no <Image name="photo">'),
-        (CONFIG.replace('smart="false"', ""), 'add smart="false"'),
-        (
-            CONFIG.replace("<BrushLabels", '<MagicWand name="w"/><BrushLabels'),
-            '<MagicWand name="w"> offers a smart',
-        ),
         (CONFIG.replace('smart="true"', 'smart="false"'), "nothing to click with"),
     ],
 )
 def test_problems_say_what_to_add(xml: str, problem: str) -> None:
     assert any(problem in sentence for sentence in LabelConfig.parse(xml).problems())
+
+
+@pytest.mark.parametrize(
+    ("xml", "tag"),
+    [
+        (CONFIG.replace('smart="false"', ""), '<BrushLabels name="brush">'),
+        (CONFIG.replace("<BrushLabels", '<MagicWand name="w"/><BrushLabels'), '<MagicWand name="w">'),
+    ],
+)
+def test_a_smart_tool_that_does_nothing_keeps_no_click_from_its_mask(xml: str, tag: str) -> None:
+    config = LabelConfig.parse(xml)
+    assert config.problems() == []
+    assert config.warnings() == [f'{tag} offers a smart tool that does nothing; add smart="false" to it']
 
 
 def test_the_labels_of_masks_are_none_of_clicks() -> None:
@@ -91,7 +99,7 @@ def test_the_labels_of_masks_are_none_of_clicks() -> None:
 
 def test_the_editor_has_no_smart_tool_for_polygons() -> None:
     polygons = CONFIG.replace("BrushLabels", "PolygonLabels").replace('smart="false"', "")
-    assert LabelConfig.parse(polygons).problems() == []
+    assert LabelConfig.parse(polygons).problems() == LabelConfig.parse(polygons).warnings() == []
 
 
 @pytest.mark.parametrize(

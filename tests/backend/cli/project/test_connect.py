@@ -57,6 +57,24 @@ def test_a_config_that_is_replaced_keeps_its_images(before: str, source: str) ->
         studio.close()
 
 
+@pytest.mark.parametrize(("click_with", "replace"), [("KeyPointLabels", False), ("EllipseLabels", True)])
+def test_only_a_config_that_answers_no_click_is_to_be_replaced(click_with: str, replace: bool) -> None:
+    studio = ConnectedStudio()
+    try:
+        tags = "".join(
+            f'<{tag} name="{tag}" toName="i"><Label value="Cat"/></{tag}>'
+            for tag in ("BrushLabels", click_with)
+        )
+        project = studio.add_project(label_config=f'<View><Image name="i" value="$image"/>{tags}</View>')
+        environment = {"LABEL_STUDIO_URL": studio.web.url, "LABEL_STUDIO_API_KEY": "a" * 40}
+        done = CliRunner().invoke(main, ["connect", str(project)], env=environment)
+        assert done.exit_code == 0, done.output
+        assert "offers a smart tool that does nothing" in done.output
+        assert ("replaces the config" in done.output) is replace
+    finally:
+        studio.close()
+
+
 def test_a_socket_file_needs_an_address() -> None:
     result = connect(CLICKMASK_HOST="unix:/run/clickmask.sock")
     assert result.exit_code == 1

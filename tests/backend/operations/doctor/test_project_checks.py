@@ -51,6 +51,17 @@ def test_a_config_without_masks_is_a_failure_and_one_that_is_none_too(studio: Co
     assert (level, "XML" in text) == (FAIL, True)
 
 
+def test_a_smart_tool_that_does_nothing_is_a_warning(studio: ConnectedStudio) -> None:
+    """Such as Label Studio's own example for SAM has it: clicks are answered."""
+    config = studio.projects[1]["label_config"]
+    studio.projects[1]["label_config"] = config.replace(
+        '<BrushLabels name="brush" toName="image" smart="false"', '<BrushLabels name="brush" toName="image"'
+    )
+    assert {level for level, _ in found(studio).values()} == {WARN}
+    level, text = found(studio)["label config"]
+    assert (level, 'add smart="false"' in text) == (WARN, True)
+
+
 def test_prelabeling_is_a_warning(studio: ConnectedStudio) -> None:
     studio.projects[1]["show_collab_predictions"] = True
     assert found(studio) == {
