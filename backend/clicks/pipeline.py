@@ -74,8 +74,7 @@ class ClickPipeline:
             ImageError: it cannot be had, or is not the one in the browser.
             LabelConfigError: the labeling config has no place for the answer.
         """
-        labels = self._labelled(request, prompt).labels
-        request.config.outputs(prompt.to_name, labels)  # before any work is done in vain
+        request.outputs(self._labelled(request, prompt))  # before any work is done in vain
         return self._image(request, prompt)
 
     def answer(
@@ -94,7 +93,7 @@ class ClickPipeline:
         """
         started, task, named = time.perf_counter() - waited_s, request.tasks[0], bool(prompt.labels)
         prompt = self._labelled(request, prompt)
-        outputs = request.config.outputs(prompt.to_name, prompt.labels)
+        outputs = request.outputs(prompt)
         # Less than the deadline, so that who waits in vain learns why.
         model = self.models.take(request.project_id, 0.8 * (self.settings.deadline_s - waited_s))
         known = self._surroundings(request, prompt, named)
@@ -135,7 +134,7 @@ class ClickPipeline:
         values = self._map_of(last)
         if values is None or values.shape != (prompt.height, prompt.width):
             return Suggestion()
-        outputs = request.config.outputs(prompt.to_name, prompt.labels)
+        outputs = request.outputs(prompt)
         sequence = ClickSequence(last.key, last.clicks)
         answer = self._cleaned(values, sequence, last.region_id, prompt.ids, last.proposed)
         return Suggestion.of(prompt, outputs, answer, self.settings.polygon_tolerance, task.saved)

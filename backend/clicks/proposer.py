@@ -84,7 +84,7 @@ class TaskProposer:
         prompt = Prompt(
             labels=(label,) if label else (),
             to_name=page.to_name,
-            from_name="",
+            controls=(),
             width=width,
             height=height,
             clicks=(proposal.click,),

@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -21,6 +22,7 @@ REFERENCE = re.compile(r"\$[\w[\].{}]+")
 _STEP = re.compile(r"[^.[\]]+")
 _INDEX_FLAG = "{{idx}}"
 _MOST_TAGS = 20_000  # that Repeaters may make of a config
+_MOST_LEVELS = 32  # that tell where a tag stands
 
 
 class LabelConfigError(ClickmaskError, ValueError):
@@ -122,6 +124,18 @@ def write_out(root: Element, data: Mapping[str, Any] | None) -> Element:
                 element[place : place + 1] = pages
         waiting.extend(element)
     return whole
+
+
+def placed(root: Element) -> Iterator[tuple[Element, tuple[int, ...]]]:
+    """Yield every tag in order, with the numbers of those around it and its own; the outermost 32 are enough."""
+    waiting: list[tuple[Element, tuple[int, ...]]] = [(root, ())]
+    for number in count():
+        if not waiting:
+            return
+        element, around = waiting.pop()
+        place = (*around, number)[:_MOST_LEVELS]
+        yield element, place
+        waiting += [(child, place) for child in reversed(element)]
 
 
 def attributes(element: Element) -> dict[str, str]:

@@ -17,8 +17,7 @@ KEYPOINT, RECTANGLE = "keypoint", "rectangle"
 MASKS, PROMPTS = (BRUSH, BITMASK, POLYGON), (KEYPOINT, RECTANGLE)
 LABELS = "labels"  # the type of a control that names what others draw
 WAND = "magicwand"  # annotators draw masks like those of a brush with it; none of ours become its own
-_TAGS = {"brush": "Brush", "bitmask": "Bitmask", "polygon": "Polygon", "keypoint": "KeyPoint"}
-_TAGS |= {"rectangle": "Rectangle", WAND: "MagicWand", "": ""}
+_TAGS = {KEYPOINT: "KeyPoint", WAND: "MagicWand"}  # those with a capital inside
 
 
 def shape_of(kind: str) -> str:
@@ -37,6 +36,7 @@ class Control:
         labels: label names as they appear in results (a label's ``alias`` where it has one), in order.
         source: where labels come from a task's data that is not known, so that it may have any: ``$key``; else "".
         smart: True where Label Studio may use it to prompt the backend.
+        place: numbers of the tags around it and its own, see `config_tree.placed`.
     """
 
     kind: str
@@ -45,6 +45,7 @@ class Control:
     labels: tuple[str, ...] = ()
     source: str = ""
     smart: bool = True
+    place: tuple[int, ...] = ()
 
     @property
     def shape(self) -> str:
@@ -59,11 +60,15 @@ class Control:
     @property
     def tag(self) -> str:
         """The tag as it stands in the config, with its name."""
-        return f'<{_TAGS[self.shape]}{"Labels" if self.labelled else ""} name="{self.name}">'
+        return f'<{_TAGS.get(self.shape, self.shape.title())}{"Labels" if self.labelled else ""} name="{self.name}">'
 
     def carries(self, labels: tuple[str, ...]) -> bool:
         """Tell whether results of this control may hold all of some labels."""
         return self.labelled and (bool(self.source) or set(labels) <= set(self.labels))
+
+    def likeness(self, other: Control) -> tuple[int, int]:
+        """Return how many labels two controls have in common, and how many of the tags around them."""
+        return len({*self.labels} & {*other.labels}), len({*self.place} & {*other.place})
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,7 @@ class LabelConfig:
         """Read a labeling config; tag and attribute names are compared without regard to case.
 
         Args:
-            data: of the task, for which Repeaters are written out and labels looked up; None looks at the first page
-                of each, and knows no labels that a task brings.
+            data: of the task, for its pages of Repeaters and its labels; None reads one page, and no such labels.
 
         Raises:
             LabelConfigError: not XML, or XML with a document type declaration.
@@ -110,6 +114,12 @@ class LabelConfig:
                 return tag
         known = ", ".join(tag.name for tag in self.images) or "none"
         raise LabelConfigError(f'the labeling config has no <Image name="{to_name}">; it has: {known}')
+
+    def asked_with(self, names: Sequence[str]) -> LabelConfig:
+        """Return the config for a prompt that controls of these names made: those most like them come first."""
+        made = [c for c in self.controls if c.name in names]
+        ranked = sorted(self.controls, key=lambda c: max(map(c.likeness, made), default=(0, 0)), reverse=True)
+        return replace(self, controls=tuple(ranked))
 
     def outputs(self, to_name: str, labels: tuple[str, ...]) -> tuple[Output, ...]:
         """Return where a mask with all of ``labels`` on ``to_name`` goes.
@@ -189,12 +199,9 @@ class LabelConfig:
                 'smart="true" smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
             )
         found += [problem for control in prompts for problem in dict.fromkeys(self._unanswered(control))]
-        for control in self.controls:
-            if control.shape not in MASKS and len(control.to_names) > 1:
-                names = ",".join(control.to_names)
-                found.append(
-                    f'{control.tag}: the editor finds no image "{names}"; give each a tag of its own'
-                )
+        for control in (c for c in self.controls if c.shape not in MASKS and c.to_names[1:]):
+            names = ",".join(control.to_names)
+            found.append(f'{control.tag}: the editor finds no image "{names}"; give each a tag of its own')
         return found
 
     def warnings(self) -> list[str]:
@@ -258,13 +265,13 @@ def _parse(xml: str) -> LabelConfig:
 
 def _read(root: Element) -> LabelConfig:
     images, controls = [], []
-    for element in root.iter():
+    for element, place in config_tree.placed(root):
         given = attributes(element)
         kind, name = str(element.tag).lower(), given.get("name", "")
         if kind == "image":
             images.append(ImageTag(name, given.get("valuelist") or given.get("value", "")))
         elif kind in (LABELS, WAND) or shape_of(kind) in MASKS + PROMPTS:
-            controls.append(_control(kind, name, given, element))
+            controls.append(replace(_control(kind, name, given, element), place=place))
     if len(images) == 1:  # the editor connects what does not say to what
         controls = [c if any(c.to_names) else replace(c, to_names=(images[0].name,)) for c in controls]
     return LabelConfig(tuple(images), tuple(controls))

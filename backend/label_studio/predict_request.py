@@ -27,9 +27,10 @@ from backend.label_studio.label_config import (
     RECTANGLE,
     LabelConfig,
     LabelConfigError,
+    Output,
     shape_of,
 )
-from backend.label_studio.prompt_regions import Box, PromptRegion, names_of
+from backend.label_studio.prompt_regions import Box, Named, PromptRegion, names_of
 from model.click import Click
 
 
@@ -40,7 +41,7 @@ class Prompt:
     Attributes:
         labels: label names, normally one; empty where none was selected.
         to_name: name of the image tag.
-        from_name: name of the control that made the prompt.
+        controls: names of the controls that made the prompt and gave it labels.
         width, height: size of the image as the browser shows it, pixels.
         clicks: in the order they were made, pixels of that image.
         click_ids: Label Studio's region id of each click.
@@ -54,7 +55,7 @@ class Prompt:
 
     labels: tuple[str, ...]
     to_name: str
-    from_name: str
+    controls: tuple[str, ...]
     width: int
     height: int
     clicks: tuple[Click, ...] = ()
@@ -144,6 +145,10 @@ class PredictRequest:
         """Return the config as one of several tasks has it, which differs by its Repeaters; LabelConfigError."""
         return LabelConfig.parse(self.xml, task.data) if self.xml else self.config
 
+    def outputs(self, prompt: Prompt) -> tuple[Output, ...]:
+        """Return where the mask of a prompt goes; LabelConfigError when the labeling config has no place for it."""
+        return self.config.asked_with(prompt.controls).outputs(prompt.to_name, prompt.labels)
+
     def image_url(self, prompt: Prompt) -> str:
         """Return the address of the image that was clicked; LabelConfigError when the task has none."""
         return self.config.image(prompt.to_name).url(self.tasks[0].data, prompt.item_index)
@@ -200,13 +205,13 @@ def _prompts(entries: list[Field], task: Task, config: LabelConfig) -> Iterator[
         yield from _objects(regions, task.saved)
 
 
-def _named(entries: list[Field]) -> dict[str, list[tuple[str, ...]]]:
-    """Return the labels that elements of another type give to a prompt of the same id, those of <Labels> first."""
-    found: dict[str, list[tuple[str, ...]]] = {}
+def _named(entries: list[Field]) -> dict[str, list[Named]]:
+    """Return what elements of another type give to a prompt of the same id, those of <Labels> first."""
+    found: dict[str, list[Named]] = {}
     for entry in sorted(entries, key=lambda entry: entry["type"].value != LABELS):
         names = names_of(entry.value)
         if names:
-            found.setdefault(str(entry["id"].value), []).append(names)
+            found.setdefault(str(entry["id"].value), []).append((str(entry["from_name"].value), names))
     return found
 
 
@@ -246,7 +251,7 @@ def _prompt(
     return Prompt(
         labels=meant[-1].labels,
         to_name=meant[-1].to_name,
-        from_name=meant[-1].from_name,
+        controls=meant[-1].controls,
         width=meant[-1].width,
         height=meant[-1].height,
         clicks=tuple(region.click(positive) for region, positive in points),

@@ -21,6 +21,7 @@ _TRUE, _FALSE = {"true", "t", "yes", "y", "on", "1"}, {"false", "f", "no", "n", 
 _POLARITIES = {"positive": True, "pos": True, "+": True, "negative": False, "neg": False, "-": False}
 
 
+Named = tuple[str, tuple[str, ...]]
 Meant = Callable[[str, Sequence[tuple[str, ...]]], tuple[str, ...]]
 
 
@@ -42,6 +43,7 @@ class PromptRegion:
         id: Label Studio's region id, "" where there is none.
         shape: ``keypoint`` or ``rectangle``.
         labels: label names; empty where none was selected.
+        controls: names of the control that made it, and of those that gave it labels.
         positive: polarity of a keypoint, None where nothing tells.
         width, height: size of the image as the browser shows it, pixels.
         rotation: degrees by which the editor shows it turned; positions do not depend on it.
@@ -53,7 +55,7 @@ class PromptRegion:
     shape: str
     labels: tuple[str, ...]
     to_name: str
-    from_name: str
+    controls: tuple[str, ...]
     positive: bool | None
     width: int
     height: int
@@ -62,11 +64,11 @@ class PromptRegion:
     value: Field
 
     @staticmethod
-    def read(entry: Field, named: Sequence[tuple[str, ...]] = (), meant: Meant | None = None) -> PromptRegion:
+    def read(entry: Field, named: Sequence[Named] = (), meant: Meant | None = None) -> PromptRegion:
         """Check one element; RequestError names what is wrong with it.
 
         Args:
-            named: the labels that each of the other elements of the same id gives it.
+            named: the other elements of the same id that give it labels: name of the control and labels of each.
             meant: chooses its labels, as `LabelConfig.meant` does; None takes the first that there are.
         """
         value, kind = entry["value"], entry["type"].text()
@@ -75,9 +77,9 @@ class PromptRegion:
         return PromptRegion(
             id="" if number.absent else number.text(),
             shape=shape_of(kind),
-            labels=(meant or _first)(to_name, _given(value, kind, named)),
+            labels=(meant or _first)(to_name, _given(value, kind, [labels for _, labels in named])),
             to_name=to_name,
-            from_name=entry["from_name"].text(),
+            controls=(entry["from_name"].text(), *(name for name, _ in named)),
             positive=polarity(entry),
             width=entry["original_width"].integer(1, MAX_SIDE),
             height=entry["original_height"].integer(1, MAX_SIDE),

@@ -114,6 +114,14 @@ def test_a_plain_mask_is_named_by_one_row(client: FlaskClient) -> None:
     assert (name["from_name"], name["value"]) == ("label", {"labels": ["Spoon"]})
 
 
+def test_a_plain_mask_is_named_by_the_row_that_was_selected(client: FlaskClient) -> None:
+    """Where another row has a label of the same name, it says nothing of the mask."""
+    other = ROW.replace('"label"', '"stain"').replace('"Cup"', '"Good"')
+    xml = CONFIGS["plain brush"][0].replace(ROW, other + ROW)
+    _, name = regions(client, predict(*click("k1", 30, 40, "Spoon"), config=xml, id=117))
+    assert (name["from_name"], name["value"]) == ("label", {"labels": ["Spoon"]})
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_mask_with_a_remark_is_corrected_in_place(client: FlaskClient, labelled: bool) -> None:
     if labelled:  # no row names masks

@@ -21,7 +21,7 @@ def disk_map(radius: float) -> np.ndarray:
 def answered(*ids: str, task: int = 7, **values: object) -> Answered:
     """The answer to clicks of these region ids; an id ending in "-" is negative. Any field may be replaced."""
     clicks = tuple(Click(35.0 + 3 * (ord(i[0]) % 5), 40.0, not i.endswith("-")) for i in ids)
-    prompt = Prompt(("Cat",), "image", "kp", SIDE, SIDE, clicks, tuple(ids))
+    prompt = Prompt(("Cat",), "image", ("kp",), SIDE, SIDE, clicks, tuple(ids))
     usual = Answered(
         project=3,
         task=task,

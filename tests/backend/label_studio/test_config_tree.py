@@ -8,6 +8,7 @@ from backend.label_studio.config_tree import (
     has_repeaters,
     look_up,
     parse,
+    placed,
     write_out,
 )
 
@@ -127,3 +128,15 @@ def test_what_only_looks_like_a_declaration_is_read(xml: str) -> None:
 def test_declarations_and_what_is_no_xml_are_refused(xml: str, reason: str) -> None:
     with pytest.raises(LabelConfigError, match=reason):
         parse(xml)
+
+
+def test_tags_stand_in_order_with_those_around_them() -> None:
+    tags = list(placed(parse("<View><A><B/></A><C/></View>")))
+    assert [(element.tag, place) for element, place in tags] == [
+        ("View", (0,)),
+        ("A", (0, 1)),
+        ("B", (0, 1, 2)),
+        ("C", (0, 3)),
+    ]
+    deep = parse("<View>" * 200 + "</View>" * 200)
+    assert max(len(place) for _, place in placed(deep)) == 32

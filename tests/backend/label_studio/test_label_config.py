@@ -117,14 +117,6 @@ def test_labels_from_task_data_may_be_any() -> None:
         LabelConfig.parse(xml, {"labels": [{"value": "Cup"}]}).outputs("i", ("whatever",))
 
 
-@pytest.mark.parametrize("second", [' value="$defects"/>', '><Label value="rot"/></BrushLabels>'])
-def test_a_control_whose_labels_the_task_brings_takes_no_others(second: str) -> None:
-    xml = f"""<View><Image name="i" value="$image"/><BrushLabels name="species" toName="i" value="$species"/>
-        <BrushLabels name="defects" toName="i"{second}</View>"""
-    data = {"species": [{"value": "oak"}], "defects": [{"value": "rot"}]}
-    assert [output.mask.name for output in LabelConfig.parse(xml, data).outputs("i", ("rot",))] == ["defects"]
-
-
 @pytest.mark.parametrize(
     ("source", "data", "index", "url"),
     [

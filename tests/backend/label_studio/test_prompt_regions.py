@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from backend.json_fields import Field, RequestError
-from backend.label_studio.prompt_regions import Box, PromptRegion, names_of, polarity
+from backend.label_studio.prompt_regions import Box, Named, PromptRegion, names_of, polarity
 from model.click import Click
 from tests.backend.predict_bodies import keypoint, rectangle
 
 
-def read(entry: dict[str, Any], named: Sequence[tuple[str, ...]] = ()) -> PromptRegion:
+def read(entry: dict[str, Any], named: Sequence[Named] = ()) -> PromptRegion:
     return PromptRegion.read(Field(entry), named)
 
 
@@ -111,22 +111,26 @@ def test_polarity_may_be_on_the_label(flag: bool) -> None:
     assert (read(entry).positive, read(entry).labels) == (flag, ("Cat",))
 
 
+DOG = [("row", ("Dog",))]
+
+
 def test_labels_of_the_prompt_itself_come_before_those_of_other_elements() -> None:
-    assert read(keypoint("a", 1, 1), [("Dog",)]).labels == ("Cat",)
+    assert read(keypoint("a", 1, 1), DOG).labels == ("Cat",)
     plain = {**keypoint("a", 1, 1), "type": "keypoint", "value": {"x": 1, "y": 1}}
-    assert read(plain, [("Dog",)]).labels == ("Dog",)
-    assert read(plain).labels == ()
+    assert read(plain, DOG).labels == ("Dog",)
+    assert (read(plain).labels, read(plain).controls) == ((), ("kp",))
+    assert read(plain, DOG).controls == ("kp", "row")
 
 
 def test_a_control_with_labels_may_be_used_without_one() -> None:
     """As the editor sends it where the config says allowEmpty."""
     empty = keypoint("a", 1, 1)
     empty["value"] |= {"keypointlabels": [], "labels": []}
-    assert (read(empty).labels, read(empty, [("Dog",)]).labels) == ((), ("Dog",))
+    assert (read(empty).labels, read(empty, DOG).labels) == ((), ("Dog",))
     empty["value"]["labels"] = ["Cat"]
-    assert read(empty, [("Dog",)]).labels == ("Cat",)
+    assert read(empty, DOG).labels == ("Cat",)
     del empty["value"]["keypointlabels"], empty["value"]["labels"]
-    assert read(empty, [("Dog",)]).labels == ("Dog",)
+    assert read(empty, DOG).labels == ("Dog",)
     with pytest.raises(RequestError, match=r"keypointlabels: missing; send the label that is selected"):
         read(empty)
 
