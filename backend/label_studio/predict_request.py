@@ -217,7 +217,7 @@ def _named(entries: list[Field]) -> dict[str, list[Named]]:
 
 def _other_kinds(entries: list[Field]) -> tuple[str, ...]:
     kinds = dict.fromkeys(str(entry["type"].value) for entry in entries)
-    return tuple(kind for kind in kinds if kind != LABELS and shape_of(kind) not in PROMPTS)
+    return tuple(kind for kind in kinds if shape_of(kind) not in PROMPTS)
 
 
 def _objects(regions: list[PromptRegion], saved: SavedWork) -> Iterator[Prompt]:

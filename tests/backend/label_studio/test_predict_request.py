@@ -208,8 +208,12 @@ def test_sizes_may_be_floating_point_numbers() -> None:
 
 
 def test_kinds_that_are_no_prompts_are_named() -> None:
-    request = PredictRequest.parse(predict({"type": "ellipselabels", "value": {}}, {"type": "labels"}))
-    assert request.other_kinds == ("ellipselabels",)
+    def kinds(*entries: dict[str, Any]) -> tuple[str, ...]:
+        return PredictRequest.parse(predict(*entries)).other_kinds
+
+    assert kinds({"type": "ellipselabels", "value": {}}, {"type": "labels"}) == ("ellipselabels", "labels")
+    # A word that was marked in a <Text> beside the image.
+    assert kinds({"type": "labels", "to_name": "text", "value": {"labels": ["Person"]}}) == ("labels",)
 
 
 def test_other_kinds_of_regions_are_no_prompts() -> None:
