@@ -23,6 +23,11 @@ UNACCEPTED = (
     "accepted, so that its mask is not saved; the check mark at the bottom accepts"
 )
 
+UNANSWERED = (
+    'got {}: only clicks and boxes are answered; add smart="false" to its tag, since a suggestion goes away when '
+    "Label Studio asks about it"
+)
+
 
 class ImageLate(ImageError, DeadlineExceeded):
     """An image is still being loaded; the next click may find it."""
@@ -56,7 +61,7 @@ class ClickService:
             self._refuse(
                 request,
                 "no_click",
-                f"got {others}: only clicks and boxes are answered" if others else UNACCEPTED,
+                UNANSWERED.format(others) if others else UNACCEPTED,
             )
         suggestions = [self._suggest(request, prompt) for prompt in request.context]
         empty = not any(suggestion.regions for suggestion in suggestions)

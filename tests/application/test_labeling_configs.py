@@ -230,6 +230,7 @@ MINUS = keypoint("k1", 30, 40, positive=False)
     [
         ([], "no_click", "open before it"),
         ([ELLIPSE], "no_click", "ellipselabels"),
+        ([{**ELLIPSE, "type": "textarea"}], "no_click", "smart="),
         ([MINUS], "nothing_to_mark", "Alt"),
     ],
 )
