@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from backend.redis_store import PAUSE_S, OptionalRedis
 from model.versions.registry import Registry
 from tests.backend.redis_server import Failover, RedisServer
 from tests.s3_server import ObjectStore
@@ -17,6 +18,9 @@ settings.register_profile(
     "tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tests")
+
+# A click waits a quarter of a second for Redis, which a busy machine may let wait for longer.
+OptionalRedis.__init__.__defaults__ = (60.0, PAUSE_S)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_closing_writes_what_waits_and_ends_the_writer(redis_server: RedisServer
     store = OptionalRedis(redis_server.url)
     for number in range(20):
         store.write_behind(lambda client, number=number: client.set(f"n{number}", "b"))
-    store.close()
+    store.close(timeout_s=60)
     assert len(redis_server.client().keys("n*")) == 20
     assert not set(threading.enumerate()) - before
 

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backend.clicks import target
 from backend.clicks.admission import DeadlineExceeded
 from backend.label_studio.mask_formats import rle
 from backend.label_studio.predict_request import PredictRequest
@@ -15,6 +16,7 @@ from backend.serving.model_pool import NotReady
 from model.inference.predictor import Predictor
 from tests.backend.predict_bodies import CONFIG, ONE, click, keypoint, rectangle
 from tests.backend.running_app import ImageServer, backend_of, png, regions
+from tests.waiting import PATIENCE_S
 
 
 def test_a_click_gives_a_mask(client: FlaskClient) -> None:
@@ -143,8 +145,9 @@ def test_a_box_gets_a_pass_of_its_own(client: FlaskClient, passes: list[int]) ->
 
 
 def test_clicks_after_a_box_are_answered_as_if_it_came_with_them(
-    client: FlaskClient, passes: list[int]
+    client: FlaskClient, passes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(target, "FRESH_S", PATIENCE_S)
     box, first, second = rectangle("r1", 15, 15, 40, 50), keypoint("k1", 30, 40), keypoint("k2", 35, 30)
     regions(client, click(box, id=964))
     regions(client, click(first, id=964))
@@ -177,7 +180,10 @@ def inside(region: dict) -> tuple[float, float]:
     return (columns[0] + 0.5) / 2, rows[0] + 0.5
 
 
-def test_single_clicks_go_on_with_the_object_as_auto_accept_needs(client: FlaskClient) -> None:
+def test_single_clicks_go_on_with_the_object_as_auto_accept_needs(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "FRESH_S", PATIENCE_S)
     first = regions(client, in_auto_accept(ONE, id=901))
     second = regions(client, in_auto_accept(keypoint("k2", 31, 41, positive=False), id=901))
     third = regions(client, in_auto_accept(keypoint("k3", 80, 90, positive=False), id=901))

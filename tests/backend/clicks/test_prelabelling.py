@@ -86,7 +86,7 @@ def test_who_opens_a_task_does_not_wait_and_finds_proposals_next_time(
     with held_up(studio):
         monkeypatch.setattr(prelabelling, "OPENED_S", 0.0)
         assert ask(app, studio, 100) == [[]]
-        monkeypatch.undo()
+        monkeypatch.setattr(prelabelling, "OPENED_S", PATIENCE_S)
     client = redis_server.client()
     # Of this task, and of the two that follow.
     until("proposals", lambda: len(client.keys(f"{PROPOSALS}*")) == 3)

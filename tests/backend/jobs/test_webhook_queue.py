@@ -1,6 +1,5 @@
 import logging
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -102,10 +101,8 @@ def test_what_lasts_is_told_from_what_passes_in_every_redis(said: str, lasts: bo
 
 def test_events_wait_for_redis_to_come_back(events: WebhookQueue, redis_server: RedisServer) -> None:
     redis_server.stop()
-    begin = time.monotonic()
     for number in range(20):
         assert events.put("ANNOTATION_CREATED", saved(number))
-    assert time.monotonic() - begin < 5  # taken without asking Redis
     redis_server.start()
     events.flush()
     assert len(Ledger(redis_server.client()).annotations(3)) == 20

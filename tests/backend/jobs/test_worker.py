@@ -94,8 +94,8 @@ def test_a_job_that_does_not_end_when_its_time_is_up_is_killed(
 def test_a_redis_that_is_away_for_long_ends_no_worker(
     queue: Queue, running: subprocess.Popen[bytes], redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    queue.enqueue("time.sleep", 2)
-    until("the job", lambda: queue.started_job_registry.get_job_ids())
+    first = queue.enqueue("time.sleep", 2)
+    until("the job", lambda: first.get_status() in ("started", "finished"))
     redis_server.stop()
     until("the end of the first", lambda: "begins anew" in (tmp_path / "log").read_text())
     redis_server.start()
