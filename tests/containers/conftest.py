@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.operations.supervisor import free_port
-from tests.containers.engine import NoEngine, engine
+from tests.containers.engine import engine
 from tests.containers.stack import FACTS, ROOT, Stack, checkout
 from tests.containers.standins import standins
 
@@ -30,7 +30,7 @@ def stack() -> Iterator[Stack]:
         folder = Path(name)
         try:
             own = parts.enter_context(engine(folder))
-        except (NoEngine, OSError) as error:
+        except (RuntimeError, OSError) as error:
             pytest.skip(f"THE CONTAINERS ARE NOT TRIED: {error}")
         place, override = checkout(folder / "checkout"), None
         if own:
