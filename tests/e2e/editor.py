@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
+from tests.waiting import PATIENCE_S
+
 BROWSER_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -54,6 +56,7 @@ class Editor:
     def __init__(self, browser: Browser, url: str, email: str, password: str) -> None:
         self.url = url
         self._context = browser.new_context(viewport={"width": 1500, "height": 1000}, service_workers="block")
+        self._context.set_default_timeout(1000 * PATIENCE_S)
         self.page: Page = self._context.new_page()
         self.page.goto(f"{url}/user/login/")
         self.page.fill("input[name=email]", email)
@@ -67,7 +70,7 @@ class Editor:
     def open(self, project: int, task: int, auto_accept: bool = False, keep_label: bool = True) -> None:
         """Open a task and get ready to click: smart tools on; with `keep_label` labels stay selected."""
         self.page.goto(f"{self.url}/projects/{project}/data?task={task}")
-        self.page.wait_for_function(_LOADED, timeout=60_000)
+        self.page.wait_for_function(_LOADED)
         self.page.wait_for_timeout(800)
         self._toggle("bottombar-auto-annotation-toggle", True)
         self._toggle("bottombar-auto-accept-toggle", auto_accept)
@@ -76,7 +79,7 @@ class Editor:
 
     def _toggle(self, name: str, on: bool) -> None:
         toggle = self.page.get_by_test_id(name)
-        toggle.wait_for(state="attached", timeout=30_000)
+        toggle.wait_for(state="attached")
         if toggle.is_checked() != on:
             toggle.click(force=True)  # the input itself is hidden
         self.page.evaluate("() => document.activeElement.blur()")  # a focused toggle swallows hotkeys
@@ -153,7 +156,7 @@ class Editor:
 
     def _answered(self) -> None:
         self.page.wait_for_timeout(250)  # until the editor says that it is waiting
-        self.page.wait_for_function("() => !Htx.awaitingSuggestions", timeout=60_000)
+        self.page.wait_for_function("() => !Htx.awaitingSuggestions")
         self.page.wait_for_timeout(300)
 
     def accept(self, escape: bool = True) -> None:

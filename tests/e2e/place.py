@@ -17,7 +17,7 @@ from tests.backend.drawn_regions import brush
 from tests.e2e.conftest import Backend
 from tests.e2e.label_configs import separate_rows
 from tests.label_studio_calls import create_annotation, import_photo, prompt, send_prompts
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 class Place:
@@ -55,7 +55,7 @@ class Place:
         assert done.returncode == 0, done.stderr or done.stdout
         return done.stdout
 
-    def wait(self, what: str, condition: Callable[[], Any], patience_s: float = 60.0) -> Any:
+    def wait(self, what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
         """Wait until the condition is true, and return its value."""
         log = self.backend.settings.home / "worker.log"
         return until(what, condition, patience_s, 0.2, logs=lambda: tail(log))

@@ -20,6 +20,7 @@ from fine_tune.project.scheduler import Scheduler
 from tests.backend.http_server import Web, body_of, send
 from tests.backend.redis_server import RedisServer
 from tests.label_studio_calls import create_annotation, import_tasks
+from tests.waiting import until
 
 RESULT = [
     {
@@ -100,21 +101,21 @@ def test_events_of_many_annotations_and_of_tasks(
         project=project, url=f"{web.url}/webhook", send_payload=True, send_for_all_actions=True
     )
 
-    def act(name: str, *chosen: int) -> None:
+    def act(name: str, event: str, *chosen: int) -> None:
         body = {"selectedItems": {"all": False, "included": list(chosen)}}
         client.call("POST", f"/api/dm/actions?id={name}&project={project}", json=body)
+        # Label Studio waits a second for its events to be taken.
+        until(event, lambda: event in [body["action"] for body in bodies])
         for each in bodies:
             ledger.record(each["action"], each)
 
     try:
-        act("predictions_to_annotations", *tasks)
-        assert "ANNOTATIONS_CREATED" in [body["action"] for body in bodies]
+        act("predictions_to_annotations", "ANNOTATIONS_CREATED", *tasks)
         made = {record["task"]: record["empty"] for record in ledger.annotations(project).values()}
         assert made == dict.fromkeys(tasks, False)
-        act("delete_tasks", tasks[0], tasks[1])
-        assert "TASKS_DELETED" in [body["action"] for body in bodies]
+        act("delete_tasks", "TASKS_DELETED", tasks[0], tasks[1])
         assert [record["task"] for record in ledger.annotations(project).values()] == [tasks[2]]
-        act("delete_tasks_annotations", tasks[2])
+        act("delete_tasks_annotations", "ANNOTATIONS_DELETED", tasks[2])
         assert ledger.annotations(project) == {}
     finally:
         web.close()

@@ -17,7 +17,7 @@ from rq import Worker
 
 from backend.operations.supervisor import free_port
 from tests.live_processes import alive
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[4]
 
@@ -50,9 +50,10 @@ def test_everything_runs_until_it_is_told_to_stop_and_nothing_is_left(home):
         line = until_line(process, "answers at")
         assert f"http://127.0.0.1:{port}" in line
         family = psutil.Process(process.pid).children(recursive=True)
-        assert requests.get(f"http://127.0.0.1:{port}/ready", timeout=60).json()["redis"] == "up"
+        ready = f"http://127.0.0.1:{port}/ready"
+        until("Redis", lambda: requests.get(ready, timeout=60).json()["redis"] == "up")
         client = redis.Redis.from_url(f"unix://{home / 'redis/redis.sock'}")
-        assert Worker.count(connection=client) == 1
+        until("the worker", lambda: Worker.count(connection=client) == 1)
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
         assert alive(family) == []
