@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 from click.testing import CliRunner, Result
@@ -17,11 +18,12 @@ from backend.cli import main
 from backend.label_studio.mask_formats import rle
 from backend.operations.embedded_redis import EmbeddedRedis
 from backend.settings.settings import Settings
+from backend.web import learning
 from backend.web.app import create_app
 from model.networks import NETWORKS
 from tests.backend.recordings import SHARED
 from tests.golden.network import NAME, Steady
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 __all__ = ["EmbeddedRedis", "Settings", "area", "commands", "recordings", "run", "serving"]
 
@@ -47,8 +49,8 @@ def environment(home: Path, studio_url: str, redis_url: str | None = None, **mor
 
 @contextmanager
 def serving(variables: Mapping[str, str], wait: bool = True) -> Iterator[Flask]:
-    """The web application, its base model loaded; ended as a server ends it."""
-    with _steady_is_known():
+    """The web application, its base model loaded; ended as a server ends it. What is learned is waited for."""
+    with _steady_is_known(), patch.object(learning, "FIRST_S", PATIENCE_S):
         app = create_app(Settings.from_env(dict(variables)))
         try:
             if wait:

@@ -11,12 +11,13 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from backend.clicks import target
 from tests.golden.bodies import keypoint, predict
 from tests.golden.collect import Place, place
 from tests.golden.entry import DATA, EmbeddedRedis, run, serving
 from tests.golden.recorder import area
 from tests.golden.redis_dump import restore
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 BASE, FOREIGN = "base-1-4cd9d334", "project-4-1-4cd9d334"
 OLDER, NEWER = "project-3-1-1b06e669", "project-3-2-d26efb33"
@@ -85,7 +86,10 @@ def test_clicks_of_an_object_in_progress_go_on(client: FlaskClient) -> None:
     assert 0 < area(region) < 1690
 
 
-def test_a_single_click_goes_on_with_the_last_object(client: FlaskClient) -> None:
+def test_a_single_click_goes_on_with_the_last_object(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "FRESH_S", PATIENCE_S)  # until the models are loaded
     key = 'clickmask:recent:[3, 4, "", "image", null, "Cat"]'
     last = json.loads(SAVED["keys"][key]["value"])
     (region,) = _click(client, 4, keypoint("d3", 20, 72, False))
