@@ -68,7 +68,10 @@ def test_a_record_that_cannot_be_read_costs_its_project_alone(
     assert len(learning.projects) + caplog.text.count("figures left out") == 4
 
 
-def test_figures_are_not_gathered_for_every_request(settings: Settings, redis_server: RedisServer) -> None:
+def test_figures_are_not_gathered_for_every_request(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.web.learning.AGE_S", 600.0)
     figures = LearningFigures(settings)
     annotate(redis_server, 3, 1)
     first = gathered(figures)
@@ -97,6 +100,7 @@ def test_without_redis_there_is_nothing(tmp_path: Path) -> None:
 def test_while_redis_is_down_the_last_figures_stay(
     settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("backend.web.learning.AGE_S", 600.0)
     annotate(redis_server, 3, 1)
     figures = LearningFigures(settings)
     first = gathered(figures)
