@@ -34,6 +34,7 @@ from tests.backend.worker_home import COUNT, PATIENCE_S, WorkerHome, kill
 from tests.fine_tune.shape_project import base, retention_set
 from tests.live_processes import alive
 from tests.s3_server import ObjectStore
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
 
@@ -120,7 +121,7 @@ def test_a_running_job_is_cancelled(place: WorkerHome, devices: str):
     assert place.scheduler.cancel(job.id) == "cancelling"
     result = place.end_of(job).return_value()
     assert result is not None and result["status"] == "cancelled"
-    assert not alive(ranks)
+    until("their end", lambda: not alive(ranks))
     assert place.registry.current("project-3") is None
 
 

@@ -38,7 +38,7 @@ def told_to_end(script: str, url: str, log: Path) -> Iterator[None]:
             family = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             assert process.wait(PATIENCE_S) == 0
-    assert not alive(family)
+    until("their end", lambda: not alive(family))
     assert b"Traceback" not in log.read_bytes()[known:]
 
 
@@ -87,7 +87,7 @@ def test_a_job_is_put_back_when_its_worker_is_told_to_end(
     family = psutil.Process(running.pid).children(recursive=True)
     running.terminate()
     assert running.wait(PATIENCE_S) == 0
-    assert not alive(family)
+    until("their end", lambda: not alive(family))
     assert job.get_status() == "queued"
     assert queue.get_job_ids() == [job.id, waiting.id], "before those that came later"
     assert queue.started_job_registry.get_job_ids() == []
@@ -156,7 +156,7 @@ def test_a_worker_that_is_told_to_end_hands_its_job_on(place: WorkerHome, device
     family = psutil.Process(worker.pid).children(recursive=True)
     worker.terminate()
     assert worker.wait(PATIENCE_S) == 0
-    assert not alive(family)
+    until("their end", lambda: not alive(family))
     waiting = place.scheduler.waiting(PROJECT)
     assert waiting is not None and waiting.id == job.id
     assert place.registry.versions("project-3") == []
