@@ -101,6 +101,7 @@ def backend_at(home: Path, studio_url: str, token: str, **environment: str) -> I
             "CLICKMASK_REDIS_URL": redis_url,
             "LABEL_STUDIO_URL": studio_url,
             "LABEL_STUDIO_API_KEY": token,
+            "CLICKMASK_DEADLINE_S": "100",  # on a busy machine a click takes long
         }
         backend = Backend(home, {**own, **environment})
         backend.start()

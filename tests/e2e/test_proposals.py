@@ -31,6 +31,7 @@ from tests.e2e.editor import Editor
 from tests.e2e.photos import iou
 from tests.fine_tune.proposals.drawn import discs
 from tests.label_studio_calls import create_annotation, import_photo
+from tests.waiting import until
 
 HELD_OUT, TRAINED_ON = 5, 8
 
@@ -61,10 +62,15 @@ class Disks:
         return commands.run(self.backend.environment, *arguments)
 
     def batch_predictions(self, tasks: list[int]) -> None:
-        """Press Batch predictions for some tasks."""
+        """Press Batch predictions for some tasks, again while the model is not loaded, for which 20 s are waited."""
         body = {"project": self.project, "selectedItems": {"all": False, "included": tasks}}
         path = f"/api/dm/actions?id=retrieve_tasks_predictions&project={self.project}"
-        self.client.call("POST", path, json=body, timeout=120)
+
+        def pressed() -> list[dict[str, Any]]:
+            self.client.call("POST", path, json=body, timeout=120)
+            return self.predictions(tasks[0])
+
+        until("proposals", pressed)
 
     def predictions(self, task: int) -> list[dict[str, Any]]:
         """What Label Studio has stored."""
