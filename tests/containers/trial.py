@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.timeout(3600), pytest.mark.usefixtures("stack")]
 IMAGE = "clickmask:cpu"
 PHOTOS = 4
 SIZE = (240, 320)
-MOST_BYTES = 1.5e9
+MOST_BYTES = 3e9  # base images and engines differ; PyTorch for GPUs would take gigabytes more
 JOB_S = 1500.0  # most that a job may take on a busy machine
 # A short training, judged on one general object: so that it is done in a minute or two.
 TRAINING = {
