@@ -128,6 +128,7 @@ def test_batch_predictions_proposes_and_an_annotator_mends(disks: Disks, editor:
 
     turned_on = disks.run("connect", str(project), "--url", disks.backend.url, "--prelabel")
     assert turned_on.returncode == 0, turned_on.stderr
+    assert client.call("GET", f"/api/projects/{project}/next")["predictions"]  # as "Label All Tasks" asks
     task, scene = tasks[0], fresh[0]
     editor.open(project, task, keep_label=False)
     shown = [region["id"] for region in editor.state()["regions"]]

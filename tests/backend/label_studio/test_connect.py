@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backend.label_studio.connect import label_config, undotted
+from backend.label_studio.connect import TITLE, connect, label_config, undotted
 from backend.label_studio.label_config import BITMASK, BRUSH, KEYPOINT, POLYGON, RECTANGLE, LabelConfig
+from tests.backend.connected_studio import ConnectedStudio
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,14 @@ def test_a_written_config_has_no_problems(outputs, kinds):
 def test_a_host_name_without_a_dot_is_told_from_addresses(url, refused):
     assert bool(undotted(url)) == refused
     assert not refused or "'backend' has no dot" in undotted(url)
+
+
+def test_prelabeling_names_its_source_where_the_project_was_connected_before():
+    studio = ConnectedStudio()
+    try:
+        project = studio.add_project(model_version="")
+        for prelabel, source in ((False, ""), (True, TITLE)):
+            connect(studio.client(), project, "http://127.0.0.1:9090", studio.settings(), prelabel)
+            assert studio.projects[project]["model_version"] == source
+    finally:
+        studio.close()
