@@ -104,7 +104,9 @@ def explain(answer: requests.Response, path: str, has_token: bool) -> str:
     if status == 403:
         return f"the account behind LABEL_STUDIO_API_KEY may not use {path} (403: {said})"
     if status == 404:
-        return f"Label Studio has no {path} for this account (404: {said}): is LABEL_STUDIO_URL right?"
+        numbered = "given query" in said or any(character.isdigit() for character in path)
+        asked = "are the number and LABEL_STUDIO_URL" if numbered else "is LABEL_STUDIO_URL"
+        return f"Label Studio has no {path} for this account (404: {said}): {asked} right?"
     if status < 500:
         return f"Label Studio refused {path} ({status}: {said})"
     return f"Label Studio failed at {path} ({status}): look into its log"

@@ -134,6 +134,16 @@ def test_errors_say_what_to_change_and_never_the_token(web, status, message):
     assert LEGACY not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/api/projects/999/export", b"Not Found"), ("/api/tasks", b"No Project matches the given query.")],
+)
+def test_a_number_that_nothing_has_is_doubted_before_the_address(web, path, said):
+    web.routes[path] = answers(404, b'{"detail": "%s"}' % said)
+    with pytest.raises(LabelStudioError, match="are the number and LABEL_STUDIO_URL right"):
+        client(web, LEGACY).call("GET", path)
+
+
 def test_a_refused_personal_access_token_is_named(web):
     TokenStudio(web)
     other = jwt("refresh", 1e9, serial=5)
