@@ -158,7 +158,13 @@ def served(project: int, settings: Settings) -> LoadedModel:
     Raises:
         NoProposals: it offers no proposals.
     """
-    version = Registry(settings.home, settings.registry).current(f"project-{project}")
+    registry, line = Registry(settings.home, settings.registry), f"project-{project}"
+    version = registry.current(line)
+    if version is None and (made := registry.names(line)):
+        raise NoProposals(
+            f"the base model serves project {project}, and proposes nothing: the status page says why {made[-1]} was "
+            f"kept back, unless it was rolled back; `clickmask models promote {made[-1]}` serves it"
+        )
     if version is None:
         raise NoProposals(
             f"project {project} has no model of its own yet: annotate some images and run `clickmask fine-tune "

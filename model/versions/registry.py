@@ -92,15 +92,15 @@ class Registry:
         line = LINE.match(name)
         if line is None:
             raise RegistryError(f"{name!r} is no model version: names look like base-1-0a1b2c3d")
-        if line.end() == len(name):
-            current = self.current(name)
-            if current is None:
-                raise RegistryError(f"line {name!r} has no promoted version: promote one of its versions")
+        if line.end() == len(name) and (current := self.current(name)) is not None:
             return current
-        for version in self.versions(line[0]):
+        versions = self.versions(line[0])
+        for version in versions:
             if name in (version.name, f"{version.line}-{version.ordinal}"):
                 return version
-        known = ", ".join(v.name for v in self.versions(line[0])) or "none"
+        known = ", ".join(version.name for version in versions) or "none"
+        if line.end() == len(name):
+            raise RegistryError(f"line {name!r} has no promoted version: name one of its versions ({known})")
         raise RegistryError(f"there is no version {name!r}: line {line[0]!r} has {known}")
 
     def fallback(self, card: Mapping[str, Any]) -> Version | None:

@@ -133,7 +133,9 @@ def test_why_nothing_is_proposed(studio: DiscStudio, tmp_path: Path) -> None:
     settings, registry = studio.settings(tmp_path), Registry(tmp_path)
     with pytest.raises(NoProposals, match="no model of its own yet"):
         served(3, settings)
-    imported = registry.adopt("project-3", PACKAGED)
+    imported = registry.adopt("project-3", PACKAGED)  # as a job leaves what was kept back
+    with pytest.raises(NoProposals, match=f"base model serves project 3.* models promote {imported.name}`"):
+        served(3, settings)
     registry.promote(imported)
     with pytest.raises(NoProposals, match=f"{imported.name} offers no proposals: no fine-tuning of it"):
         served(3, settings)
