@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import logging
 import time
 from collections.abc import Sequence
@@ -12,11 +11,9 @@ from typing import Any
 
 import torch
 from rq import Retry
-from rq.job import Job
-from rq.timeouts import JobTimeoutException
 
 from backend.jobs.annotations import ProjectSource
-from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
+from backend.jobs.job_process import Reporter, begin, let_clicks_go_first, telling_why
 from backend.jobs.policy import policy
 from backend.settings import Settings, SettingsError
 from fine_tune.data import bundle, synthetic_scenes
@@ -35,7 +32,6 @@ from model.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LOCKED = Retry(max=100_000, interval=30)  # a try costs seconds of CPU, which the other job needs
 
 
@@ -48,26 +44,12 @@ def run(project: int, force: bool = False) -> dict[str, Any] | Retry:
     settings, job = begin()
     scheduler = Scheduler(job.connection, policy(settings))
     try:
-        outcome = learn(project, settings, job.connection, Reporter(job, scheduler.cancelled), force)
-    except Exception as error:
-        job.meta["problem"] = _problem(error, job)
-        job.save_meta()  # RQ keeps no reason for a job that it tries again
-        if isinstance(error, ProjectLocked):
-            return LOCKED
-        raise
+        with telling_why(job):
+            outcome = learn(project, settings, job.connection, Reporter(job, scheduler.cancelled), force)
+    except ProjectLocked:
+        return LOCKED
     logger.info("project %d: %s: %s", project, outcome.status, outcome.reason)
     return outcome.as_json()
-
-
-def _problem(error: Exception, job: Job) -> str:
-    if isinstance(error, JobTimeoutException):
-        return f"it took longer than CLICKMASK_TRAIN_TIMEOUT_S allows ({job.timeout} s)"
-    if isinstance(error, OSError) and error.errno in UNWRITABLE:
-        return (
-            f"CLICKMASK_HOME cannot be written ({error.strerror}): make room on its disk, or make it writable; "
-            "what is served stays"
-        )
-    return str(error) or type(error).__name__
 
 
 def learn(project: int, settings: Settings, client: Any, report: Report, force: bool = False) -> Outcome:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import redis
 from rq import get_current_job
 from rq.job import Job
+from rq.timeouts import JobTimeoutException
 
 from backend.jobs.status import PROGRESS
 from backend.logs import configure
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 REPORT_S = 1.0
 NICE = 10
 AUTOGROUP = Path("/proc/self/autogroup")
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def begin() -> tuple[Settings, Job]:
@@ -50,6 +53,28 @@ def let_clicks_go_first() -> None:
             AUTOGROUP.write_text(str(NICE))
     with suppress(AttributeError, OSError):  # other systems, and containers that forbid it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+@contextmanager
+def telling_why(job: Job) -> Iterator[None]:
+    """Note in a job's meta why it failed: RQ keeps no reason for one that it tries again. Errors pass through."""
+    try:
+        yield
+    except Exception as error:
+        job.meta["problem"] = _problem(error, job)
+        job.save_meta()
+        raise
+
+
+def _problem(error: Exception, job: Job) -> str:
+    if isinstance(error, JobTimeoutException):
+        return f"it took longer than CLICKMASK_TRAIN_TIMEOUT_S allows ({job.timeout} s)"
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        return (
+            f"CLICKMASK_HOME cannot be written ({error.strerror}): make room on its disk, or make it writable; "
+            "what is served stays"
+        )
+    return str(error) or type(error).__name__
 
 
 class Reporter:

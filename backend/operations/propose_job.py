@@ -19,7 +19,7 @@ from rq.job import Job
 from backend.clicks.proposer import TaskProposer
 from backend.images.address import ImageError
 from backend.images.store import ImageStore
-from backend.jobs.job_process import Reporter, begin, let_clicks_go_first
+from backend.jobs.job_process import Reporter, begin, let_clicks_go_first, telling_why
 from backend.jobs.policy import policy
 from backend.label_studio.client import UNLABELLED, LabelStudio, Record
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
@@ -99,12 +99,13 @@ def run(project: int, limit: int | None) -> dict[str, Any]:
     let_clicks_go_first()
     settings, job = begin()
     scheduler = Scheduler(job.connection, policy(settings))
-    try:
-        proposed = propose(project, settings, Reporter(job, scheduler.cancelled), limit)
-    except Cancelled:
-        return {"status": "cancelled", "reason": "somebody cancelled it; what is written stays"}
-    except NoProposals as error:  # trying again does not help
-        return {"status": "refused", "reason": str(error)}
+    with telling_why(job):
+        try:
+            proposed = propose(project, settings, Reporter(job, scheduler.cancelled), limit)
+        except Cancelled:
+            return {"status": "cancelled", "reason": "somebody cancelled it; what is written stays"}
+        except NoProposals as error:  # trying again does not help
+            return {"status": "refused", "reason": str(error)}
     return {"status": "proposed", "reason": proposed.sentence}
 
 

@@ -19,6 +19,7 @@ from backend.operations.propose_job import NoProposals, enqueue, propose, served
 from backend.serving.loader import LoadedModel
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import PACKAGED, Registry
+from tests.backend.http_server import answers
 from tests.backend.proposing_studio import DiscStudio
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.proposals.disc_proposer import add_proposing
@@ -178,6 +179,19 @@ def test_a_worker_does_it_once(
     values = row(job)
     assert values["status"] == "finished" and "objects proposed on 1 tasks" in values["result"]
     assert values["phase"] == "proposing" and values["share"] == 1
+
+
+def test_a_job_that_is_tried_again_says_why(
+    studio: DiscStudio, tmp_path: Path, redis_server: RedisServer, gave_way: list[bool]
+) -> None:
+    client = redis_server.client()
+    job = enqueue(client, 3, None, studio.settings(tmp_path))
+    studio.web.routes["/api/tasks"] = answers(500, b"")
+    work(client)
+    job.refresh()
+    assert (
+        "is tried again" in row(job)["result"] and "Label Studio failed at /api/tasks" in row(job)["result"]
+    )
 
 
 def test_a_job_that_was_cancelled_does_not_end_the_next_one(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rq.job import JobStatus
 
 from backend.jobs.policy import policy
+from backend.operations.propose_job import enqueue
 from backend.settings import Settings
 from backend.web.status_page import refused
 from fine_tune.project.ledger import Ledger
@@ -96,6 +97,20 @@ def test_published_quality_is_shown_by_annotator(
     assert "everybody: predicted IoU 0.67 on average, 3 objects" in text
     assert "ann@example.com: predicted IoU 0.90 on average, 2 objects" in text
     assert "&lt;i&gt;bob: predicted IoU 0.20 on average, 1 object" in text
+
+
+def test_a_failed_job_is_asked_for_again_by_its_own_command(
+    tmp_path: Path, images: ImageServer, redis_server: RedisServer
+):
+    client = redis_server.client()
+    scheduler = Scheduler(client, policy(Settings()))
+    for job in (scheduler.request(77, "test"), enqueue(client, 78, None, Settings())):
+        job.set_status(JobStatus.FAILED)
+        scheduler.queue.failed_job_registry.add(job, -1)
+    with running(settings_for(tmp_path, images, redis_url=redis_server.url)) as app:
+        text = " ".join(app.test_client().get("/", headers=BROWSER).text.split())
+    assert "then press Start Training, or run <code>clickmask fine-tune 77</code>." in text
+    assert "then run <code>clickmask propose 78</code>." in text
 
 
 def test_label_studio_still_gets_its_health(tmp_path: Path, images: ImageServer):
