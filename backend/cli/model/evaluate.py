@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from backend.cli.picture import as_picture
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
@@ -24,13 +26,6 @@ if TYPE_CHECKING:
 SHEET_CLICKS = 5  # the contact sheet shows the masks after so many clicks
 
 console = Console(stderr=True, markup=False)
-
-
-def _picture(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse other formats at once, not after minutes of evaluation."""
-    if path is not None and path.suffix.lower() not in (".png", ".svg"):
-        raise click.BadParameter(f"{path}: pictures are written as .png or .svg")
-    return path
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -84,8 +79,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "--resume", type=FILE, help="Keep finished objects in this file, and do not repeat those that it holds."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures and clicks as JSON, no table.")
-@click.option("--plot", type=FILE, callback=_picture, help="IoU over clicks, .png or .svg.")
-@click.option("--sheet", type=FILE, callback=_picture, help="The worst objects, .png or .svg.")
+@click.option("--plot", type=FILE, callback=as_picture, help="IoU over clicks, .png or .svg.")
+@click.option("--sheet", type=FILE, callback=as_picture, help="The worst objects, .png or .svg.")
 @click.option("--worst", type=click.IntRange(1), default=12, show_default=True, help="Objects on the sheet.")
 def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...], **options: Any) -> None:
     """Measure MODEL: a version or line of the registry, or a checkpoint's folder. Default: the base model.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backend.cli.picture import as_picture
+
 if TYPE_CHECKING:
     from backend.label_studio.client import LabelStudio
     from backend.review.project_review import RankedProject
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     "--calibrate", is_flag=True, help="Fit the predictions to what was reviewed in this project first."
 )
 @click.option(
-    "--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Draw the worst ones (.png, .svg)."
+    "--sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=as_picture,
+    help="Draw the worst ones (.png, .svg).",
 )
 @click.option("--worst", default=20, show_default=True, help="How many to print, and at most 12 to draw.")
 @click.option("--json", "as_json", is_flag=True, help="Print all as JSON.")
