@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,16 @@ from backend.web.clicks_saved import CONFIDENCE, ClicksSaved
 from backend.web.learning import ProjectFigures
 from fine_tune.project.judging.card_text import proposals, work
 from fine_tune.project.outcome import Outcome, picture_of
+from model.proposals.trained import CARD_KEY
 
 OUTCOMES = 3  # of the last jobs
 
 
-def card(figures: ProjectFigures, home: Path) -> dict[str, Any]:
+def card(figures: ProjectFigures, home: Path, served: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the template needs.
+
+    Args:
+        served: what the card of the version that is served says of proposals; empty for nothing.
 
     ``sentences`` are lines about clicks, one for each thing that saves some.
     """
@@ -28,7 +32,7 @@ def card(figures: ProjectFigures, home: Path) -> dict[str, Any]:
         "accepted": figures.accepted,
         "fresh": figures.fresh,
         "saved": _headline(figures.saved),
-        "sentences": [*_saved(figures.saved), *_proposals(figures.outcomes)],
+        "sentences": [*_saved(figures.saved), *_proposals(figures.outcomes, served)],
         "gate": next((outcome for outcome in outcomes if outcome["chart"] is not None), None),
         "outcomes": outcomes[:OUTCOMES],
         "quality": _quality(figures.quality),
@@ -61,10 +65,16 @@ def _saved(saved: ClicksSaved) -> list[str]:
     return [f"{counted}: about {abs(saved.saved):.0f} clicks {word} so far ({interval})"]
 
 
-def _proposals(outcomes: Sequence[Outcome]) -> list[str]:
-    """Say what the newest job that looked for proposals found."""
-    known = (outcome.metrics.get("proposals") for outcome in outcomes)
-    return proposals(next(filter(None, known), {}))
+def _proposals(outcomes: Sequence[Outcome], served: Mapping[str, Any]) -> list[str]:
+    """Say whether proposals are offered now, else what the newest job that looked for them found."""
+    known = (outcome.metrics.get(CARD_KEY) for outcome in outcomes)
+    newest = next(filter(None, known), {})
+    if served.get("offered") or not newest:
+        return proposals(served)
+    if newest.get("offered"):  # as after a rollback
+        version = newest.get("version") or "the version that learned them"
+        return [f"proposals are not offered: {version} is not served"]
+    return proposals(newest)
 
 
 def _outcome(outcome: Outcome, home: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,8 @@ from backend.web import chart, monitoring
 from backend.web.learning import Learning
 from backend.web.project_card import card
 from model.errors import ClickmaskError
+from model.proposals.trained import CARD_KEY
+from model.versions.checkpoint import read_card
 from model.versions.registry import Registry
 
 BUSY_S, QUIET_S = 5, 30  # after which browsers load the page again
@@ -50,7 +52,10 @@ def render(backend: Backend, learning: Learning) -> str:
         "overview.html",
         status=status,
         lines=_lines(backend.registry, status),
-        projects=[card(figures, backend.settings.home) for figures in learning.projects],
+        projects=[
+            card(figures, backend.settings.home, _proposals(backend.registry, figures.id))
+            for figures in learning.projects
+        ],
         queue=learning.queue,
         refused=refused(backend.metrics.recent_refusals()),
         train_after=backend.settings.train_after,
@@ -72,6 +77,16 @@ def refused(entries: Iterable[dict[str, str]]) -> list[Refused]:
         if entry["task"] and entry["task"] not in same.tasks:
             same.tasks.append(entry["task"])
     return list(found.values())
+
+
+def _proposals(registry: Registry, project: int) -> Mapping[str, Any]:
+    """Return what the card of a project's version says of proposals; nothing where it cannot be read."""
+    try:
+        version = registry.current(f"project-{project}")
+        facts = read_card(version.path).get(CARD_KEY) if version else None
+    except (ClickmaskError, OSError):  # told with the served models
+        facts = None
+    return facts if isinstance(facts, Mapping) else {}
 
 
 def _lines(registry: Registry, status: dict[str, Any]) -> list[Line]:

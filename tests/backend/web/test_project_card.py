@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,8 +18,8 @@ BASE = [{"base-1-0a": (2, 8)}, {"base-1-0a": (1, 3)}, {"base-1-0a": (2, 9)}]
 OWN = [{"project-3-1-0c": (3, 6)}, {"project-3-1-0c": (2, 5)}, {"project-3-1-0c": (5, 9)}]
 
 
-def shown(*tallies: dict, **figures: Any) -> dict[str, Any]:
-    return card(ProjectFigures(3, saved=count(tallies), **figures), Path("/nowhere"))
+def shown(*tallies: dict, served: Mapping[str, Any] = MappingProxyType({}), **figures: Any) -> dict[str, Any]:
+    return card(ProjectFigures(3, saved=count(tallies), **figures), Path("/nowhere"), served)
 
 
 def test_saved_clicks_are_said_with_their_interval() -> None:
@@ -51,11 +53,27 @@ def test_one_side_alone_is_counted_without_a_comparison() -> None:
     assert shown()["sentences"] == []
 
 
-def test_the_newest_word_on_proposals_is_said() -> None:
-    reasons = ["118 clicks by hand, 44 actions with proposals", "too few images"]
-    told = [{"proposals": {"offered": not place, "reason": reason}} for place, reason in enumerate(reasons)]
-    outcomes = [Outcome("promoted", "why", metrics=metrics) for metrics in ({}, *told)]
-    assert shown(outcomes=tuple(outcomes))["sentences"] == [f"proposals are offered: {reasons[0]}"]
+OFFERED = {"offered": True, "reason": "118 clicks by hand", "version": "project-3-2-0d"}
+KEPT_BACK = {"offered": False, "reason": "too few images", "version": ""}
+
+
+@pytest.mark.parametrize(
+    ("served", "found", "sentence"),
+    [
+        ({}, [KEPT_BACK, OFFERED], "not offered: too few images"),
+        (OFFERED, [OFFERED], "offered: 118 clicks by hand"),
+        (OFFERED, [KEPT_BACK, OFFERED], "offered: 118 clicks by hand"),  # the later model was kept back
+        ({}, [OFFERED], "not offered: project-3-2-0d is not served"),  # it was rolled back
+        (KEPT_BACK, [OFFERED], "not offered: project-3-2-0d is not served"),
+        (OFFERED, [], "offered: 118 clicks by hand"),  # Redis was emptied
+    ],
+)
+def test_proposals_are_told_as_they_are_served(
+    served: dict[str, Any], found: list[dict[str, Any]], sentence: str
+) -> None:
+    metrics: list[dict[str, Any]] = [{}, *({"proposals": facts} for facts in found)]
+    outcomes = tuple(Outcome("promoted", "why", metrics=each) for each in metrics)
+    assert shown(served=served, outcomes=outcomes)["sentences"] == [f"proposals are {sentence}"]
 
 
 @pytest.mark.parametrize("curve", [None, [], ["x"], {"a": 1}])

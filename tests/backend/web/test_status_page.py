@@ -14,8 +14,11 @@ from backend.web.status_page import refused
 from fine_tune.project.ledger import Ledger
 from fine_tune.project.outcome import Outcome, picture_of, remember
 from fine_tune.project.scheduler import Scheduler
+from model.proposals.trained import CARD_KEY
+from model.versions.registry import Registry
 from tests.backend.redis_server import RedisServer
 from tests.backend.running_app import ImageServer, backend_of, running, settings_for
+from tests.fine_tune.proposals.disc_proposer import packaged
 from tests.waiting import until
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -111,6 +114,28 @@ def test_a_failed_job_is_asked_for_again_by_its_own_command(
         text = " ".join(app.test_client().get("/", headers=BROWSER).text.split())
     assert "then press Start Training, or run <code>clickmask fine-tune 77</code>." in text
     assert "then run <code>clickmask propose 78</code>." in text
+
+
+def test_proposals_are_told_as_they_are_served(
+    tmp_path: Path, images: ImageServer, redis_server: RedisServer
+):
+    Ledger(redis_server.client()).meet(77)
+    facts = {"offered": True, "reason": "118 clicks by hand"}
+    settings = settings_for(tmp_path, images, redis_url=redis_server.url)
+    registry, (network, card) = Registry(settings.home), packaged()
+    version = registry.add("project-77", network, {**card, CARD_KEY: facts})
+    remember(
+        redis_server.client(),
+        77,
+        Outcome("promoted", "", metrics={CARD_KEY: {**facts, "version": version.name}}),
+    )
+    pages = []
+    with running(settings) as app:
+        for do in (registry.promote, lambda served: registry.rollback(served.line)):
+            do(version)
+            pages.append(app.test_client().get("/", headers=BROWSER).text)
+    assert "proposals are offered: 118 clicks by hand" in pages[0]
+    assert f"proposals are not offered: {version.name} is not served" in pages[1]
 
 
 def test_label_studio_still_gets_its_health(tmp_path: Path, images: ImageServer):
