@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.connect import connect, label_config
+from backend.label_studio.connect import TITLE, connect, label_config
 from backend.label_studio.mask_regions import accepted
 from backend.operations.label_studio_server import LabelStudioServer
 from backend.redis_store import OptionalRedis
@@ -128,7 +128,7 @@ def test_batch_predictions_proposes_and_an_annotator_mends(disks: Disks, editor:
 
     turned_on = disks.run("connect", str(project), "--url", disks.backend.url, "--prelabel")
     assert turned_on.returncode == 0, turned_on.stderr
-    assert client.call("GET", f"/api/projects/{project}/next")["predictions"]  # as "Label All Tasks" asks
+    assert client.project(project)["model_version"] == TITLE  # which "Label All Tasks" shows predictions of
     task, scene = tasks[0], fresh[0]
     editor.open(project, task, keep_label=False)
     shown = [region["id"] for region in editor.state()["regions"]]
