@@ -68,7 +68,7 @@ def _saved(saved: ClicksSaved) -> list[str]:
 def _proposals(outcomes: Sequence[Outcome], served: Mapping[str, Any]) -> list[str]:
     """Say whether proposals are offered now, else what the newest job that looked for them found."""
     known = (outcome.metrics.get(CARD_KEY) for outcome in outcomes)
-    newest = next(filter(None, known), {})
+    newest: Mapping[str, Any] = next(filter(None, known), {})
     if served.get("offered") or not newest:
         return proposals(served)
     if newest.get("offered"):  # as after a rollback
