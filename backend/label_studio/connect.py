@@ -107,9 +107,8 @@ def connect(
             backend = client.update_ml_backend(ours["id"], **fields)
         old = None if ours is None or url_of(ours) == url else url_of(ours)
         webhook = _webhook(client, project, url, old, settings)
-    if (
-        prelabel
-    ):  # Label Studio chooses it by itself for a backend that is new, and "Label All Tasks" shows no other
+    if prelabel:
+        # Label Studio chooses it by itself for a backend that is new, and "Label All Tasks" shows no other.
         client.update_project(project, model_version=TITLE)
     return Connection(backend["id"], webhook, ours is None)
 
