@@ -67,9 +67,8 @@ def test_two_devices_train_for_the_object_store_that_all_read(
 
 
 def test_a_job_that_is_killed_in_every_phase_goes_on_where_it_was(place: WorkerHome):
-    with LocalStore(place.home / "registry").lock(
-        "project-3"
-    ):  # so that no version is written before the kill
+    # So that no version is written before the kill.
+    with LocalStore(place.home / "registry").lock("project-3"):
         for phase in (TRAIN, CHOOSE, JUDGE, PUBLISH):
             job = place.scheduler.request(PROJECT, "test", force=True)
             worker = place.work(CLICKMASK_TRAIN_STEPS="8")
