@@ -82,9 +82,8 @@ class Window:
             resized = cv2.resize(part, shape, interpolation=interpolation)
         if resized.shape[:2] == full[:2]:
             return resized
-        out = np.full(full, fill, array.dtype)
-        out[to_rows, to_cols] = resized
-        return out
+        margins = to_rows.start, self.size - to_rows.stop, to_cols.start, self.size - to_cols.stop
+        return cv2.copyMakeBorder(resized, *margins, cv2.BORDER_CONSTANT, value=fill)
 
     def show(self, image: np.ndarray) -> np.ndarray:
         """Resample an image (HxWx3 uint8 RGB) to what the network sees of it, SxSx3 uint8."""
