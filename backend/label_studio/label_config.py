@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -130,17 +130,17 @@ class LabelConfig:
         Raises:
             LabelConfigError: there is none; the sentence says what to add to the config.
         """
-        takers = self._takers(to_name)
+        takers = self.takers(to_name)
         carriers = [c for c in takers if labels and c.carries(labels)]
         pixels = [c for c in carriers if c.shape != POLYGON][:1]
         polygons = [c for c in carriers if c.shape == POLYGON][:1]
         if carriers:
             remarks = self.remarks(to_name)
-            renamable = any(row.source or set(row.labels) - remarks for row in self._rows(to_name))
+            renamable = any(row.source or set(row.labels) - remarks for row in self.rows(to_name))
             return tuple(Output(control, None, renamable) for control in pixels + polygons)
         plain = sorted((c for c in takers if not c.labelled), key=lambda c: MASKS.index(c.shape))
         if plain:
-            rows = self._rows(to_name)
+            rows = self.rows(to_name)
             names = [c for c in rows if labels and c.carries(labels)]
             labelled = [c for c in rows + takers if c.labelled]
             if labels and labelled and not names:
@@ -157,8 +157,8 @@ class LabelConfig:
 
     def labels(self, to_name: str) -> tuple[str, ...]:
         """Return the labels that a mask on ``to_name`` may have, in order."""
-        takers = [c for c in self._takers(to_name) if c.labelled]
-        rows = [] if takers and takers == self._takers(to_name) else self._rows(to_name)
+        takers = [c for c in self.takers(to_name) if c.labelled]
+        rows = [] if takers and takers == self.takers(to_name) else self.rows(to_name)
         return tuple(dict.fromkeys(label for control in rows + takers for label in control.labels))
 
     def remarks(self, to_name: str) -> frozenset[str]:
@@ -167,7 +167,7 @@ class LabelConfig:
         They are those of a ``<Labels>`` of which a mask on ``to_name`` may have none.
         """
         masks = set(self.labels(to_name))
-        rows = [row.labels for row in self._rows(to_name)]
+        rows = [row.labels for row in self.rows(to_name)]
         return frozenset(label for row in rows if masks and not masks & set(row) for label in row)
 
     def meant(self, to_name: str, given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -178,76 +178,27 @@ class LabelConfig:
         """
         remarks = self.remarks(to_name)
         names = next(filter(None, (tuple(n for n in labels if n not in remarks) for labels in given)), ())
-        if not names and not self._choice(to_name, remarks):
+        if not names and not self.choice(to_name):
             return next(filter(None, given), ())  # the config is wrong: what was chosen has no mask
-        if all(c.labelled for c in self._takers(to_name)):
+        if all(c.labelled for c in self.takers(to_name)):
             return names
         # One row names a mask of a control without labels.
-        rows = self._rows(to_name)
+        rows = self.rows(to_name)
         named = max((tuple(n for n in names if row.carries((n,))) for row in rows), key=len, default=())
         return named or (names if self.labels(to_name) else ())
 
-    def problems(self) -> list[str]:
-        """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
-        if not self.images:
-            return ['there is no <Image>; add <Image name="image" value="$image"/>']
-        prompts = [control for control in self.controls if control.shape in PROMPTS and control.smart]
-        found = []
-        if not prompts:
-            found.append(
-                f'there is nothing to click with; add <KeyPoint name="kp" toName="{self.images[0].name}" '
-                'smart="true" smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
-            )
-        found += [problem for control in prompts for problem in dict.fromkeys(self._unanswered(control))]
-        for control in (c for c in self.controls if c.shape not in MASKS and c.to_names[1:]):
-            names = ",".join(control.to_names)
-            found.append(f'{control.tag}: the editor finds no image "{names}"; give each a tag of its own')
-        return found
-
-    def warnings(self) -> list[str]:
-        """Return what is not as meant where clicks work nevertheless; one sentence with the fix each."""
-        idle = (c for c in self.controls if c.shape in (BRUSH, BITMASK, WAND) and c.smart)
-        return [f'{c.tag} offers a smart tool that does nothing; add smart="false" to it' for c in idle]
-
-    def _unanswered(self, prompt: Control) -> Iterator[str]:
-        """Say for which labels a prompt of this control gets no mask."""
-        for to_name in prompt.to_names:
-            if not self._nameable(prompt, to_name):
-                yield f"{prompt.tag}: no click can be given a label; add <Labels> with those that masks have"
-                continue
-            rows, takers = self._rows(to_name), self._takers(to_name)
-            labels = (
-                prompt.labels
-                or self._choice(to_name, self.remarks(to_name))
-                or [label for row in rows for label in row.labels]
-                or self.labels(to_name)
-                or [c.source for c in (prompt, *rows, *takers) if c.source]  # only a task tells
-            )
-            wanted: list[tuple[str, ...]] = [(label,) for label in labels] or [()]
-            for chosen in wanted:
-                try:
-                    self.image(to_name)
-                    output, *_ = self.outputs(to_name, chosen)
-                    if (prompt.source or len(prompt.labels) > 1) and not self.meant(to_name, [chosen]):
-                        yield f"{prompt.tag}: {output.mask.tag} keeps none of its labels; add <Labels> with them"
-                except LabelConfigError as error:
-                    yield f"{prompt.tag}: {error}"
-
-    def _nameable(self, prompt: Control, to_name: str) -> bool:
-        """Tell whether prompts can be given a label where masks have several: the editor unselects other tools'."""
-        remarks, kinds = self.remarks(to_name), (LABELS, prompt.shape + LABELS)
-        givers = [c for c in self.controls if c.kind in kinds and to_name in c.to_names]
-        return len(self.labels(to_name)) < 2 or any(c.source or set(c.labels) - remarks for c in givers)
-
-    def _choice(self, to_name: str, remarks: frozenset[str]) -> list[str]:
+    def choice(self, to_name: str) -> list[str]:
         """Return the labels that people choose from, without remarks."""
+        remarks = self.remarks(to_name)
         givers = [c for c in self.controls if c.shape not in MASKS and to_name in c.to_names]
         return [label for giver in givers for label in giver.labels if label not in remarks]
 
-    def _takers(self, to_name: str) -> list[Control]:
+    def takers(self, to_name: str) -> list[Control]:
+        """Return the controls that draw masks on ``to_name``."""
         return [c for c in self.controls if c.shape in MASKS and to_name in c.to_names]
 
-    def _rows(self, to_name: str) -> list[Control]:
+    def rows(self, to_name: str) -> list[Control]:
+        """Return the controls that name what others draw on ``to_name``."""
         return [c for c in self.controls if c.kind == LABELS and to_name in c.to_names]
 
     def _missing(self, to_name: str, labels: tuple[str, ...], takers: list[Control]) -> str:

@@ -10,6 +10,7 @@ from backend.images.store import ImageStore
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.connect import SECRET_HEADER, SWITCHES, find_webhook, undotted, url_of
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
+from backend.operations.doctor import label_config_checks
 from backend.operations.doctor.finding import FAIL, OK, WARN, Finding, Findings
 from backend.settings import Settings
 
@@ -32,8 +33,8 @@ def project(settings: Settings, client: LabelStudio, number: int, url: str) -> F
 
 def _config(record: dict[str, Any]) -> Findings:
     try:
-        config = LabelConfig.parse(record["label_config"])
-        problems, warnings = config.problems(), config.warnings()
+        problems = label_config_checks.problems(LabelConfig.parse(record["label_config"]))
+        warnings = label_config_checks.warnings(record["label_config"])
     except LabelConfigError as error:
         problems, warnings = [str(error)], []
     for problem in problems:

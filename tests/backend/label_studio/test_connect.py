@@ -6,6 +6,7 @@ import pytest
 
 from backend.label_studio.connect import TITLE, connect, label_config, undotted
 from backend.label_studio.label_config import BITMASK, BRUSH, KEYPOINT, POLYGON, RECTANGLE, LabelConfig
+from backend.operations.doctor.label_config_checks import problems
 from tests.backend.connected_studio import ConnectedStudio
 
 
@@ -21,7 +22,7 @@ from tests.backend.connected_studio import ConnectedStudio
 def test_a_written_config_has_no_problems(outputs, kinds):
     labels = ('Cat & "Dog"', "<Bird>")
     config = LabelConfig.parse(label_config(labels, outputs))
-    assert config.problems() == []
+    assert problems(config) == []
     assert {control.shape for control in config.controls} >= {KEYPOINT, RECTANGLE} | kinds
     assert {output.mask.shape for output in config.outputs("image", labels[:1])} == kinds
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
+from backend.operations.doctor.label_config_checks import problems
 from tests.backend import recordings
 from tests.backend.predict_bodies import CONFIG
 
@@ -16,7 +17,7 @@ def test_recorded_config_is_read_and_has_no_problems() -> None:
         ("rectanglelabels", "rect", ("Cat", "Dog"), True),
     ]
     assert [output.mask.name for output in config.outputs("image", ("Dog",))] == ["brush"]
-    assert config.problems() == []
+    assert problems(config) == []
 
 
 def test_recorded_polygon_config_gives_polygons() -> None:
@@ -59,7 +60,7 @@ def test_control_of_another_image_does_not_count() -> None:
 def test_controls_that_do_not_name_their_image_belong_to_the_only_one() -> None:
     xml = CONFIG.replace(' toName="image"', "")
     config = LabelConfig.parse(xml)
-    assert config.problems() == []
+    assert problems(config) == []
     assert [output.mask.name for output in config.outputs("image", ("Cat",))] == ["brush"]
     several = LabelConfig.parse(xml.replace("<View>", '<View><Image name="other" value="$other"/>'))
     with pytest.raises(LabelConfigError, match='no <BrushLabels> or <PolygonLabels> has toName="image"'):
@@ -106,7 +107,7 @@ def test_labels_and_addresses_may_be_text_in_their_tags() -> None:
     )
     assert config.labels("i") == ("Cat", "My dog", "cow")
     assert config.image("i").url({"image": "/a.jpg"}) == "/a.jpg"
-    assert config.problems() == []
+    assert problems(config) == []
 
 
 def test_labels_from_task_data_may_be_any() -> None:
@@ -170,7 +171,7 @@ def test_tags_without_any_labels_take_masks_without() -> None:
     assert config.labels("i") == ()
     (output,) = config.outputs("i", ())
     assert (output.mask.kind, output.name, output.renamable) == ("brush", None, False)
-    assert config.problems() == []
+    assert problems(config) == []
 
 
 def test_labels_that_a_mask_may_have() -> None:
@@ -198,7 +199,7 @@ def test_a_row_whose_labels_no_mask_may_have_makes_remarks() -> None:
     for xml in (ROW % (COND + CUPS), ONLY_COND % PROMPT):
         config = LabelConfig.parse(xml)
         assert config.remarks("i") == {"occluded", "blurred"}
-        assert config.problems() == []
+        assert problems(config) == []
     assert LabelConfig.parse(ROW % CUPS).remarks("i") == frozenset()
     assert LabelConfig.parse(ROW % (COND + '<Brush name="b" toName="i"/>')).remarks("i") == frozenset()
     from_task = ROW % (COND + '<BrushLabels name="b" toName="i" value="$classes"/>')
@@ -253,9 +254,9 @@ def test_pages_of_a_repeater_have_controls_of_their_own() -> None:
 
 
 def test_problems_of_pages_are_found_without_a_task() -> None:
-    assert LabelConfig.parse(PAGES).problems() == []
+    assert problems(LabelConfig.parse(PAGES)) == []
     without = PAGES.replace('toName="page_{{idx}}" smart="false"', 'toName="page" smart="false"')
-    assert any("page_0" in problem for problem in LabelConfig.parse(without).problems())
+    assert any("page_0" in problem for problem in problems(LabelConfig.parse(without)))
 
 
 @pytest.mark.parametrize("data", [{}, {"image": 5}, {"image": ""}, {"image": ["/0"]}])
