@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.images.address import ImageError
 from backend.images.store import ImageStore, Picture
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.predict_request import Prompt, Task
@@ -51,14 +52,20 @@ class TaskProposer:
         Its score, as that of every region, is the expected quality, 0..1.
 
         Raises:
-            ImageError: an image cannot be had.
+            ImageError: an image cannot be had, and nothing is proposed on the others.
         """
         if model.proposer is None or not self._settings.proposals:
             return None
         regions: list[dict[str, Any]] = []
         scores: list[float] = []
+        missing: ImageError | None = None
         for page in pages(config, task):
-            picture = self._images.get(page.url, task.id)
+            try:
+                picture = self._images.get(page.url, task.id)
+            except ImageError as error:
+                logger.warning("task %s: an image is left out: %s", task.id, error)
+                missing = error
+                continue
             with self._computing:
                 if not model.proposer.covers(picture.pixels):
                     text = "task %s: its image is unlike those that proposals were learned from"
@@ -69,6 +76,8 @@ class TaskProposer:
                     made = self._suggest(config, page, picture, proposal, model)
                     regions += made
                     scores += [proposal.score] if made else []
+        if not regions and missing is not None:
+            raise missing
         if not regions:
             return None
         score = float(np.mean(scores))

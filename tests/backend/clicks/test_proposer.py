@@ -92,3 +92,11 @@ def test_every_image_of_a_task_is_looked_at(
     found = proposer(settings).prediction(config, task, model)
     assert found is not None and {region["item_index"] for region in found["result"]} == {0, 1}
     assert list(pages(config, Task(8, {}))) == []
+
+
+def test_an_image_that_is_gone_costs_the_others_nothing(
+    studio: DiscStudio, model: LoadedModel, settings: Settings
+) -> None:
+    task = Task(7, {"images": [f"/data/upload/3/{name}.png" for name in ("no", 100)]})
+    found = proposer(settings).prediction(LabelConfig.parse(SEVERAL), task, model)
+    assert found is not None and {region["item_index"] for region in found["result"]} == {1}
