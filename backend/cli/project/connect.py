@@ -51,6 +51,7 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
     if prelabel:
         from backend.operations.propose_job import served
 
+        client.project(project)  # one that there is not has no model, either
         served(project, settings)
     if labels is not None:
         names = [name.strip() for name in labels.split(",") if name.strip()]

@@ -54,10 +54,12 @@ def _sync(project: int, settings: Settings, client: Any, as_json: bool) -> None:
 
 
 def _queue(project: int, settings: Settings, client: Any, force: bool, as_json: bool) -> None:
+    from backend.cli.project.number import refuse_unknown
     from backend.jobs.policy import policy
     from backend.jobs.status import announcement
     from fine_tune.project.scheduler import Scheduler
 
+    refuse_unknown(project, settings)
     job = Scheduler(client, policy(settings)).request(project, "asked for on the command line", force=force)
     _say({"job": job.id}, announcement(job), as_json)
 

@@ -21,12 +21,14 @@ def command(project: int, limit: int | None, now: bool, as_json: bool) -> None:
     versions are replaced, annotated tasks left alone. Without --now, a job is queued for the worker; watch it with
     `clickmask jobs watch`. Done again, it goes on with tasks that have no proposals yet.
     """
+    from backend.cli.project.number import refuse_unknown
     from backend.jobs.status import announcement
     from backend.operations.propose_job import enqueue, propose, served
     from backend.operations.redis_client import connected
     from backend.settings import Settings
 
     settings = Settings.from_env()
+    refuse_unknown(project, settings)
     if now:
         from rich.console import Console
         from rich.progress import Progress
