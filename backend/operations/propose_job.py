@@ -56,6 +56,7 @@ class Proposed:
     written: int = 0
     empty: int = 0
     failed: int = 0
+    known: int = 0
     objects: int = 0
 
     @property
@@ -63,13 +64,15 @@ class Proposed:
         """Say it to people."""
         failed = f", {self.failed} images could not be read" if self.failed else ""
         where = f"on {self.written} tasks by {self.version}; nothing on {self.empty}{failed}"
-        return f"{self.objects} objects proposed {where}"
+        anew = "delete their predictions in Label Studio to have them made anew"
+        known = f"; {self.known} had theirs already: {anew}" if self.known else ""
+        return f"{self.objects} objects proposed {where}{known}"
 
 
 def enqueue(client: Any, project: int, limit: int | None, settings: Settings) -> Job:
     """Return the project's job that waits or runs, enqueueing one where there is none.
 
-    That it was cancelled before does not count any more.
+    One that waits takes this limit; that it was cancelled before does not count any more.
 
     Args:
         client: a `redis.Redis` client. Its errors pass through.
@@ -78,7 +81,10 @@ def enqueue(client: Any, project: int, limit: int | None, settings: Settings) ->
     identity, scheduler = f"propose-{project}", Scheduler(client)
     client.delete(keys.cancelled(identity))  # of the job that had this id before, or that goes on now
     known = scheduler.job(identity)
-    if known is not None and known.get_status() in (*WAITING, "started"):
+    if known is not None and (status := known.get_status()) in (*WAITING, "started"):
+        if status != "started":
+            known.args = (*known.args[:1], limit)  # RQ wants them read before they are set
+            known.save(include_meta=False)
         return known
     return scheduler.queue.enqueue(
         TASK,
@@ -134,6 +140,7 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
         report(PHASE, step / steps, step=step, steps=steps)
         if any(known.get("model_version") == model.version for known in task["predictions"]):
             _remove_earlier(client, task, model.version)  # a job was cut short before it came to that
+            done.known += 1
             continue
         try:
             config = LabelConfig.parse(xml, task["data"])

@@ -54,7 +54,9 @@ def test_open_tasks_get_proposals_and_others_are_left_alone(studio: DiscStudio, 
     assert 0 < prediction["score"] < 1
 
     before = len(studio.writes())
-    assert propose(3, settings, ignored).written == 0
+    done = propose(3, settings, ignored)
+    assert (done.written, done.known) == (0, 3)
+    assert "3 had theirs already: delete their predictions in Label Studio" in done.sentence
     assert len(studio.writes()) == before  # nothing is left to do
 
 
@@ -170,8 +172,8 @@ def test_a_worker_does_it_once(
     studio: DiscStudio, tmp_path: Path, redis_server: RedisServer, gave_way: list[bool]
 ) -> None:
     client = redis_server.client()
-    job = enqueue(client, 3, 1, studio.settings(tmp_path))
-    assert enqueue(client, 3, None, studio.settings(tmp_path)).id == job.id
+    job = enqueue(client, 3, None, studio.settings(tmp_path))
+    assert enqueue(client, 3, 1, studio.settings(tmp_path)).id == job.id  # the limit of who asked last
     assert [known.id for known in Scheduler(client).jobs()] == [job.id]
     work(client)
     assert gave_way
