@@ -63,6 +63,7 @@ class EfficientNetLite(nn.Module):
         count = sum(repeats for *_, repeats in STAGES[1:])
         if hidden is not None and len(hidden) != count:
             raise ValueError(f"hidden has {len(hidden)} entries: name one for each of the {count} blocks")
+        self.thinned = hidden is not None  # no published weights fit
         thinned = iter(hidden or ())
         self.stem = nn.Sequential(*_conv_bn(3, STEM_CHANNELS, 3, 2), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()

@@ -1,4 +1,4 @@
-"""The default network: EfficientNet-Lite0 encoder, click-aware feature pyramid, one mask head.
+"""The network that others are thinned out of: EfficientNet-Lite0 encoder, click-aware feature pyramid, one mask head.
 
 Feature pyramid: Lin et al., arXiv 1612.03144. Click entry: RITM, arXiv 2102.06583. Two things are ours: every
 pyramid level also sees the guide, so that clicks act on the decoder without crossing the whole backbone; and
@@ -91,7 +91,7 @@ class ContextBlock(nn.Module):
 
 
 class Lite0FPN(nn.Module):
-    """The default click model, about 4 million parameters.
+    """The larger of the click models that come with weights, about 3.5 million parameters.
 
     Input sides must be multiples of 32. See `model.networks` for the shapes of `forward`.
     """

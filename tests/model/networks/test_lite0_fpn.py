@@ -1,4 +1,4 @@
-"""The default network: its pyramid of guides, what marks say, and the shapes of its answers."""
+"""The larger network: its pyramid of guides, what marks say, and the shapes of its answers."""
 
 from __future__ import annotations
 

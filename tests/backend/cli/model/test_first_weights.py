@@ -33,6 +33,7 @@ def test_a_network_without_imagenet_weights_learns_everything_at_the_full_rate(c
     [
         ({"network": "foo"}, "--network: unknown network 'foo': use one of lite0-fpn"),
         ({"imagenet": Path(__file__)}, "holds no weights of EfficientNet-Lite0"),
+        ({"network": "lite0-fpn2"}, "thinned: give --init the folder of a trained lite0-fpn,"),
     ],
 )
 def test_what_nothing_can_start_from_is_said(values, said):
