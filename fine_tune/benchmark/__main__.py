@@ -25,8 +25,7 @@ from fine_tune.benchmark import actions, gain, orders, verdicts, whole_job
 from fine_tune.benchmark.sets import public_objects
 from fine_tune.training.fine_tuner import Effort
 from model.versions import checkpoint
-
-WEIGHTS = Path(__file__).parents[2] / "model" / "weights"
+from model.versions.registry import PACKAGED
 
 
 def head(columns: Sequence[str]) -> None:
@@ -111,7 +110,7 @@ def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("sets", type=Path, nargs="*")
-    parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
+    parser.add_argument("--checkpoint", type=Path, default=PACKAGED)
     parser.add_argument(
         "--general", type=Path, nargs="*", default=[], help="further sets, clicked before and after"
     )
