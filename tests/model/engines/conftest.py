@@ -11,7 +11,7 @@ from tests.model.engines.tolerances import SIZE
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    network = build("lite0-fpn").eval()
+    network = build("lite0-fpn2").eval()
     torch.nn.init.normal_(network.head.weight, std=1.0)  # untrained logits are all near zero
     return network
 

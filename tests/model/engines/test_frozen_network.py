@@ -58,14 +58,14 @@ def test_the_copy_answers_as_the_network(network, inputs, dtype):
     assert any(parameter.requires_grad for parameter in network.parameters())
 
 
-@torch.no_grad()
-def test_no_batch_norm_of_the_default_network_is_left(inputs):
-    model = freeze(settled("lite0-fpn"), SIZE, CPU, torch.float32)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+@pytest.mark.parametrize(("name", "left"), [("lite0-fpn", []), ("lite0-fpn2", ["network.fine.0"])])
+def test_only_a_batch_norm_behind_a_sum_is_left(name, left):
+    model = freeze(settled(name), SIZE, CPU, torch.float32)
+    assert [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)] == left
 
 
 def test_weights_are_converted_once_and_layer_norms_stay_precise():
-    model = freeze(settled("lite0-fpn"), SIZE, CPU, torch.bfloat16)
+    model = freeze(settled("lite0-fpn2"), SIZE, CPU, torch.bfloat16)
     kinds = {
         type(m).__name__: m.weight.dtype for m in model.modules() if getattr(m, "weight", None) is not None
     }
