@@ -108,7 +108,7 @@ def test_the_readme_names_every_command():
 
 def test_every_finding_of_the_doctor_has_an_entry_in_troubleshooting():
     code = "".join(p.read_text() for p in (ROOT / "backend/operations/doctor").glob("*.py"))
-    subjects = set(re.findall(r'Finding\((?:WARN|FAIL), "([^"]+)"', code))
+    subjects = set(re.findall(r'(?:Finding\((?:WARN|FAIL), |_guarded\()"([^"]+)"', code))
     assert len(subjects) > 8
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     assert not {subject for subject in subjects if f"| `{subject}` |" not in page}
