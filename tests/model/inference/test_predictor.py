@@ -16,7 +16,7 @@ CLICKS = [Click(40.0, 30.0), Click(70.0, 50.0, positive=False), Click(20.0, 60.0
 @pytest.fixture(scope="module")
 def predictor():
     torch.manual_seed(0)
-    network = build("lite0-fpn")
+    network = build("lite0-fpn2")
     torch.nn.init.normal_(network.head.weight, std=1.0)
     return Predictor(TorchEngine(network, 64))
 

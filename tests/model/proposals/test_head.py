@@ -22,14 +22,14 @@ class OneSpot(torch.nn.Module):
 
 
 def test_peaks_are_in_pixels_of_the_image():
-    maps = HeatMaps(build("lite0-fpn"), OneSpot(), scale=2.0)  # type: ignore[arg-type]
+    maps = HeatMaps(build("lite0-fpn2"), OneSpot(), scale=2.0)  # type: ignore[arg-type]
     (peak,) = maps.peaks(np.zeros((50, 70, 3), np.uint8), 0.5, 10)
     assert (peak.x, peak.y, peak.label) == pytest.approx((7.5 * 4 / 2, 5.5 * 4 / 2, 1))
     assert peak.size == pytest.approx(4 * 4 / 2)
 
 
 def test_head_answers_at_stride_four():
-    net = build("lite0-fpn").eval()
+    net = build("lite0-fpn2").eval()
     features = encode(net, np.zeros((64, 90, 3), np.uint8))
     logits, size = Head(channels(net), 3)(features[::-1])
     assert logits.shape == (1, 3, 16, 24) and size.shape == (1, 1, 16, 24)
