@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from backend.review.project_review import COLUMN, TAB
-from fine_tune.quality.network import WEIGHTS
 from model.click import Click
 from model.evaluation.clicker import next_click
 from tests import commands
@@ -17,8 +16,6 @@ from tests.e2e.conftest import Workplace
 from tests.e2e.photos import iou, jpeg, two_bodies
 from tests.label_studio_calls import create_annotation, import_photo, mask_of, prompt, send_prompts
 from tests.waiting import until
-
-pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"the quality model {WEIGHTS.name} is not there")
 
 SHAPE = (480, 640)
 CARELESS = [Click(60, 60), Click(330, 250), Click(200, 250, positive=False), Click(600, 440)]

@@ -32,5 +32,5 @@ def test_strided_convolutions_pad_as_the_weights_were_trained(kernel: int, first
 
 
 def test_thinned_blocks_are_all_named():
-    with pytest.raises(ValueError, match="hidden has 1 entries"):
+    with pytest.raises(ValueError, match="hidden has 1 entries: name one for each of the 15 blocks"):
         EfficientNetLite(hidden=[8])

@@ -40,8 +40,3 @@ def test_multiply_adds_stay_within_the_budget():
                 module.register_forward_hook(tally)
         network(torch.zeros(1, 3, 384, 384), torch.zeros(1, 3, 384, 384))
     assert 0.9e9 < count < BUDGET
-
-
-def test_the_number_of_thinned_blocks_must_fit():
-    with pytest.raises(ValueError, match="15 blocks"):
-        build("lite0-fpn2", hidden=(16, 16))

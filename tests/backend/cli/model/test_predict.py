@@ -11,7 +11,6 @@ from PIL import Image
 
 from backend.cli import main
 from model.evaluation.clicker import next_click
-from model.versions.registry import PACKAGED
 from tests.e2e.photos import iou, jpeg, two_bodies
 from tests.outgoing_calls import outgoing_calls
 
@@ -20,8 +19,6 @@ GOOD = 0.85
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    if not (PACKAGED / "model.safetensors").exists():
-        pytest.skip(f"no default weights in {PACKAGED}")
     monkeypatch.setenv("CLICKMASK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CLICKMASK_DEVICE", "cpu")
     monkeypatch.setenv("CLICKMASK_THREADS", "1")
