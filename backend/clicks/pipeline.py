@@ -91,7 +91,8 @@ class ClickPipeline:
             DeadlineExceeded: so many clicks are new that they take several requests.
             NotReady: there is no model.
         """
-        started, task, named = time.perf_counter() - waited_s, request.tasks[0], bool(prompt.labels)
+        started, task = time.perf_counter() - waited_s, request.tasks[0]
+        named = bool(prompt.labels) or request.nameless(prompt)
         prompt = self._labelled(request, prompt)
         outputs = request.outputs(prompt)
         # Less than the deadline, so that who waits in vain learns why.
@@ -141,7 +142,7 @@ class ClickPipeline:
 
     def _labelled(self, request: PredictRequest, prompt: Prompt) -> Prompt:
         """Give a prompt that came without a label one, which its suggestion then shows."""
-        if prompt.labels:
+        if prompt.labels or request.nameless(prompt):
             return prompt
         task = request.tasks[0]
         choices = request.config.labels(prompt.to_name)

@@ -36,6 +36,7 @@ class Control:
         labels: label names as they appear in results (a label's ``alias`` where it has one), in order.
         source: where labels come from a task's data that is not known, so that it may have any: ``$key``; else "".
         smart: True where Label Studio may use it to prompt the backend.
+        allows_none: whether its results may have no label, for which annotators choose the label "blank".
         place: numbers of the tags around it and its own, see `config_tree.placed`.
     """
 
@@ -45,6 +46,7 @@ class Control:
     labels: tuple[str, ...] = ()
     source: str = ""
     smart: bool = True
+    allows_none: bool = False
     place: tuple[int, ...] = ()
 
     @property
@@ -131,7 +133,7 @@ class LabelConfig:
             LabelConfigError: there is none; the sentence says what to add to the config.
         """
         takers = self.takers(to_name)
-        carriers = [c for c in takers if labels and c.carries(labels)]
+        carriers = [c for c in takers if (c.carries(labels) if labels else c.allows_none)]
         pixels = [c for c in carriers if c.shape != POLYGON][:1]
         polygons = [c for c in carriers if c.shape == POLYGON][:1]
         if carriers:
@@ -169,6 +171,10 @@ class LabelConfig:
         masks = set(self.labels(to_name))
         rows = [row.labels for row in self.rows(to_name)]
         return frozenset(label for row in rows if masks and not masks & set(row) for label in row)
+
+    def blank(self, to_name: str) -> bool:
+        """Tell whether a mask on ``to_name`` may have no label."""
+        return any(c.allows_none or not c.labelled for c in self.takers(to_name))
 
     def meant(self, to_name: str, given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
         """Return the labels that a mask on ``to_name`` is to have; () where none is chosen.
@@ -239,6 +245,7 @@ def _control(kind: str, name: str, given: dict[str, str], element: Element) -> C
         source=source if source.startswith("$") else "",
         # Label Studio 1.23 takes every control for smart unless it says otherwise.
         smart=given.get("smart", "true").lower() == "true",
+        allows_none=given.get("allowempty") == "true",
     )
 
 

@@ -40,6 +40,7 @@ class Prompt:
 
     Attributes:
         labels: label names, normally one; empty where none was selected.
+        blank: whether no label is what was selected, as ``allowEmpty`` lets annotators do.
         to_name: name of the image tag.
         controls: names of the controls that made the prompt and gave it labels.
         width, height: size of the image as the browser shows it, pixels.
@@ -66,6 +67,7 @@ class Prompt:
     item_index: int | None = None
     ignored: tuple[str, ...] = ()
     moved: bool = False
+    blank: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -149,6 +151,10 @@ class PredictRequest:
         """Return where the mask of a prompt goes; LabelConfigError when the labeling config has no place for it."""
         return self.config.asked_with(prompt.controls).outputs(prompt.to_name, prompt.labels)
 
+    def nameless(self, prompt: Prompt) -> bool:
+        """Tell whether the annotator wants a mask without a label, and the labeling config has a place for it."""
+        return prompt.blank and self.config.blank(prompt.to_name)
+
     def image_url(self, prompt: Prompt) -> str:
         """Return the address of the image that was clicked; LabelConfigError when the task has none."""
         return self.config.image(prompt.to_name).url(self.tasks[0].data, prompt.item_index)
@@ -209,9 +215,10 @@ def _named(entries: list[Field]) -> dict[str, list[Named]]:
     """Return what elements of another type give to a prompt of the same id, those of <Labels> first."""
     found: dict[str, list[Named]] = {}
     for entry in sorted(entries, key=lambda entry: entry["type"].value != LABELS):
-        names = names_of(entry.value)
-        if names:
-            found.setdefault(str(entry["id"].value), []).append((str(entry["from_name"].value), names))
+        kind, value = str(entry["type"].value), entry["value"].value
+        if kind.endswith(LABELS) and isinstance(value, dict) and isinstance(value.get(kind), list):
+            named = str(entry["from_name"].value), names_of(entry.value)
+            found.setdefault(str(entry["id"].value), []).append(named)
     return found
 
 
@@ -262,6 +269,7 @@ def _prompt(
         item_index=meant[-1].item_index,
         ignored=tuple(region.id for region in group if all(region is not other for other in meant)),
         moved=moved,
+        blank=meant[-1].blank,
     )
 
 

@@ -43,6 +43,7 @@ class PromptRegion:
         id: Label Studio's region id, "" where there is none.
         shape: ``keypoint`` or ``rectangle``.
         labels: label names; empty where none was selected.
+        blank: whether no label is what was selected.
         controls: names of the control that made it, and of those that gave it labels.
         positive: polarity of a keypoint, None where nothing tells.
         width, height: size of the image as the browser shows it, pixels.
@@ -54,6 +55,7 @@ class PromptRegion:
     id: str
     shape: str
     labels: tuple[str, ...]
+    blank: bool
     to_name: str
     controls: tuple[str, ...]
     positive: bool | None
@@ -74,10 +76,12 @@ class PromptRegion:
         value, kind = entry["value"], entry["type"].text()
         number, index, rotation = entry["id"], entry["item_index"], entry["image_rotation"]
         to_name = entry["to_name"].text()
+        labels = (meant or _first)(to_name, _given(value, kind, [labels for _, labels in named]))
         return PromptRegion(
             id="" if number.absent else number.text(),
             shape=shape_of(kind),
-            labels=(meant or _first)(to_name, _given(value, kind, [labels for _, labels in named])),
+            labels=labels,
+            blank=not labels and any(not names for _, names in named),
             to_name=to_name,
             controls=(entry["from_name"].text(), *(name for name, _ in named)),
             positive=polarity(entry),

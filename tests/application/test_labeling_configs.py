@@ -168,7 +168,7 @@ def test_a_click_without_a_label_is_answered_where_the_config_allows_it(client: 
     entry = keypoint("k1", 30, 40)
     entry["value"] |= {"keypointlabels": [], "labels": []}
     (region,) = regions(client, predict(entry, config=xml, id=112))
-    assert region["value"]["brushlabels"] == ["Cat"]
+    assert region["value"]["brushlabels"] == []
 
 
 def test_without_any_labels_masks_have_none(client: FlaskClient) -> None:

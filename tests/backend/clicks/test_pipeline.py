@@ -235,3 +235,34 @@ def test_an_answer_is_noted_for_the_next_click(app: Flask) -> None:
     last = pipeline.last_objects.recall(3, request.tasks[0], request.context[0])
     assert (last.region_id, last.prompts, last.size) == (region["id"], ("k1",), (100, 200))
     assert pipeline.last_good(request, request.context[0]).regions == (), "of other clicks there is none"
+
+
+BLANK = CONFIG.replace('toName="image"', 'toName="image" allowEmpty="true"')
+ROW = """<View><Image name="image" value="$image"/><KeyPoint name="kp" toName="image"/>%s
+  <Labels name="row" toName="image" allowEmpty="true"><Label value="Cat"/><Label value="Dog"/></Labels></View>"""
+BRUSH = '<BrushLabels name="b" toName="image" %ssmart="false"><Label value="Cat"/><Label value="Dog"/></BrushLabels>'
+
+
+@pytest.mark.parametrize(
+    ("config", "chosen", "given"),
+    [
+        (BLANK, True, False),
+        (CONFIG, True, True),
+        (ROW % BRUSH % 'allowEmpty="true" ', True, False),
+        (ROW % BRUSH % 'allowEmpty="true" ', False, True),
+        (ROW % BRUSH % "", True, True),
+        (ROW % '<Brush name="b" toName="image"/>', True, False),
+    ],
+)
+def test_who_chose_the_blank_label_gets_a_mask_without_one(
+    client: FlaskClient, config: str, chosen: bool, given: bool
+) -> None:
+    """A click for which nothing was chosen gets the label used last."""
+    point = keypoint("k1", 30, 40)
+    point["value"] |= {"labels": [], "keypointlabels": []}
+    named = []
+    if "<Labels" in config:
+        point["type"] = "keypoint"
+        named = [{**point, "type": "labels", "from_name": "row", "value": {"labels": []}}] * chosen
+    (region,) = regions(client, click(point, *named, config=config))
+    assert bool(region["value"].get("brushlabels")) == given
