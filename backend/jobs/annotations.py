@@ -17,7 +17,7 @@ from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.config_tree import ImageTag
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.label_studio.mask_regions import AcceptedObject, accepted, objects
-from backend.label_studio.task_states import listed
+from backend.label_studio.task_states import annotated, listed
 from backend.settings import Settings
 from fine_tune.data.lazy_sequence import LazySequence
 from fine_tune.data.project_samples import LabelledImage, SourceError
@@ -59,8 +59,7 @@ def read_project(client: LabelStudio, project: int, fetch: Fetch, min_area: int 
     """
     config = client.project(project)["label_config"]
     LabelConfig.parse(config)  # the trouble with it is not that of a task
-    tasks = client.annotated_tasks(project)
-    return _samples(f"project {project}", tasks, config, fetch, min_area)
+    return _samples(f"project {project}", annotated(client, project), config, fetch, min_area)
 
 
 def _samples(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backend.label_studio.label_config import BITMASK, BRUSH, LABELS, MASKS, POLYGON, WAND
-from backend.label_studio.mask_formats import bitmask, digest, polygon
+from backend.label_studio.mask_formats import bitmask, digest, polygon, rle
 from backend.label_studio.mask_formats.runs import DRAWN, Runs, check_brush
 from backend.label_studio.prompt_regions import names_of, side_of
 from backend.label_studio.region_meta import RegionMeta
@@ -275,7 +275,7 @@ def _region(
         item_index=index if isinstance(index, int) else None,
         height=_side(entry, "original_height"),
         width=_side(entry, "original_width"),
-        value=entry["value"],
+        value=rle.packed(entry["value"]),
         meta=meta,
         origin=origin,
         locked=entry.get("readonly") is True,

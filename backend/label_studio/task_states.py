@@ -6,13 +6,14 @@ changed or went, and it lists tasks without annotations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from backend.label_studio.client import LabelStudio
+from backend.label_studio.client import LabelStudio, Record
 from backend.redis_store import RECONCILIATION
 
 PROJECTS = f"{RECONCILIATION}states"  # hash: project -> `LabelStudio.state`
+AT_ONCE = 1000  # annotations
 
 
 def state_of(task: Mapping[str, Any]) -> str:
@@ -120,6 +121,21 @@ def listed(studio: LabelStudio, project: int) -> dict[int, str]:
         if not tasks or len(tasks) >= left:
             return found
         last = max(found)
+
+
+def annotated(studio: LabelStudio, project: int) -> Iterator[Record]:
+    """Yield all tasks that carry annotations, with full results.
+
+    Of a large project they are asked for in parts: all its masks may be gigabytes, and take longer to export than
+    anybody waits. That doubles what Label Studio has to do, so a small one is asked for at once.
+
+    Raises:
+        LabelStudioError: it refuses or does not answer.
+    """
+    if studio.project(project)["total_annotations_number"] <= AT_ONCE:
+        yield from studio.annotated_tasks(project)
+    else:
+        yield from studio.annotated_among(project, list(listed(studio, project)))
 
 
 def _states(tasks: Iterable[Mapping[str, Any]]) -> dict[int, str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
-from backend.label_studio.task_states import TaskStates
+from backend.label_studio.task_states import TaskStates, annotated
 from backend.redis_store import QUALITY, readable
 from backend.review.click_log import ClickLog
 from backend.review.ranking import Ranking, rank, reviewed
@@ -64,21 +64,24 @@ class ProjectReview:
         found = [record for task in tasks if (record := self._task(task)) is not None]
         return self._ranked(found, self._calibration(), tasks)
 
-    def _exported(self) -> list[dict[str, Any]]:
-        """Return all annotated tasks, with the accounts of annotators, of which an export has the numbers alone.
+    def _exported(self) -> Iterator[dict[str, Any]]:
+        """Yield all annotated tasks, with the accounts of annotators, of which an export has the numbers alone.
 
         The click log and single tasks have their e-mails: else a person would go by two names.
         """
-        tasks = self._client.annotated_tasks(self._project)
+        accounts = self._accounts()
+        for task in annotated(self._client, self._project):
+            for annotation in task["annotations"]:
+                if isinstance(number := annotation.get("completed_by"), int):
+                    annotation["completed_by"] = accounts.get(number, number)
+            yield task
+
+    def _accounts(self) -> dict[Any, dict[str, Any]]:
         try:
-            accounts = {user.get("id"): user for user in self._client.users()}
+            return {user.get("id"): user for user in self._client.users()}
         except LabelStudioError as error:
             logger.info("annotators are named by number where nothing tells more: %s", error)
-            return tasks
-        for annotation in (made for task in tasks for made in task["annotations"]):
-            if isinstance(number := annotation.get("completed_by"), int):
-                annotation["completed_by"] = accounts.get(number, number)
-        return tasks
+            return {}
 
     def _task(self, task: int) -> dict[str, Any] | None:
         try:
@@ -95,7 +98,7 @@ class ProjectReview:
             LabelStudioError, redis.RedisError: as for `rank`.
             ReviewError: too few objects were reviewed.
         """
-        tasks = self._exported()
+        tasks = list(self._exported())
         ranking = self._ranked(tasks, Calibration()).ranking
         known = [(entry, iou) for entry, iou in reviewed(tasks, ranking) if entry.matched.history]
         try:
@@ -110,12 +113,19 @@ class ProjectReview:
 
     def _ranked(
         self,
-        tasks: Sequence[dict[str, Any]],
+        tasks: Iterable[dict[str, Any]],
         calibration: Calibration,
         only: Collection[int] | None = None,
     ) -> RankedProject:
-        ranking = rank(tasks, self._log.read(self._project, only), self._model, calibration)
-        return RankedProject(self._client, self._project, tasks, ranking, calibration, whole=only is None)
+        kept = list[dict[str, Any]]()
+
+        def looked_at() -> Iterator[dict[str, Any]]:
+            for task in tasks:
+                kept.append({"id": task["id"], "data": task["data"]})  # without its masks
+                yield task
+
+        ranking = rank(looked_at(), self._log.read(self._project, only), self._model, calibration)
+        return RankedProject(self._client, self._project, kept, ranking, calibration, whole=only is None)
 
     def _calibration(self) -> Calibration:
         try:
@@ -144,7 +154,7 @@ class RankedProject:
 
     Attributes:
         project: Label Studio's number.
-        tasks: as Label Studio exports them.
+        tasks: id and data of each.
         ranking: of their annotations.
         calibration: that the ranking was made with.
         whole: whether these are all tasks that have an annotation.

@@ -88,7 +88,9 @@ def rank(
     unmatched = left = 0
     for task in tasks:
         number = int(task["id"])
-        found = [(annotation, objects(accepted(annotation["result"]))) for annotation in finished(task)]
+        found = [
+            (_told(annotation), objects(accepted(annotation["result"]))) for annotation in finished(task)
+        ]
         taken = {prompt for _, own in found for item in own for prompt in item.prompts}
         matched = [
             (annotation, entry)
@@ -116,6 +118,11 @@ def finished(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for annotation in task.get("annotations") or ():
         if isinstance(annotation, dict) and not annotation.get("was_cancelled") and annotation.get("result"):
             yield annotation
+
+
+def _told(annotation: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of an annotation, without its masks."""
+    return {"id": annotation["id"], "completed_by": annotation.get("completed_by")}
 
 
 def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[RatedObject, float]]:

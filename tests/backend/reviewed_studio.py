@@ -9,7 +9,7 @@ from typing import Any
 from backend.review.click_log import ClickEvent
 from tests.backend.click_events import disk_map, events
 from tests.backend.drawn_regions import brush
-from tests.backend.http_server import send_json
+from tests.backend.http_server import answers_json, send_json
 from tests.backend.task_studio import TaskStudio
 from tests.fine_tune.quality.simulated_steps import effect
 
@@ -19,6 +19,7 @@ class Studio(TaskStudio):
 
     def __init__(self, tasks: list[dict[str, Any]]) -> None:
         super().__init__(tasks)
+        self.web.routes["/api/projects/3/"] = answers_json({"id": 3, "total_annotations_number": len(tasks)})
         self.web.routes["/api/projects/3/export"] = lambda h: send_json(h, self._exported())
 
     def _exported(self) -> list[dict[str, Any]]:

@@ -151,7 +151,8 @@ def test_what_cannot_be_read_is_named(export, tmp_path):
 def test_a_project_is_read_with_its_config():
     web = Web()
     try:
-        web.routes["/api/projects/3/"] = answers_json({"id": 3, "label_config": CONFIG})
+        record = {"id": 3, "label_config": CONFIG, "total_annotations_number": 1}
+        web.routes["/api/projects/3/"] = answers_json(record)
         tasks = [task(7, annotation(region("a", 3)), picture="/p/7.png", text="other")]
         web.routes["/api/projects/3/export"] = answers_json(tasks)
         client = LabelStudio(Settings(label_studio_url=web.url, label_studio_api_key="ab" * 20))

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from backend.label_studio import task_states
 from backend.label_studio.client import LabelStudio
-from backend.label_studio.task_states import TaskStates, listed, state_of
+from backend.label_studio.task_states import TaskStates, annotated, listed, state_of
 from backend.settings import Settings
 from tests.backend.annotated_project import PROJECT, before_the_second_page, export
 from tests.backend.http_server import Web
@@ -123,3 +124,24 @@ def test_all_tasks_are_asked_for_only_where_some_may_be_gone(
     states.keep(fresh)
     removed(tasks)
     assert states.changes(studio) == ({}, {task["id"] for task in tasks})
+
+
+def test_the_masks_of_a_large_project_are_asked_for_in_parts(
+    web: Web, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = LabelStudio(Settings(label_studio_url=web.url))
+    for task in tasks[20:]:
+        made = {"id": task["id"], "result": [], "updated_at": "2026", "was_cancelled": False}
+        task["annotations"].append(made)
+    export(web, tasks)
+
+    def exports() -> int:
+        web.requests.clear()
+        assert [task["id"] for task in annotated(studio, PROJECT)] == list(range(21, 151))
+        return sum("/export" in path for path in web.paths())
+
+    assert exports() == 1
+    monkeypatch.setattr(task_states, "AT_ONCE", 129)
+    assert exports() == 3
+    tasks.clear()
+    assert list(annotated(studio, PROJECT)) == [], "its tasks were deleted meanwhile"

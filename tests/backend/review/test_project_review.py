@@ -26,6 +26,13 @@ def test_ranking_only_reads(review, studio, store):
     assert not published(store.client(), 3)
 
 
+def test_no_masks_of_tasks_are_kept(review):
+    ranked = review.rank()
+    assert [sorted(task) for task in ranked.tasks] == [["data", "id"]] * 3
+    codes = [entry.matched.accepted.regions[0].value["rle"] for entry in ranked.ranking.rated]
+    assert all(isinstance(code, bytes) for code in codes), "a list of numbers takes eight times as much"
+
+
 def test_publishing_writes_numbers_and_the_tab_and_never_annotations(review, studio, store):
     before = copy.deepcopy([task["annotations"] for task in studio.tasks.values()])
     assert review.rank().publish(store.client()) == 2

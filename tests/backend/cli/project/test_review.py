@@ -24,7 +24,9 @@ def studio():
     for task in studio.tasks.values():
         task["data"]["image"] = "/data/upload/3/a.png"
     studio.web.routes["/data/upload/3/a.png"] = answers(200, png(picture(SIDE, SIDE)))
-    studio.web.routes["/api/projects/3/"] = answers_json({"label_config": CONFIG})
+    studio.web.routes["/api/projects/3/"] = answers_json(
+        {"label_config": CONFIG, "total_annotations_number": 3}
+    )
     yield studio
     studio.web.close()
 

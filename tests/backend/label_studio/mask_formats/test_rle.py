@@ -225,3 +225,11 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
 def test_a_text_that_is_no_code_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match="list of whole numbers"):
         rle.UnreadRle(text).read()
+
+
+def test_a_list_of_numbers_is_kept_as_bytes_where_it_is_one() -> None:
+    mask = np.eye(5, dtype=bool)
+    value = {"rle": list(rle.encode(mask)), "brushlabels": ["Cat"]}
+    assert rle.packed(value) == {"rle": rle.encode(mask), "brushlabels": ["Cat"]}
+    for other in ({"rle": [*value["rle"], 300]}, {"rle": "odd"}, {"points": [[1, 2]]}):
+        assert rle.packed(other) is other
