@@ -64,7 +64,7 @@ up: $(RUN_STAMP) ## Redis, web server and worker for a Label Studio of yours
 	@exec $(BIN)/clickmask up
 
 test: setup ## the whole suite, end to end in a real Label Studio and browser
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-gpu: $(STAMP) ## what only a GPU can prove, with figures
 	$(BIN)/python -m pytest tests/gpu
