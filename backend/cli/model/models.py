@@ -48,7 +48,10 @@ def list_models(line: str | None, as_json: bool) -> None:
     for row in rows:
         mark = "*" if row["current"] else ""
         table.add_row(mark, *(str(row[key] or "") for key in row if key not in ("current", "path")))
-    Console(markup=False).print(table if rows else "no versions yet: `clickmask up` installs the default one")
+    how = "`clickmask up` installs the default one"
+    if line and line != "base":
+        how = f"`clickmask fine-tune {line.removeprefix('project-')}` makes them"
+    Console(markup=False).print(table if rows else f"no versions yet: {how}")
     for name, why in broken.items():
         console.print(f"left out {name}: {why}", soft_wrap=True)
 

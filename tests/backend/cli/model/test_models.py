@@ -236,6 +236,13 @@ def test_unknown_names_are_answered_with_known_ones(official: Path) -> None:
     assert result.exit_code == 1 and "no version was served before" in result.stderr
 
 
+def test_who_makes_the_first_version_of_a_line(home: Path) -> None:
+    assert run("list").stdout == "no versions yet: `clickmask up` installs the default one\n"
+    assert (
+        run("list", "--line", "project-7").stdout == "no versions yet: `clickmask fine-tune 7` makes them\n"
+    )
+
+
 def test_a_store_that_does_not_answer_is_not_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(bucket: Bucket, prefix: str) -> list[str]:
         raise OSError("memory://away: there is nobody")
