@@ -39,7 +39,6 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
     """
     from backend.label_studio.client import LabelStudio
     from backend.label_studio.connect import connect, image_source, label_config
-    from backend.label_studio.label_config import LabelConfig
     from backend.operations.doctor import label_config_checks
     from backend.settings import Settings
     from backend.settings.masking import without_password
@@ -62,7 +61,7 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
         client.update_project(project, label_config=label_config(names, outputs, source))
     made = connect(client, project, address, settings, prelabel)
     config = client.project(project)["label_config"]
-    problems = label_config_checks.problems(LabelConfig.parse(config))
+    problems = label_config_checks.problems(config)
     verb, shown = "is" if made.created else "was", without_password(address)
     click.echo(f"project {project} {verb} connected to {shown} (ML backend {made.backend})")
     for problem in problems + label_config_checks.warnings(config):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from xml.etree.ElementTree import Element
 
 from backend.label_studio.config_tree import attributes, parse
 from backend.label_studio.label_config import (
@@ -16,11 +15,17 @@ from backend.label_studio.label_config import (
     Control,
     LabelConfig,
     LabelConfigError,
+    shape_of,
 )
 
 
-def problems(config: LabelConfig) -> list[str]:
-    """Return what keeps clicks from working in a project with this config; one sentence with the fix each."""
+def problems(xml: str) -> list[str]:
+    """Return what keeps clicks from working in a project with this config; one sentence with the fix each.
+
+    Raises:
+        LabelConfigError: as `LabelConfig.parse`.
+    """
+    config = LabelConfig.parse(xml)
     if not config.images:
         return ['there is no <Image>; add <Image name="image" value="$image"/>']
     tools = [control for control in config.controls if control.shape in PROMPTS]
@@ -33,6 +38,11 @@ def problems(config: LabelConfig) -> list[str]:
             f'there is nothing to click with; add <KeyPoint name="kp" toName="{config.images[0].name}" '
             'smart="true" smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
         )
+    found += [
+        f'the editor does not open with {tag}; add toName="{config.images[0].name}" to it'
+        for kind, tag, given in _tags(xml)
+        if (kind == WAND or shape_of(kind) in MASKS + PROMPTS) and not given.get("toname")
+    ]
     found += [problem for prompt in prompts for problem in dict.fromkeys(_unanswered(config, prompt))]
     for control in (c for c in config.controls if c.shape not in MASKS and c.to_names[1:]):
         names = ",".join(control.to_names)
@@ -51,23 +61,31 @@ def warnings(xml: str) -> list[str]:
     found = [f'{c.tag} offers a smart tool that does nothing; add smart="false" to it' for c in idle]
     return found + [
         f'{tag} takes a mask away that is not accepted yet: Label Studio asks about {what}; add smart="false" to it'
-        for tag, what in _asking(parse(xml))
+        for tag, what in _asking(xml)
     ]
 
 
-def _asking(root: Element) -> Iterator[tuple[str, str]]:
+def _tags(xml: str) -> list[tuple[str, str, dict[str, str]]]:
+    """Return kind, the tag as it is to be shown, and attributes of every tag."""
+    found = [(str(element.tag), attributes(element)) for element in parse(xml).iter()]
+    return [(tag.lower(), f'<{tag} name="{given.get("name", "")}">', given) for tag, given in found]
+
+
+def _asking(xml: str) -> Iterator[tuple[str, str]]:
     """Yield the tags about whose results Label Studio asks as about clicks, and what these are.
 
     It asks about every text that belongs to no region, and about every region of what is no image.
     """
-    tags = [(str(element.tag), attributes(element)) for element in root.iter()]
-    others = {given.get("name") for tag, given in tags if tag.lower() != "image"}
-    for tag, given in ((tag, given) for tag, given in tags if given.get("smart", "true").lower() == "true"):
-        shown, elsewhere = f'<{tag} name="{given.get("name", "")}">', given.get("toname") in others
-        if tag.lower() == "textarea" and (elsewhere or given.get("perregion") != "true"):
-            yield shown, "what is typed there"
-        elif tag.lower().endswith(LABELS) and elsewhere:
-            yield shown, "what is marked with it"
+    tags = _tags(xml)
+    others = {given["name"] for kind, _, given in tags if kind != "image" and "name" in given}
+    for kind, tag, given in tags:
+        elsewhere = given.get("toname") in others
+        if given.get("smart", "true").lower() != "true":
+            continue
+        if kind == "textarea" and (elsewhere or given.get("perregion") != "true"):
+            yield tag, "what is typed there"
+        elif kind.endswith(LABELS) and elsewhere:
+            yield tag, "what is marked with it"
 
 
 def _unanswered(config: LabelConfig, prompt: Control) -> Iterator[str]:

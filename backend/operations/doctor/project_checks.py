@@ -33,7 +33,7 @@ def project(settings: Settings, client: LabelStudio, number: int, url: str) -> F
 
 def _config(record: dict[str, Any]) -> Findings:
     try:
-        problems = label_config_checks.problems(LabelConfig.parse(record["label_config"]))
+        problems = label_config_checks.problems(record["label_config"])
         warnings = label_config_checks.warnings(record["label_config"])
     except LabelConfigError as error:
         problems, warnings = [str(error)], []

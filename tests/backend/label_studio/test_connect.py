@@ -21,8 +21,9 @@ from tests.backend.connected_studio import ConnectedStudio
 )
 def test_a_written_config_has_no_problems(outputs, kinds):
     labels = ('Cat & "Dog"', "<Bird>")
-    config = LabelConfig.parse(label_config(labels, outputs))
-    assert problems(config) == []
+    xml = label_config(labels, outputs)
+    assert problems(xml) == []
+    config = LabelConfig.parse(xml)
     assert {control.shape for control in config.controls} >= {KEYPOINT, RECTANGLE} | kinds
     assert {output.mask.shape for output in config.outputs("image", labels[:1])} == kinds
 

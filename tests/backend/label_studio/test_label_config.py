@@ -9,7 +9,8 @@ from tests.backend.predict_bodies import CONFIG
 
 
 def test_recorded_config_is_read_and_has_no_problems() -> None:
-    config = LabelConfig.parse(recordings.body("20_")["label_config"])
+    xml = recordings.body("20_")["label_config"]
+    config = LabelConfig.parse(xml)
     assert [tag.name for tag in config.images] == ["image"]
     assert [(c.kind, c.name, c.labels, c.smart) for c in config.controls] == [
         ("brushlabels", "brush", ("Cat", "Dog"), False),
@@ -17,7 +18,7 @@ def test_recorded_config_is_read_and_has_no_problems() -> None:
         ("rectanglelabels", "rect", ("Cat", "Dog"), True),
     ]
     assert [output.mask.name for output in config.outputs("image", ("Dog",))] == ["brush"]
-    assert problems(config) == []
+    assert problems(xml) == []
 
 
 def test_recorded_polygon_config_gives_polygons() -> None:
@@ -60,7 +61,6 @@ def test_control_of_another_image_does_not_count() -> None:
 def test_controls_that_do_not_name_their_image_belong_to_the_only_one() -> None:
     xml = CONFIG.replace(' toName="image"', "")
     config = LabelConfig.parse(xml)
-    assert problems(config) == []
     assert [output.mask.name for output in config.outputs("image", ("Cat",))] == ["brush"]
     several = LabelConfig.parse(xml.replace("<View>", '<View><Image name="other" value="$other"/>'))
     with pytest.raises(LabelConfigError, match='no <BrushLabels> or <PolygonLabels> has toName="image"'):
@@ -99,15 +99,16 @@ def test_a_config_with_a_namespace_is_read() -> None:
 
 
 def test_labels_and_addresses_may_be_text_in_their_tags() -> None:
-    config = LabelConfig.parse(
+    xml = (
         '<View><Image name="i">$image</Image><KeyPoint name="k" toName="i"/>'
         '<Labels name="l"><Label>Cat</Label>'
         '<Label value="Dog">My dog</Label><Label alias="cow">A cow</Label></Labels>'
-        '<Brush name="b" smart="false"/></View>'
+        '<Brush name="b" toName="i" smart="false"/></View>'
     )
+    config = LabelConfig.parse(xml)
     assert config.labels("i") == ("Cat", "My dog", "cow")
     assert config.image("i").url({"image": "/a.jpg"}) == "/a.jpg"
-    assert problems(config) == []
+    assert problems(xml) == []
 
 
 def test_labels_from_task_data_may_be_any() -> None:
@@ -164,14 +165,15 @@ def test_a_row_of_labels_beside_any_tag_is_answered(
 
 
 def test_tags_without_any_labels_take_masks_without() -> None:
-    config = LabelConfig.parse(
+    xml = (
         '<View><Image name="i" value="$image"/><KeyPoint name="k" toName="i"/>'
         '<Brush name="b" toName="i" smart="false"/></View>'
     )
+    config = LabelConfig.parse(xml)
     assert config.labels("i") == ()
     (output,) = config.outputs("i", ())
     assert (output.mask.kind, output.name, output.renamable) == ("brush", None, False)
-    assert problems(config) == []
+    assert problems(xml) == []
 
 
 def test_labels_that_a_mask_may_have() -> None:
@@ -199,7 +201,7 @@ def test_a_row_whose_labels_no_mask_may_have_makes_remarks() -> None:
     for xml in (ROW % (COND + CUPS), ONLY_COND % PROMPT):
         config = LabelConfig.parse(xml)
         assert config.remarks("i") == {"occluded", "blurred"}
-        assert problems(config) == []
+        assert problems(xml) == []
     assert LabelConfig.parse(ROW % CUPS).remarks("i") == frozenset()
     assert LabelConfig.parse(ROW % (COND + '<Brush name="b" toName="i"/>')).remarks("i") == frozenset()
     from_task = ROW % (COND + '<BrushLabels name="b" toName="i" value="$classes"/>')
@@ -254,9 +256,9 @@ def test_pages_of_a_repeater_have_controls_of_their_own() -> None:
 
 
 def test_problems_of_pages_are_found_without_a_task() -> None:
-    assert problems(LabelConfig.parse(PAGES)) == []
+    assert problems(PAGES) == []
     without = PAGES.replace('toName="page_{{idx}}" smart="false"', 'toName="page" smart="false"')
-    assert any("page_0" in problem for problem in problems(LabelConfig.parse(without)))
+    assert any("page_0" in problem for problem in problems(without))
 
 
 @pytest.mark.parametrize("data", [{}, {"image": 5}, {"image": ""}, {"image": ["/0"]}])

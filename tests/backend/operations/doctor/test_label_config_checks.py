@@ -1,5 +1,7 @@
 """What `doctor` and `connect` say of a labeling config that Label Studio takes."""
 
+import re
+
 import pytest
 
 from backend.label_studio.label_config import LabelConfig, LabelConfigError, Output
@@ -12,8 +14,10 @@ NO_ROW = """<View><Image name="i" value="$image"/><Polygon name="p" toName="i" s
 
 def test_labels_that_no_mask_can_have_are_none_of_a_click() -> None:
     """Else a click into a mask would look for one with that label, of which there is none."""
-    one, two = LabelConfig.parse(NO_ROW % ""), LabelConfig.parse(NO_ROW % '<Label value="Dog"/>')
-    assert one.meant("i", [("Cup",)]) == two.meant("i", [("Dog",)]) == ()
+    one, two = NO_ROW % "", NO_ROW % '<Label value="Dog"/>'
+    assert (
+        LabelConfig.parse(one).meant("i", [("Cup",)]) == LabelConfig.parse(two).meant("i", [("Dog",)]) == ()
+    )
     assert problems(one) == []
     (problem,) = problems(two)
     assert (
@@ -55,8 +59,8 @@ LEFT_AND_RIGHT = """<View><Image name="left" value="$a"/><Image name="right" val
 )
 def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, several: str, tag: str) -> None:
     """A click would come without its label, or not at all; a mask for either image is taken."""
-    assert problems(LabelConfig.parse(LEFT_AND_RIGHT)) == []
-    (problem,) = problems(LabelConfig.parse(LEFT_AND_RIGHT.replace(one, several)))
+    assert problems(LEFT_AND_RIGHT) == []
+    (problem,) = problems(LEFT_AND_RIGHT.replace(one, several))
     assert problem == f'{tag}: the editor finds no image "left,right"; give each a tag of its own'
 
 
@@ -71,35 +75,38 @@ def test_the_editor_connects_prompts_and_rows_to_one_image_alone(one: str, sever
     ],
 )
 def test_problems_say_what_to_add(xml: str, problem: str) -> None:
-    assert any(problem in sentence for sentence in problems(LabelConfig.parse(xml)))
+    assert any(problem in sentence for sentence in problems(xml))
 
 
 @pytest.mark.parametrize(
     ("xml", "tag"),
     [
         (CONFIG.replace('smart="false"', ""), '<BrushLabels name="brush">'),
-        (CONFIG.replace("<BrushLabels", '<MagicWand name="w"/><BrushLabels'), '<MagicWand name="w">'),
+        (
+            CONFIG.replace("<BrushLabels", '<MagicWand name="w" toName="image"/><BrushLabels'),
+            '<MagicWand name="w">',
+        ),
     ],
 )
 def test_a_smart_tool_that_does_nothing_keeps_no_click_from_its_mask(xml: str, tag: str) -> None:
-    assert problems(LabelConfig.parse(xml)) == []
+    assert problems(xml) == []
     assert warnings(xml) == [f'{tag} offers a smart tool that does nothing; add smart="false" to it']
 
 
 def test_the_labels_of_masks_are_none_of_clicks() -> None:
     """The editor takes them away as soon as the tool to click with is chosen: all masks would have one label."""
     alone = CONFIG.replace("KeyPointLabels", "KeyPoint")
-    assert problems(LabelConfig.parse(alone)) == [
+    assert problems(alone) == [
         '<KeyPoint name="kp">: no click can be given a label; add <Labels> with those that masks have'
     ]
-    beside = '<View><KeyPointLabels name="kl"><Label value="Cat"/></KeyPointLabels>'
-    assert problems(LabelConfig.parse(alone.replace("<View>", beside))) == []
-    assert problems(LabelConfig.parse(alone.replace('<Label value="Dog"/>', ""))) == []
+    beside = '<View><KeyPointLabels name="kl" toName="image"><Label value="Cat"/></KeyPointLabels>'
+    assert problems(alone.replace("<View>", beside)) == []
+    assert problems(alone.replace('<Label value="Dog"/>', "")) == []
 
 
 def test_the_editor_has_no_smart_tool_for_polygons() -> None:
     polygons = CONFIG.replace("BrushLabels", "PolygonLabels").replace('smart="false"', "")
-    assert problems(LabelConfig.parse(polygons)) == warnings(polygons) == []
+    assert problems(polygons) == warnings(polygons) == []
 
 
 WORDS = '<Text name="words" value="$words"/>'
@@ -124,7 +131,7 @@ WORDS = '<Text name="words" value="$words"/>'
 def test_what_takes_a_mask_away_is_named_with_its_remedy(tags: str, said: str) -> None:
     """Label Studio asks about it, and shows what is answered in place of the suggestion."""
     xml = CONFIG.replace("</View>", f"{WORDS}{tags}</View>")
-    assert problems(LabelConfig.parse(xml)) == []
+    assert problems(xml) == []
     found = warnings(xml)
     assert [said in sentence and 'add smart="false" to it' in sentence for sentence in found] == [
         True
@@ -133,11 +140,18 @@ def test_what_takes_a_mask_away_is_named_with_its_remedy(tags: str, said: str) -
 
 def test_a_tool_that_is_not_smart_is_to_become_it() -> None:
     """Label Studio takes no second tag of the same name."""
-    xml = (
-        '<View><Image name="i" value="$x"/><KeyPointLabels name="kp" smart="false"/><Brush name="b"/></View>'
-    )
-    (problem,) = problems(LabelConfig.parse(xml))
+    xml = '<View><Image name="i" value="$x"/><KeyPointLabels name="kp" toName="i" smart="false"/></View>'
+    (problem,) = problems(xml)
     assert problem == 'there is nothing to click with; <KeyPointLabels name="kp"> needs smart="true"'
+
+
+@pytest.mark.parametrize("tag", ["BrushLabels", "KeyPointLabels"])
+def test_the_editor_needs_to_know_what_a_tool_is_for(tag: str) -> None:
+    """Label Studio takes such a config, and its editor stays empty."""
+    found = problems(re.sub(f'(<{tag} name="\\w+") toName="image"', r"\1", CONFIG))
+    assert [re.sub('name="[a-z]+"', "", problem) for problem in found] == [
+        f'the editor does not open with <{tag} >; add toName="image" to it'
+    ]
 
 
 def test_many_labels_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +165,9 @@ def test_many_labels_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(LabelConfig, "outputs", counting)
     tags = "".join(f'<Label value="{number}"/>' for number in range(100))
-    xml = f"""<View><Image name="i" value="$x"/><BrushLabels name="b" smart="false">{tags}</BrushLabels>
-      <KeyPointLabels name="k">{tags}<Label value="x"/><Label value="y"/></KeyPointLabels></View>"""
-    (problem,) = problems(LabelConfig.parse(xml))
+    xml = f"""<View><Image name="i" value="$x"/><BrushLabels name="b" toName="i" smart="false">{tags}</BrushLabels>
+      <KeyPointLabels name="k" toName="i">{tags}<Label value="x"/><Label value="y"/></KeyPointLabels></View>"""
+    (problem,) = problems(xml)
     assert "label 'x', 'y' is not in <BrushLabels name=\"b\">" in problem
     assert asked == [100, 2]
 
@@ -161,12 +175,18 @@ def test_many_labels_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("tags", "problem"),
     [
-        ('<KeyPointLabels name="k" value="$x"/><BrushLabels name="m" value="$x" smart="false"/>', ""),
+        (
+            '<KeyPointLabels name="k" value="$x"/><BrushLabels name="m" value="$x" smart="false"/>',
+            "",
+        ),
         (
             '<KeyPoint name="k"/><Labels name="l" value="$x"/><BrushLabels name="m" value="$x" smart="false"/>',
             "",
         ),
-        ('<KeyPointLabels name="k" value="$x"/><Labels name="l" value="$x"/><Polygon name="m"/>', ""),
+        (
+            '<KeyPointLabels name="k" value="$x"/><Labels name="l" value="$x"/><Polygon name="m"/>',
+            "",
+        ),
         (
             '<KeyPointLabels name="k" value="$x"/><Polygon name="m"/>',
             "keeps none of its labels; add <Labels>",
@@ -176,5 +196,6 @@ def test_many_labels_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_labels_that_a_task_brings_are_no_problem(tags: str, problem: str) -> None:
     """Which they are is not known without a task; whether masks may have them is."""
-    found = problems(LabelConfig.parse(f'<View><Image name="i" value="$image"/>{tags}</View>'))
+    tags = re.sub(r"<(KeyPoint|Brush|Polygon)(\w*) ", r'<\1\2 toName="i" ', tags)
+    found = problems(f'<View><Image name="i" value="$image"/>{tags}</View>')
     assert [problem in sentence for sentence in found] == [True] * bool(problem)
