@@ -64,10 +64,12 @@ class ImageTag:
     Attributes:
         name: what ``toName`` and ``to_name`` refer to.
         source: its ``value`` (or ``valueList``), normally ``$key`` with ``key`` a key of the task's data.
+        attribute: which of the two it is.
     """
 
     name: str
     source: str
+    attribute: str = "value"
 
     def indices(self, data: Mapping[str, Any]) -> Sequence[int | None]:
         """Return the positions of its images in a task's ``data``: those in a list, or None alone for one image."""

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from backend.label_studio.client import LabelStudio, LabelStudioError
+from backend.label_studio.config_tree import ImageTag
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
 from backend.settings import Settings
 
 TITLE = "clickmask"
 SECRET_HEADER = "X-Clickmask-Secret"  # of webhooks, to which Label Studio adds no password
+IMAGE = ImageTag("image", "$image")
 OUTPUTS = {"brush": "BrushLabels", "polygon": "PolygonLabels", "bitmask": "BitmaskLabels"}
 # What Label Studio says of an address that it will not call.
 _REFUSED = "reserved network address"
@@ -25,7 +27,7 @@ SWITCHES = (
 )
 
 
-def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",), source: str = "$image") -> str:
+def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",), image: ImageTag = IMAGE) -> str:
     """Return a labeling config for clicks and boxes on one image, with one row of labels.
 
     The row stays selected while an annotator clicks, and accepting needs no Escape. The controls for masks are
@@ -35,7 +37,7 @@ def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",), sou
     Args:
         labels: names, at least one.
         outputs: what accepted masks become, of `OUTPUTS`.
-        source: where the image is in a task's data, see `image_source`.
+        image: tells where the image is in a task's data, see `image_tag`.
     """
     tags = "".join(f"<Label value={quoteattr(label)}/>" for label in labels)
     # An editor that smooths the image smooths bitmasks, too, and they would grow with every change.
@@ -47,21 +49,21 @@ def label_config(labels: Sequence[str], outputs: Sequence[str] = ("brush",), sou
     # smartOnly: without it there is a second point tool, whose points look like clicks and are none.
     return (
         f'<View><Labels name="label" toName="image">{tags}</Labels>'
-        f'<Image name="image" value={quoteattr(source)} zoom="true" zoomControl="true" rotateControl="true"'
-        f"{smoothing}/>"
+        f'<Image name="image" {image.attribute}={quoteattr(image.source)} zoom="true" zoomControl="true" '
+        f'rotateControl="true"{smoothing}/>'
         '<KeyPoint name="kp" toName="image" smart="true" smartOnly="true"/>'
         '<Rectangle name="rect" toName="image" smart="true" smartOnly="true"/>'
         f'<View style="display:none">{controls}</View></View>'
     )
 
 
-def image_source(xml: str) -> str:
-    """Return where a labeling config finds its first image in a task's data; ``$image`` where it has none."""
+def image_tag(xml: str) -> ImageTag:
+    """Return the first image tag of a labeling config that says where the image is; `IMAGE` where there is none."""
     try:
         images = LabelConfig.parse(xml).images
     except LabelConfigError:  # it is to be replaced
         images = ()
-    return next((image.source for image in images if image.source), "$image")
+    return next((image for image in images if image.source), IMAGE)
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,10 @@ def _read(root: Element) -> LabelConfig:
         given = attributes(element)
         kind, name = str(element.tag).lower(), given.get("name", "")
         if kind == "image":
-            images.append(ImageTag(name, given.get("valuelist") or given.get("value", "")))
+            several = given.get("valuelist")
+            images.append(
+                ImageTag(name, several, "valueList") if several else ImageTag(name, given.get("value", ""))
+            )
         elif kind in (LABELS, WAND) or shape_of(kind) in MASKS + PROMPTS:
             controls.append(replace(_control(kind, name, given, element), place=place))
     if len(images) == 1:  # the editor connects what does not say to what

@@ -38,7 +38,7 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
     off unless --prelabel is given, and gives the webhook its secret (CLICKMASK_WEBHOOK_SECRET). Safe to repeat.
     """
     from backend.label_studio.client import LabelStudio
-    from backend.label_studio.connect import connect, image_source, label_config
+    from backend.label_studio.connect import connect, image_tag, label_config
     from backend.operations.doctor import label_config_checks
     from backend.settings import Settings
     from backend.settings.masking import without_password
@@ -57,8 +57,8 @@ def command(project: int, url: str | None, labels: str | None, output: str, prel
         if not names:
             raise click.BadParameter("name at least one label", param_hint="--labels")
         outputs = ("brush", "polygon") if output == "both" else (output,)
-        source = image_source(client.project(project)["label_config"])
-        client.update_project(project, label_config=label_config(names, outputs, source))
+        image = image_tag(client.project(project)["label_config"])
+        client.update_project(project, label_config=label_config(names, outputs, image))
     made = connect(client, project, address, settings, prelabel)
     config = client.project(project)["label_config"]
     problems = label_config_checks.problems(config)
