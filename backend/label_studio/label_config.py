@@ -17,6 +17,7 @@ KEYPOINT, RECTANGLE = "keypoint", "rectangle"
 MASKS, PROMPTS = (BRUSH, BITMASK, POLYGON), (KEYPOINT, RECTANGLE)
 LABELS = "labels"  # the type of a control that names what others draw
 WAND = "magicwand"  # annotators draw masks like those of a brush with it; none of ours become its own
+MOST_NAMED = 5  # labels in one sentence
 _TAGS = {KEYPOINT: "KeyPoint", WAND: "MagicWand"}  # those with a capital inside
 
 
@@ -208,7 +209,8 @@ class LabelConfig:
         return [c for c in self.controls if c.kind == LABELS and to_name in c.to_names]
 
     def _missing(self, to_name: str, labels: tuple[str, ...], takers: list[Control]) -> str:
-        wanted = ", ".join(repr(label) for label in labels) or "(none)"
+        more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+        wanted = ", ".join(map(repr, labels[:MOST_NAMED])) + more or "(none)"
         if not takers:
             return f'no <BrushLabels> or <PolygonLabels> has toName="{to_name}"; add one with label {wanted}'
         names = " or ".join(control.tag for control in takers)
