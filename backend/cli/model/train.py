@@ -78,7 +78,7 @@ COUNT = click.IntRange(1)
     "--taught", default=0.5, show_default=True, help="First share of the run in which the teacher is asked."
 )
 @click.option("--minutes", type=float, help="Length of the run in minutes.")
-@click.option("--steps", type=int, help="Length of the run in optimizer steps.")
+@click.option("--steps", type=COUNT, help="Length of the run in optimizer steps.")
 @click.option(
     "--batch", type=COUNT, default=16, show_default=True, help="Annotations in progress per device."
 )

@@ -18,7 +18,7 @@ import click
 @click.option(
     "--limit", type=click.IntRange(1), default=500, show_default=True, help="Tasks to look at, at most."
 )
-@click.option("--best", default=20, show_default=True, help="How many to print.")
+@click.option("--best", type=click.IntRange(0), default=20, show_default=True, help="How many to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print all as JSON.")
 def command(project: int, publish_it: bool, limit: int, best: int, as_json: bool) -> None:
     """Order the tasks of PROJECT that nobody has annotated by how much an annotation is expected to teach.

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     callback=as_picture,
     help="Draw the worst ones (.png, .svg).",
 )
-@click.option("--worst", default=20, show_default=True, help="How many to print, and at most 12 to draw.")
+@click.option(
+    "--worst",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="How many to print, and at most 12 to draw.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all as JSON.")
 def command(
     project: int, publish: bool, calibrate: bool, sheet: Path | None, worst: int, as_json: bool

@@ -176,3 +176,13 @@ def test_help_that_cannot_be_written_is_a_sentence() -> None:
 def test_ctrl_c_before_a_command_runs_is_no_defect():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "Aborted!\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["review --worst -5", "next --best -3", "propose --limit 0", "train --steps -1"]
+)
+def test_a_number_that_makes_no_sense_is_refused_by_its_option(line: str):
+    name, option, value = line.split()
+    result = run(name, option, value)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}': {value} is not in the range" in result.output
