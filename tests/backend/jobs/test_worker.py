@@ -28,7 +28,7 @@ from fine_tune.project.scheduler import QUEUE, Scheduler
 from tests import commands
 from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import COUNT, PATIENCE_S, WorkerHome
+from tests.backend.worker_home import COUNT, PATIENCE_S, WorkerHome, waits_for_redis
 from tests.waiting import until
 
 
@@ -97,7 +97,7 @@ def test_a_redis_that_is_away_for_long_ends_no_worker(
     first = queue.enqueue("time.sleep", 2)
     until("the job", lambda: first.get_status() in ("started", "finished"))
     redis_server.stop()
-    until("the end of the first", lambda: "begins anew" in (tmp_path / "log").read_text())
+    until("the pause", lambda: waits_for_redis(tmp_path / "log"))
     redis_server.start()
     job = queue.enqueue("os.getpid")
     assert until("the next job", job.return_value)

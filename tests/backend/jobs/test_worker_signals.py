@@ -21,7 +21,7 @@ from backend.settings import Settings
 from fine_tune.project import keys
 from tests.backend.annotated_project import PROJECT
 from tests.backend.redis_server import RedisServer
-from tests.backend.worker_home import IMPATIENT, PATIENCE_S, WorkerHome
+from tests.backend.worker_home import IMPATIENT, PATIENCE_S, WorkerHome, waits_for_redis
 from tests.commands import ROOT
 from tests.live_processes import alive
 from tests.waiting import until
@@ -53,7 +53,7 @@ def test_a_worker_that_waits_for_redis_ends_when_it_is_told_to(
         if ever:
             until("the worker", lambda: "Listening" in log.read_text())
             redis_server.stop()
-        until("the pause", lambda: "begins anew in 600 s" in log.read_text())
+        until("the pause", lambda: waits_for_redis(log))
 
 
 def test_a_worker_that_is_told_to_end_while_it_begins_leaves_no_scheduler(
