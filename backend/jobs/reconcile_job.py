@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from rq.job import Job
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 DONE = f"{RECONCILIATION}done"  # there for as long as no comparison is due
 TASK = "backend.jobs.reconcile_job.run"  # by name: it is imported where it runs
 TIMEOUT_S = 3600
-GONE = 404
 
 
 def enqueue(client: Any, every_s: int) -> Job | None:
@@ -70,7 +70,7 @@ def _compare_and_count(project: int, scheduler: Scheduler, studio: LabelStudio, 
     try:
         compare(project, studio, client)
     except LabelStudioError as error:
-        if error.status == GONE and _is_gone(project, studio):
+        if error.status == HTTPStatus.NOT_FOUND and _is_gone(project, studio):
             logger.info("project %d is no longer in Label Studio, and is forgotten", project)
             forget(client, project)
         else:

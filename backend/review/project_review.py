@@ -12,6 +12,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 COLUMN = "quality_iou"  # of task data
 TAB = "To review"
-GONE = 404
 MODEL = "model"  # what a calibration was fitted to
 _NUMBERS = TaskColumn(COLUMN, TAB)
 
@@ -87,7 +87,7 @@ class ProjectReview:
         try:
             return self._client.task(task)
         except LabelStudioError as error:
-            if error.status != GONE:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return None
 
@@ -192,7 +192,7 @@ class RankedProject:
             try:
                 changed += _NUMBERS.write(self._client, number, None, states)
             except LabelStudioError as error:
-                if error.status != GONE:
+                if error.status != HTTPStatus.NOT_FOUND:
                     raise
         _remember(redis, self.project, self.ranking, known | left)
         _NUMBERS.show(self._client, self.project)

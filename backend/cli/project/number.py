@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.settings import Settings
-
-GONE = 404
 
 
 def refuse_unknown(project: int, settings: Settings) -> None:
@@ -19,5 +19,5 @@ def refuse_unknown(project: int, settings: Settings) -> None:
     try:
         LabelStudio(settings).project(project)
     except LabelStudioError as error:
-        if error.status == GONE:
+        if error.status == HTTPStatus.NOT_FOUND:
             raise
