@@ -170,7 +170,7 @@ def test_two_devices_make_one_checkpoint(tmp_path, imagenet):
         (["--workers", "0"], "'--workers'"),
         (["--warmup", "0"], "'--warmup'"),
         (["--minutes", "nan"], "steps or minutes"),
-        (["--steps", "-3"], "steps or minutes"),
+        (["--steps", "-3"], "'--steps'"),
     ],
     ids=lambda value: " ".join(value)[:20] if isinstance(value, list) else "",
 )
