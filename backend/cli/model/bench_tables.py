@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from backend.cli.output import output
 
 STAGES = ("image", "session", "predict", "clean", "encode", "http", "total")
 
@@ -20,7 +21,7 @@ def latency(report: dict[str, Any]) -> None:
         for kind in ("first", "later"):
             cells = [_cell(size[kind].get(stage)) for stage in STAGES]
             table.add_row(f"{size['width']}x{size['height']}", kind, *cells)
-    out = _output()
+    out = output()
     out.print(table)
     for name, rows in report["full"].items():
         compared = Table("image", "click", "total", "median to that of the empty one", title=f"With {name}")
@@ -62,7 +63,7 @@ def annotators(report: dict[str, Any]) -> None:
             f"{level['unequal']} of {level['checked']}",
             memory,
         )
-    _output().print(table)
+    output().print(table)
 
 
 def network(report: dict[str, Any]) -> None:
@@ -80,16 +81,9 @@ def network(report: dict[str, Any]) -> None:
             f"{each['gflops']:.0f}",
             f"{each['gflops'] / limit:.0%}",
         )
-    out = _output()
+    out = output()
     out.print(table)
     out.print(f"A plain matrix product in {report['precision']} reaches {limit:.0f} GFLOP/s")
-
-
-def _output() -> Console:
-    out = Console()
-    if not out.is_terminal:
-        out.width = 140  # a file takes whole lines
-    return out
 
 
 def _cell(times: dict[str, float] | None) -> str:

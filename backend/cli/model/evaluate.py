@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from backend.cli.output import output
 from backend.cli.picture import as_picture
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def command(model: str | None, paths: tuple[Path, ...], projects: tuple[int, ...
         click.echo(json.dumps(_json(subject, reports)))
     else:
         click.echo(f"{subject.name} on {subject.device}, input {subject.identity['size']}")
-        Console(markup=False).print(_table(reports))
+        output().print(_table(reports))
         click.echo("≥n@90: objects with NoC@90 = n, the maximum; spoiled: a click cost over 0.05 of IoU")
     _draw(subject, sets, reports, options)
 

@@ -14,6 +14,8 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from backend.cli.output import output
+
 if TYPE_CHECKING:
     from model.versions.registry import Registry, Version
 
@@ -51,7 +53,7 @@ def list_models(line: str | None, as_json: bool) -> None:
     how = "`clickmask up` installs the default one"
     if line and line != "base":
         how = f"`clickmask fine-tune {line.removeprefix('project-')}` makes them"
-    Console(markup=False).print(table if rows else f"no versions yet: {how}")
+    output().print(table if rows else f"no versions yet: {how}")
     for name, why in broken.items():
         console.print(f"left out {name}: {why}", soft_wrap=True)
 
@@ -83,7 +85,7 @@ def show(version: str, as_json: bool) -> None:
         others = card.get("general", "the base model")
         click.echo(f"answers for images like those it learned from; {others} answers for others")
         card["domain"] = card["domain"] | {"exemplars": len(card["domain"]["exemplars"])}
-    Console().print_json(json.dumps(card))
+    output().print_json(json.dumps(card))
 
 
 @command.command("promote")

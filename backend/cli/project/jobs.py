@@ -23,9 +23,9 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_jobs(as_json: bool) -> None:
     """List the jobs that Redis still knows, the newest first."""
-    from rich.console import Console
     from rich.table import Column, Table
 
+    from backend.cli.output import output
     from backend.jobs.status import rows
 
     with _scheduler() as scheduler:
@@ -37,7 +37,7 @@ def list_jobs(as_json: bool) -> None:
     for values in found:
         keys = ("id", "project", "status", "phase", "why", "result")
         table.add_row(*(str(values[key] or "") for key in keys))
-    Console(markup=False).print(table if found else "no jobs yet: `clickmask fine-tune PROJECT` queues one")
+    output().print(table if found else "no jobs yet: `clickmask fine-tune PROJECT` queues one")
 
 
 @command.command("watch")

@@ -30,6 +30,7 @@ def command(project: int, publish_it: bool, limit: int, best: int, as_json: bool
     from rich.progress import Progress
     from rich.table import Table
 
+    from backend.cli.output import output
     from backend.label_studio.client import LabelStudio
     from backend.operations.next_tasks import COLUMN, TAB, publish, rank
     from backend.settings import Settings
@@ -46,7 +47,7 @@ def command(project: int, publish_it: bool, limit: int, best: int, as_json: bool
         table = Table("task", "worth", "doubt", box=None)
         for entry in ranked[:best]:
             table.add_row(str(entry.task), f"{entry.worth:.2f}", f"{entry.doubt:.2f}")
-        Console().print(table)
+        output().print(table)
     if publish_it:
         changed = publish(project, LabelStudio(settings), ranked)
         click.echo(f"{changed} tasks got a new {COLUMN}; see the tab '{TAB}'", err=True)

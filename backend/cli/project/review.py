@@ -73,8 +73,9 @@ def _print(ranking: Ranking, worst: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_row(entry) for entry in ranking.rated], indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from backend.cli.output import output
 
     table = Table("task", "annotation", "label", "annotator", "predicted IoU", "why", box=None)
     for entry in ranking.rated[:worst]:
@@ -89,7 +90,7 @@ def _print(ranking: Ranking, worst: int, as_json: bool) -> None:
             ", ".join(row["reasons"]),
         )
         table.add_row(*map(str, cells))
-    console = Console(markup=False)  # labels and names may hold brackets
+    console = output()
     console.print(table)
     console.print(
         f"{len(ranking.rated)} objects rated, {ranking.unmatched} made without recorded clicks, "

@@ -20,7 +20,7 @@ def model(settings: Settings) -> Findings:
     import torch
 
     from backend.serving.loader import load
-    from model.versions.registry import PACKAGED, Registry
+    from model.versions.registry import Registry, packaged
 
     if not torch.cuda.is_available() and importlib.util.find_spec("openvino") is None:
         yield Finding(WARN, "engine", "no GPU and no OpenVINO: clicks are slow; pip install openvino")
@@ -38,8 +38,9 @@ def model(settings: Settings) -> Findings:
         return
     yield Finding(OK, "model", f"{served.version} on {served.device}, from {registry.root}")
     if newer is not None:
-        text = f"the installed package brings other weights ({newer}): `clickmask models import {PACKAGED} --promote`"
-        yield Finding(WARN, "model", text + " serves them")
+        how = f"`clickmask models import {next(iter(packaged()))} --promote` serves them"
+        text = f"the installed package brings other weights ({newer}): {how}"
+        yield Finding(WARN, "model", text)
 
 
 def redis(settings: Settings) -> Findings:
