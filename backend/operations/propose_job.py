@@ -50,7 +50,7 @@ class NoProposals(ClickmaskError, RuntimeError):
 
 @dataclass
 class Proposed:
-    """What became of the tasks: their number by what was done, and the objects that were proposed."""
+    """What became of the tasks: their number by what was done, the objects proposed on them, and the first error."""
 
     version: str
     written: int = 0
@@ -58,11 +58,12 @@ class Proposed:
     failed: int = 0
     known: int = 0
     objects: int = 0
+    trouble: str = ""
 
     @property
     def sentence(self) -> str:
         """Say it to people."""
-        failed = f", {self.failed} images could not be read" if self.failed else ""
+        failed = f"; {self.failed} failed, first {self.trouble}" if self.failed else ""
         where = f"on {self.written} tasks by {self.version}; nothing on {self.empty}{failed}"
         anew = "delete their predictions in Label Studio to have them made anew"
         known = f"; {self.known} had theirs already: {anew}" if self.known else ""
@@ -148,6 +149,7 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
         except (ImageError, LabelConfigError) as error:
             logger.warning("task %d: no proposals: %s", task["id"], error)
             done.failed += 1
+            done.trouble = done.trouble or f"task {task['id']}: {error}"
             continue
         ready.append((task, found))
         filled += found is not None

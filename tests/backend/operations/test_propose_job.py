@@ -19,7 +19,7 @@ from backend.operations.propose_job import NoProposals, enqueue, propose, served
 from backend.serving.loader import LoadedModel
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import PACKAGED, Registry
-from tests.backend.http_server import answers
+from tests.backend.http_server import answers, send_json
 from tests.backend.proposing_studio import DiscStudio
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.proposals.disc_proposer import add_proposing
@@ -92,7 +92,16 @@ def test_an_image_that_is_gone_costs_only_its_own_task(studio: DiscStudio, tmp_p
     del studio.web.routes["/data/upload/3/100.png"]
     done = propose(3, studio.settings(tmp_path), ignored)
     assert (done.written, done.failed) == (3, 1)
-    assert "1 images could not be read" in done.sentence
+    assert "; 1 failed, first task 100: " in done.sentence and "100.png" in done.sentence
+
+
+def test_a_config_that_cannot_be_read_is_no_unreadable_image(studio: DiscStudio, tmp_path: Path) -> None:
+    add_proposing(Registry(tmp_path))
+    routes = studio.web.routes
+    routes["/api/projects/3/"] = lambda h: send_json(h, {"id": 3, "label_config": "<View><Image"})
+    done = propose(3, studio.settings(tmp_path), ignored)
+    assert (done.written, done.failed) == (0, 4)
+    assert "; 4 failed, first task 100: " in done.sentence and "XML" in done.sentence
 
 
 def test_a_limit_goes_on_with_tasks_that_have_no_proposals_yet(
