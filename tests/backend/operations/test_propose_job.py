@@ -170,6 +170,7 @@ def gave_way(studio: DiscStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
     times: list[bool] = []
     monkeypatch.setattr(propose_job, "let_clicks_go_first", lambda: times.append(True))
+    monkeypatch.setattr(SimpleWorker, "_install_signal_handlers", lambda worker: None)  # which would stay
     return times
 
 
