@@ -31,7 +31,7 @@ def packaged() -> Loaded:
 def learned() -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What the card says of the head, and its tensors."""
     scenes = [discs(seed) for seed in range(SCENES)]
-    maps = train_head(packaged()[0], scenes, 1, steps=40)
+    maps = train_head(packaged()[0], scenes, 1, steps=60)
     facts = TrainedHead(maps, ("Disc",), (0.25,)).facts()
     domain = Domain.of([describe(scene.image) for scene in scenes]).as_json()
     more = {"offered": True, "reason": "5.0 objects an image: 7.0 clicks by hand", "domain": domain}
