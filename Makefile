@@ -63,8 +63,9 @@ demo: ## Label Studio with sample photos, connected and ready to click
 up: $(RUN_STAMP) ## Redis, web server and worker for a Label Studio of yours
 	@exec $(BIN)/clickmask up
 
+# Three at once also on two cores: browsers and Redis are waited for.
 test: setup ## the whole suite, end to end in a real Label Studio and browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(STAMP) ## what only a GPU can prove, with figures
 	$(BIN)/python -m pytest tests/gpu
