@@ -1,6 +1,7 @@
 """What tests of several parts need."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,16 @@ settings.load_profile("tests")
 
 # A click waits a quarter of a second for Redis, which a busy machine may let wait for longer.
 OptionalRedis.__init__.__defaults__ = (60.0, PAUSE_S)
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_signals() -> Iterator[None]:
+    """Fail a test that leaves handlers of its own in this process: else it would be tests after it that fail."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    left = [signal.signal(number, handler) for number, handler in zip(numbers, before, strict=True)]
+    assert left == before, "handlers of signals were left behind"
 
 
 @pytest.fixture
