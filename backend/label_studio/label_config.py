@@ -37,7 +37,8 @@ class Control:
         labels: label names as they appear in results (a label's ``alias`` where it has one), in order.
         source: where labels come from a task's data that is not known, so that it may have any: ``$key``; else "".
         smart: True where Label Studio may use it to prompt the backend.
-        allows_none: whether its results may have no label, for which annotators choose the label "blank".
+        allows_none: whether its results may have no label, for which annotators choose the label "blank": the editor
+            shows it where ``allowEmpty="true"``, and for a label without a name.
         place: numbers of the tags around it and its own, see `config_tree.placed`.
     """
 
@@ -241,16 +242,17 @@ def _read(root: Element) -> LabelConfig:
 
 def _control(kind: str, name: str, given: dict[str, str], element: Element) -> Control:
     labels = [attributes(child) for child in element.iter() if str(child.tag).lower() == "label"]
+    names = [label.get("alias") or label.get("value", "") for label in labels]
     source = given.get("value", "")
     return Control(
         kind=kind,
         name=name,
         to_names=tuple(part.strip() for part in given.get("toname", "").split(",")),
-        labels=tuple(label.get("alias") or label.get("value", "") for label in labels),
+        labels=tuple(filter(None, names)),
         source=source if source.startswith("$") else "",
         # Label Studio 1.23 takes every control for smart unless it says otherwise.
         smart=given.get("smart", "true").lower() == "true",
-        allows_none=given.get("allowempty") == "true",
+        allows_none=given.get("allowempty") == "true" or "" in names,
     )
 
 

@@ -159,7 +159,7 @@ def names_of(entry: Any) -> tuple[str, ...]:
     value, kind = entry.get("value"), str(entry.get("type"))
     if not isinstance(value, dict) or not kind.endswith(LABELS):
         return ()
-    return tuple(name for name in elements(value.get(kind)) if isinstance(name, str))
+    return tuple(name for name in elements(value.get(kind)) if isinstance(name, str) and name)
 
 
 def side_of(value: Any) -> int:
@@ -174,15 +174,18 @@ def side_of(value: Any) -> int:
 def _given(value: Field, kind: str, named: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Return the labels that a prompt has of each control, its own first.
 
-    Where allowEmpty is on in the config, a control with labels of its own sends an empty list.
+    Where allowEmpty is on in the config, a control with labels of its own sends an empty list, and "" for a label
+    without a name: both are none.
     """
     fields = [field for field in (value[kind], value["labels"]) if not field.absent]
     if not fields and not named and kind.endswith(LABELS):
         raise value[kind].fail("the label that is selected in the editor, [] for none")
-    return [*(tuple(map(_name, field.items())) for field in fields), *named]
+    return [*(tuple(filter(None, map(_name, field.items()))) for field in fields), *named]
 
 
 def _name(label: Field) -> str:
+    if label.value == "":
+        return ""
     return label["value"].text() if isinstance(label.value, dict) else label.text()
 
 

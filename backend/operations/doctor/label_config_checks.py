@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from backend.label_studio.config_tree import attributes, parse
@@ -16,6 +17,13 @@ from backend.label_studio.label_config import (
     LabelConfig,
     LabelConfigError,
     shape_of,
+)
+
+# Attributes of which the editor takes "true" and "false" alone, in this spelling.
+_BOOLEAN = re.compile(
+    "smart(only)?|perregion|allowempty|required|showinline|selected|canrotate|crosshair|lazyoff|smoothing"
+    "|(negative)?zoom|(zoom|brightness|contrast|rotate|selection)control",
+    re.IGNORECASE,
 )
 
 
@@ -42,6 +50,12 @@ def problems(xml: str) -> list[str]:
         f'the editor does not open with {tag}; add toName="{config.images[0].name}" to it'
         for kind, tag, given in _tags(xml)
         if (kind == WAND or shape_of(kind) in MASKS + PROMPTS) and not given.get("toname")
+    ]
+    found += [
+        f'the editor does not open with {name}="{value}" in <{element.tag}>; write {name}="true" or {name}="false"'
+        for element in parse(xml).iter()
+        for name, value in element.attrib.items()
+        if _BOOLEAN.fullmatch(name) and value not in ("true", "false")
     ]
     found += [problem for prompt in prompts for problem in dict.fromkeys(_unanswered(config, prompt))]
     for control in (c for c in config.controls if c.shape not in MASKS and c.to_names[1:]):

@@ -240,13 +240,16 @@ def test_an_answer_is_noted_for_the_next_click(app: Flask) -> None:
 BLANK = CONFIG.replace('toName="image"', 'toName="image" allowEmpty="true"')
 ROW = """<View><Image name="image" value="$image"/><KeyPoint name="kp" toName="image"/>%s
   <Labels name="row" toName="image" allowEmpty="true"><Label value="Cat"/><Label value="Dog"/></Labels></View>"""
+NAMELESS = CONFIG.replace('<Label value="Cat"/>', '<Label value=""/><Label value="Cat"/>')
 BRUSH = '<BrushLabels name="b" toName="image" %ssmart="false"><Label value="Cat"/><Label value="Dog"/></BrushLabels>'
 
 
+@pytest.mark.parametrize("nothing", [[], [""]])
 @pytest.mark.parametrize(
     ("config", "chosen", "given"),
     [
         (BLANK, True, False),
+        (NAMELESS, True, False),
         (CONFIG, True, True),
         (ROW % BRUSH % 'allowEmpty="true" ', True, False),
         (ROW % BRUSH % 'allowEmpty="true" ', False, True),
@@ -255,14 +258,14 @@ BRUSH = '<BrushLabels name="b" toName="image" %ssmart="false"><Label value="Cat"
     ],
 )
 def test_who_chose_the_blank_label_gets_a_mask_without_one(
-    client: FlaskClient, config: str, chosen: bool, given: bool
+    client: FlaskClient, config: str, chosen: bool, given: bool, nothing: list[str]
 ) -> None:
     """A click for which nothing was chosen gets the label used last."""
     point = keypoint("k1", 30, 40)
-    point["value"] |= {"labels": [], "keypointlabels": []}
+    point["value"] |= {"labels": nothing, "keypointlabels": nothing}
     named = []
     if "<Labels" in config:
         point["type"] = "keypoint"
-        named = [{**point, "type": "labels", "from_name": "row", "value": {"labels": []}}] * chosen
+        named = [{**point, "type": "labels", "from_name": "row", "value": {"labels": nothing}}] * chosen
     (region,) = regions(client, click(point, *named, config=config))
     assert bool(region["value"].get("brushlabels")) == given

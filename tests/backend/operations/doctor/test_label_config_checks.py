@@ -154,6 +154,24 @@ def test_the_editor_needs_to_know_what_a_tool_is_for(tag: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("tag", "given"),
+    [
+        ("KeyPointLabels", 'smart="True"'),
+        ("KeyPointLabels", 'smartOnly="1"'),
+        ("BrushLabels", 'smart="FALSE"'),
+        ("Image", 'zoomControl="yes"'),
+        ("Image", 'zoom=""'),
+    ],
+)
+def test_the_editor_takes_two_words_alone_for_what_is_on_or_off(tag: str, given: str) -> None:
+    name = given.split("=")[0]
+    xml = re.sub(rf'(<{tag}[^>]*?)(?: {name}="\w+")?(/?>)', rf"\1 {given}\2", CONFIG)
+    first, *_ = problems(xml)
+    assert first == f'the editor does not open with {given} in <{tag}>; write {name}="true" or {name}="false"'
+    assert problems(xml.replace(given, f'{name}="true"')) == []
+
+
 def test_many_labels_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """One by one, 5,000 took most of a minute."""
     asked: list[int] = []
