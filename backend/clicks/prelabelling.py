@@ -21,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
-from backend.clicks.proposer import TaskProposer
+from backend.clicks.proposer import Predicted, TaskProposer
 from backend.images.address import ImageError
 from backend.label_studio.client import LabelStudio, LabelStudioError
 from backend.label_studio.label_config import LabelConfig, LabelConfigError
@@ -69,7 +69,7 @@ class Prelabelling:
         self._pool = ThreadPoolExecutor(UNDER_WAY * MODELS, thread_name_prefix="proposals")
         self._lock = threading.Lock()
         self._known: OrderedDict[str, Prediction | None] = OrderedDict()
-        self._under_way: dict[str, tuple[str, Future[Prediction | None]]] = {}  # with the model's version
+        self._under_way: dict[str, tuple[str, Future[Predicted]]] = {}  # with the model's version
 
     def answer(self, request: PredictRequest) -> list[list[Prediction]]:
         """Return the predictions of every task of a request: one, or none."""
@@ -117,28 +117,29 @@ class Prelabelling:
             future = self._begin(request.config_of(task), task, model)
             if future is None or not wait([future], timeout_s).done:
                 raise _Late
-            return future.result()
+            found = future.result()
         except _Late:
             raise
-        except (ImageError, LabelConfigError) as error:
-            logger.warning("task %s: no proposals: %s", task.id, error)
-            self._metrics.refuse(
-                "image" if isinstance(error, ImageError) else "label_config", task.id, str(error)
-            )
-            return None
+        except LabelConfigError as error:
+            found = Predicted(lacking=error)
         except Exception:  # a task is opened without proposals rather than not at all
             logger.exception("task %s: no proposals", task.id)
             self._metrics.refuse("error", task.id, "proposals failed, see the log")
             return None
+        if found.record is None and found.lacking is not None:
+            logger.warning("task %s: no proposals: %s", task.id, found.lacking)
+            reason = "image" if isinstance(found.lacking, ImageError) else "label_config"
+            self._metrics.refuse(reason, task.id, str(found.lacking))
+        return found.record
 
-    def _begin(self, config: LabelConfig, task: Task, model: LoadedModel) -> Future[Prediction | None] | None:
+    def _begin(self, config: LabelConfig, task: Task, model: LoadedModel) -> Future[Predicted] | None:
         """Begin to compute a prediction, unless it is known or under way; None where too many are."""
         key = _key(config, task, model, self._proposer.options)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
-                done: Future[Prediction | None] = Future()
-                done.set_result(self._known[key])
+                done: Future[Predicted] = Future()
+                done.set_result(Predicted(self._known[key]))
                 return done
             if key in self._under_way:
                 return self._under_way[key][1]
@@ -157,17 +158,19 @@ class Prelabelling:
         with self._lock:
             self._under_way.pop(key, None)
 
-    def _compute(self, key: str, config: LabelConfig, task: Task, model: LoadedModel) -> Prediction | None:
+    def _compute(self, key: str, config: LabelConfig, task: Task, model: LoadedModel) -> Predicted:
         text = self._store.attempt(lambda client: client.get(PROPOSALS + key), None)
         kept = [] if text is None else readable([text], _stored)
         if kept:
-            found = kept[0]
+            found = Predicted(kept[0])
         else:
             found = self._proposer.prediction(config, task, model)
-            stored = json.dumps(found)
+            if isinstance(found.lacking, ImageError):
+                return found  # which may be there the next time
+            stored = json.dumps(found.record)
             self._store.cache_behind(lambda client: client.set(PROPOSALS + key, stored, ex=self._ttl_s))
         with self._lock:
-            self._known[key] = found
+            self._known[key] = found.record
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return found

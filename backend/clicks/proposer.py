@@ -34,6 +34,20 @@ class Page:
     item_index: int | None
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What is proposed on a task.
+
+    Attributes:
+        record: the prediction as Label Studio keeps it; None where nothing is proposed.
+        lacking: what kept more from being proposed: an image that cannot be had, or else a label that has no place in
+            the labeling config; None where nothing did.
+    """
+
+    record: dict[str, Any] | None = None
+    lacking: ImageError | LabelConfigError | None = None
+
+
 class TaskProposer:
     """Proposes the objects on a task's images; safe to call from several threads, for which it computes in turn."""
 
@@ -46,25 +60,20 @@ class TaskProposer:
         """Return the settings that a prediction depends on."""
         return self._settings.proposals, self._settings.polygon_tolerance
 
-    def prediction(self, config: LabelConfig, task: Task, model: LoadedModel) -> dict[str, Any] | None:
-        """Return a task's prediction as Label Studio keeps it; None where nothing is proposed.
-
-        Its score, as that of every region, is the expected quality, 0..1.
-
-        Raises:
-            ImageError: an image cannot be had, and nothing is proposed on the others.
-        """
+    def prediction(self, config: LabelConfig, task: Task, model: LoadedModel) -> Predicted:
+        """Return what is proposed on a task; its score, as that of every region, is the expected quality, 0..1."""
         if model.proposer is None or not self._settings.proposals:
-            return None
+            return Predicted()
         regions: list[dict[str, Any]] = []
         scores: list[float] = []
         missing: ImageError | None = None
+        homeless: LabelConfigError | None = None
         for page in pages(config, task):
             try:
                 picture = self._images.get(page.url, task.id)
             except ImageError as error:
                 logger.warning("task %s: an image is left out: %s", task.id, error)
-                missing = error
+                missing = missing or error
                 continue
             with self._computing:
                 if not model.proposer.covers(picture.pixels):
@@ -73,20 +82,22 @@ class TaskProposer:
                     continue
                 left = self._settings.proposals - len(scores)
                 for proposal in model.proposer.propose(picture.pixels, left):
-                    made = self._suggest(config, page, picture, proposal, model)
-                    regions += made
-                    scores += [proposal.score] if made else []
-        if not regions and missing is not None:
-            raise missing
+                    try:
+                        regions += self._suggest(config, page, picture, proposal, model)
+                        scores.append(proposal.score)
+                    except LabelConfigError as error:
+                        logger.info("task %s: a proposal is left out: %s", task.id, error)
+                        homeless = homeless or error
         if not regions:
-            return None
+            return Predicted(lacking=missing or homeless)
         score = float(np.mean(scores))
-        return {"result": regions, "score": score, "model_version": model.version}
+        record = {"result": regions, "score": score, "model_version": model.version}
+        return Predicted(record, missing or homeless)
 
     def _suggest(
         self, config: LabelConfig, page: Page, picture: Picture, proposal: Proposal, model: LoadedModel
     ) -> tuple[dict[str, Any], ...]:
-        """Write one proposal as regions; none where the labeling config has no place for its label."""
+        """Write one proposal as regions; LabelConfigError where the config has no place for its label."""
         assert model.proposer is not None, "it proposed this"
         label = model.proposer.labels[proposal.label]
         height, width = picture.pixels.shape[:2]
@@ -99,11 +110,7 @@ class TaskProposer:
             clicks=(proposal.click,),
             item_index=page.item_index,
         )
-        try:
-            outputs = config.named(prompt.to_name, prompt.labels)
-        except LabelConfigError as error:
-            logger.info("a proposal is left out: %s", error)
-            return ()
+        outputs = config.named(prompt.to_name, prompt.labels)
         known = model.proposer.expectation
         answer = Answer(
             proposal.mask,

@@ -16,8 +16,7 @@ from typing import Any
 from rq import Retry
 from rq.job import Job
 
-from backend.clicks.proposer import TaskProposer
-from backend.images.address import ImageError
+from backend.clicks.proposer import Predicted, TaskProposer
 from backend.images.store import ImageStore
 from backend.jobs.job_process import Reporter, begin, let_clicks_go_first, telling_why
 from backend.jobs.policy import policy
@@ -50,12 +49,18 @@ class NoProposals(ClickmaskError, RuntimeError):
 
 @dataclass
 class Proposed:
-    """What became of the tasks: their number by what was done, the objects proposed on them, and the first error."""
+    """What became of the tasks: their number by what was done, the objects proposed on them, and the first error.
+
+    Attributes:
+        failed: nothing could be proposed.
+        partial: something of what is proposed has no place in the labeling config, or an image could not be had.
+    """
 
     version: str
     written: int = 0
     empty: int = 0
     failed: int = 0
+    partial: int = 0
     known: int = 0
     objects: int = 0
     trouble: str = ""
@@ -63,8 +68,10 @@ class Proposed:
     @property
     def sentence(self) -> str:
         """Say it to people."""
-        failed = f"; {self.failed} failed, first {self.trouble}" if self.failed else ""
-        where = f"on {self.written} tasks by {self.version}; nothing on {self.empty}{failed}"
+        failed = f"; {self.failed} failed" if self.failed else ""
+        partial = f"; {self.partial} not in full" if self.partial else ""
+        first = f", first {self.trouble}" if self.trouble else ""
+        where = f"on {self.written} tasks by {self.version}; nothing on {self.empty}{failed}{partial}{first}"
         anew = "delete their predictions in Label Studio to have them made anew"
         known = f"; {self.known} had theirs already: {anew}" if self.known else ""
         return f"{self.objects} objects proposed {where}{known}"
@@ -146,13 +153,17 @@ def propose(project: int, settings: Settings, report: Report, limit: int | None 
         try:
             config = LabelConfig.parse(xml, task["data"])
             found = proposer.prediction(config, Task(task["id"], task["data"]), model)
-        except (ImageError, LabelConfigError) as error:
-            logger.warning("task %d: no proposals: %s", task["id"], error)
-            done.failed += 1
-            done.trouble = done.trouble or f"task {task['id']}: {error}"
-            continue
-        ready.append((task, found))
-        filled += found is not None
+        except LabelConfigError as error:
+            found = Predicted(lacking=error)
+        if found.lacking is not None:
+            logger.warning("task %d: proposals are missing: %s", task["id"], found.lacking)
+            done.trouble = done.trouble or f"task {task['id']}: {found.lacking}"
+            done.failed += found.record is None
+            done.partial += found.record is not None
+            if found.record is None:
+                continue
+        ready.append((task, found.record))
+        filled += found.record is not None
         if filled == most:
             break
         if len(ready) == BATCH:

@@ -164,6 +164,26 @@ def test_an_image_that_is_gone_is_said(app: Flask, studio: DiscStudio) -> None:
     assert told["reason"] == "image"
 
 
+def test_an_image_that_comes_back_is_looked_at(app: Flask, studio: DiscStudio) -> None:
+    paths = [studio.tasks[number]["data"]["image"] for number in (100, 101)]
+    body = {
+        "tasks": [{"id": number, "data": {"pages": paths}} for number in (100, 101)],
+        "project": "3.1795333633",
+        "label_config": PAGES,
+        "params": {"context": None},
+    }
+
+    def seen() -> list[set[str]]:
+        answer = app.test_client().post("/predict", json=body)
+        assert answer.json is not None, answer.text
+        return [{r.to_name for r in accepted(found["result"])} for (found,) in answer.json["results"]]
+
+    route = studio.web.routes.pop(paths[1])
+    assert seen() == [{"page_0"}] * 2
+    studio.web.routes[paths[1]] = route
+    until("the other page", lambda: seen() == [{"page_0", "page_1"}] * 2)
+
+
 def test_what_is_damaged_in_redis_is_computed_again(
     app: Flask, studio: DiscStudio, settings: Settings, redis_server: RedisServer
 ) -> None:

@@ -9,7 +9,7 @@ from rq import SimpleWorker
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
-from backend.clicks.proposer import TaskProposer
+from backend.clicks.proposer import Predicted, TaskProposer
 from backend.jobs.status import row
 from backend.label_studio.client import LabelStudio
 from backend.label_studio.label_config import LabelConfig
@@ -20,7 +20,7 @@ from backend.serving.loader import LoadedModel
 from fine_tune.project.scheduler import QUEUE, Scheduler
 from model.versions.registry import PACKAGED, Registry
 from tests.backend.http_server import answers, send_json
-from tests.backend.proposing_studio import DiscStudio
+from tests.backend.proposing_studio import CONFIG, DiscStudio
 from tests.backend.redis_server import RedisServer
 from tests.fine_tune.proposals.disc_proposer import add_proposing
 
@@ -95,6 +95,22 @@ def test_an_image_that_is_gone_costs_only_its_own_task(studio: DiscStudio, tmp_p
     assert "; 1 failed, first task 100: " in done.sentence and "100.png" in done.sentence
 
 
+def test_what_is_missing_on_a_task_is_told(studio: DiscStudio, tmp_path: Path) -> None:
+    """An image of several that is gone, and a label that the labeling config has no more."""
+    add_proposing(Registry(tmp_path))
+    paths = [f"/data/upload/3/{name}.png" for name in ("no", 101)]
+    studio.tasks[100]["data"] = studio.tasks[101]["data"] = {"images": paths}
+    xml = [CONFIG.replace('value="$image"', 'valueList="$images"')]
+    studio.web.routes["/api/projects/3/"] = lambda h: send_json(h, {"id": 3, "label_config": xml[0]})
+    done = propose(3, studio.settings(tmp_path), ignored, limit=1)
+    assert (done.written, done.failed, done.partial) == (1, 0, 1)
+    assert "; 1 not in full, first task 100: " in done.sentence and "no.png" in done.sentence
+    xml[0] = CONFIG.replace("Disc", "Cat")
+    done = propose(3, studio.settings(tmp_path), ignored)
+    assert (done.written, done.failed) == (0, 2)
+    assert "first task 102: label 'Disc' is not in <BrushLabels" in done.sentence
+
+
 def test_a_config_that_cannot_be_read_is_no_unreadable_image(studio: DiscStudio, tmp_path: Path) -> None:
     add_proposing(Registry(tmp_path))
     routes = studio.web.routes
@@ -133,7 +149,7 @@ def test_tasks_on_which_nothing_is_found_do_not_use_the_limit_up(
     prediction = TaskProposer.prediction
 
     def nothing_at_first(self: TaskProposer, config: LabelConfig, task: Task, model: LoadedModel) -> Any:
-        return None if task.id in (100, 101) else prediction(self, config, task, model)
+        return Predicted() if task.id in (100, 101) else prediction(self, config, task, model)
 
     monkeypatch.setattr(TaskProposer, "prediction", nothing_at_first)
     done = propose(3, studio.settings(tmp_path), ignored, limit=1)
