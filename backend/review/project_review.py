@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -98,9 +98,10 @@ class ProjectReview:
             LabelStudioError, redis.RedisError: as for `rank`.
             ReviewError: too few objects were reviewed.
         """
-        tasks = list(self._exported())
-        ranking = self._ranked(tasks, Calibration()).ranking
-        known = [(entry, iou) for entry, iou in reviewed(tasks, ranking) if entry.matched.history]
+        plain = self._ranked(self._exported(), Calibration())
+        # Exported again rather than kept, as all masks of a project may be gigabytes.
+        told = reviewed(self._exported(), plain.ranking)
+        known = [(entry, iou) for entry, iou in told if entry.matched.history]
         try:
             calibration = fit([entry.quality for entry, _ in known], [iou for _, iou in known])
         except ValueError as error:
@@ -109,7 +110,7 @@ class ProjectReview:
         part = self._file.with_suffix(".part")
         part.write_text(json.dumps({**asdict(calibration), MODEL: _digest()}))
         part.replace(self._file)
-        return self._ranked(tasks, calibration)
+        return replace(plain, ranking=plain.ranking.calibrated(calibration), calibration=calibration)
 
     def _ranked(
         self,
@@ -124,7 +125,7 @@ class ProjectReview:
                 kept.append({"id": task["id"], "data": task["data"]})  # without its masks
                 yield task
 
-        ranking = rank(looked_at(), self._log.read(self._project, only), self._model, calibration)
+        ranking = rank(looked_at(), self._log.read(self._project, only), self._model).calibrated(calibration)
         return RankedProject(self._client, self._project, kept, ranking, calibration, whole=only is None)
 
     def _calibration(self) -> Calibration:

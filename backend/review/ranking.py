@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,20 +68,22 @@ class Ranking:
             worst[entry.task] = min(worst.get(entry.task, 1.0), entry.quality.iou)
         return worst
 
+    def calibrated(self, calibration: Calibration) -> Ranking:
+        """Correct what is predicted from clicks; what versions expect of proposals stays."""
+        rated = [
+            replace(entry, quality=calibration.apply(entry.quality)) if entry.matched.history else entry
+            for entry in self.rated
+        ]
+        return replace(self, rated=_worst_first(rated))
 
-def rank(
-    tasks: Iterable[dict[str, Any]],
-    events: Iterable[ClickEvent],
-    model: QualityModel,
-    calibration: Calibration | None = None,
-) -> Ranking:
+
+def rank(tasks: Iterable[dict[str, Any]], events: Iterable[ClickEvent], model: QualityModel) -> Ranking:
     """Rate every accepted object of the tasks.
 
     Args:
         tasks: as Label Studio exports them; skipped annotations are left out.
         events: of the click log, oldest first.
     """
-    calibration = calibration or Calibration()  # of the click log's predictions, not of what versions expect
     histories = _by_task(events)
     entries: list[tuple[int, dict[str, Any], MatchedObject]] = []
     taken_over: list[RatedObject] = []
@@ -106,11 +108,14 @@ def rank(
             left += len(abandoned([entry for _, entry in matched], histories.get(number, ())))
     predicted = model.predict([history for *_, entry in entries if (history := entry.to_trace())])
     rated = [
-        _rated(number, annotation, entry, calibration.apply(quality))
+        _rated(number, annotation, entry, quality)
         for (number, annotation, entry), quality in zip(entries, predicted, strict=True)
     ]
-    rated += taken_over
-    return Ranking(tuple(sorted(rated, key=lambda entry: entry.quality.iou)), unmatched, left)
+    return Ranking(_worst_first([*rated, *taken_over]), unmatched, left)
+
+
+def _worst_first(rated: Iterable[RatedObject]) -> tuple[RatedObject, ...]:
+    return tuple(sorted(rated, key=lambda entry: entry.quality.iou))
 
 
 def finished(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -131,23 +136,31 @@ def reviewed(tasks: Iterable[dict[str, Any]], ranking: Ranking) -> list[tuple[Ra
     The opinion is the task's ground truth where there is one, else what other people annotated; with several, the
     mean. An object that the other opinion does not have counts as IoU 0.
     """
-    annotations = {int(task["id"]): list(finished(task)) for task in tasks}
-    known = []
+    rated: dict[int, list[RatedObject]] = {}
     for entry in ranking.rated:
-        own = [a for a in annotations.get(entry.task, ()) if a["id"] == entry.annotation]
-        others = [a for a in annotations.get(entry.task, ()) if a["id"] != entry.annotation]
-        truth = [a for a in others if a.get("ground_truth")]
-        if not truth and own and own[0].get("ground_truth"):
-            continue  # it is the truth itself: nothing better to compare it with
-        opinions = truth or [a for a in others if author(a) != author(own[0])] if own else []
-        try:
-            ious = [_best_iou(entry.matched.accepted, objects(accepted(a["result"]))) for a in opinions]
-        except ValueError as error:
-            logger.warning("task %d is no opinion, a mask of it cannot be read: %s", entry.task, error)
-            continue
-        if ious:
-            known.append((entry, float(np.mean(ious))))
-    return known
+        rated.setdefault(entry.task, []).append(entry)
+    return [
+        (entry, iou)
+        for task in tasks
+        for entry in rated.get(int(task["id"]), ())
+        if (iou := _told_iou(entry, list(finished(task)))) is not None
+    ]
+
+
+def _told_iou(entry: RatedObject, annotations: Sequence[dict[str, Any]]) -> float | None:
+    """Return the IoU of an object with what the other annotations of its task say; None where they say nothing."""
+    own = [a for a in annotations if a["id"] == entry.annotation]
+    others = [a for a in annotations if a["id"] != entry.annotation]
+    truth = [a for a in others if a.get("ground_truth")]
+    if not truth and own and own[0].get("ground_truth"):
+        return None  # it is the truth itself: nothing better to compare it with
+    opinions = truth or [a for a in others if author(a) != author(own[0])] if own else []
+    try:
+        ious = [_best_iou(entry.matched.accepted, objects(accepted(a["result"]))) for a in opinions]
+    except ValueError as error:
+        logger.warning("task %d is no opinion, a mask of it cannot be read: %s", entry.task, error)
+        return None
+    return float(np.mean(ious)) if ious else None
 
 
 def author(annotation: dict[str, Any]) -> str:

@@ -1,5 +1,8 @@
 """From exported tasks and events to the order of review."""
 
+import weakref
+from dataclasses import replace
+
 import pytest
 
 from backend.label_studio.mask_formats import digest
@@ -81,6 +84,25 @@ def test_ground_truth_tells_the_iou(model):
     ((entry, iou),) = reviewed(tasks, rank(tasks, sure([("a",)]), model))
     assert entry.annotation == 70
     assert iou == pytest.approx(0.25, abs=0.03)
+
+
+def test_one_task_with_its_masks_is_held_at_a_time(model):
+    class Task(dict):
+        """Can be referred to weakly."""
+
+    held, truth = weakref.WeakValueDictionary(), annotation(71, result(22, "", meta={}), ground_truth=True)
+    most = []
+
+    def tasks():
+        for number in range(5):
+            task = held[number] = Task(id=number, annotations=[annotation(70, result(11, "a")), truth])
+            yield task
+            del task
+            most.append(len(held))
+
+    events = [replace(event, task=number) for number in range(5) for event in sure([("a",)])]
+    assert len(reviewed(tasks(), rank(tasks(), events, model))) == 5
+    assert max(most) == 1
 
 
 def test_a_polygon_without_a_size_is_an_opinion(model):
