@@ -151,6 +151,11 @@ def attributes(element: Element) -> dict[str, str]:
     return {**found, "value": text} if text else found
 
 
+def is_on(given: Mapping[str, str], name: str, default: bool = False) -> bool:
+    """Tell whether an attribute is meant to be on; with another spelling than "true" or "false" no editor opens."""
+    return given.get(name, str(default)).lower() == "true"
+
+
 def look_up(source: str, data: Mapping[str, Any]) -> Any:
     """Return what an attribute such as ``$doc.pages[0].image`` stands for in a task's data; None for nothing.
 

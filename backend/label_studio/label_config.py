@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from backend.label_studio import config_tree
-from backend.label_studio.config_tree import ImageTag, LabelConfigError, attributes, look_up
+from backend.label_studio.config_tree import ImageTag, LabelConfigError, attributes, is_on, look_up
 
 # Shapes that a control draws. A result is of the type "brush", or "brushlabels" where the control has labels itself.
 BRUSH, BITMASK, POLYGON = "brush", "bitmask", "polygon"
@@ -251,8 +251,8 @@ def _control(kind: str, name: str, given: dict[str, str], element: Element) -> C
         labels=tuple(filter(None, names)),
         source=source if source.startswith("$") else "",
         # Label Studio 1.23 takes every control for smart unless it says otherwise.
-        smart=given.get("smart", "true").lower() == "true",
-        allows_none=given.get("allowempty") == "true" or "" in names,
+        smart=is_on(given, "smart", default=True),
+        allows_none=is_on(given, "allowempty") or "" in names,
     )
 
 

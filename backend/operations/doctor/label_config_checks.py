@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from backend.label_studio.config_tree import attributes, parse
+from backend.label_studio.config_tree import attributes, is_on, parse
 from backend.label_studio.label_config import (
     BITMASK,
     BRUSH,
@@ -19,11 +19,17 @@ from backend.label_studio.label_config import (
     shape_of,
 )
 
-# Attributes of which the editor takes "true" and "false" alone, in this spelling.
+# Attributes of which the editor of Label Studio 1.23 takes "true" and "false" alone, in this spelling.
 _BOOLEAN = re.compile(
-    "smart(only)?|perregion|allowempty|required|showinline|selected|canrotate|crosshair|lazyoff|smoothing"
-    "|(negative)?zoom|(zoom|brightness|contrast|rotate|selection)control",
+    "smart(only)?|per(region|item)|allow(empty|nested|submit)|required|selected|canrotate|crosshair|grid|lazyoff"
+    "|show(inline|labels|alias|fullpath|submitbutton)|smoothing|(negative)?zoom|editable|transcription|skipduplicates"
+    "|(zoom|brightness|contrast|rotate|selection)control|slider|labeling|leafsonly|legacy|collapsible|bordered"
+    "|accordion|open|underline|casesensetive",
     re.IGNORECASE,
+)
+# Attributes of which it takes any text but these two words; the value of a Label or a Choice may be one of them.
+_TEXT = re.compile(
+    "alias|hint|hotkey|(to)?name|placeholder|title|when(tagname|(label|choice)value)", re.IGNORECASE
 )
 
 
@@ -56,6 +62,13 @@ def problems(xml: str) -> list[str]:
         for element in parse(xml).iter()
         for name, value in element.attrib.items()
         if _BOOLEAN.fullmatch(name) and value not in ("true", "false")
+    ]
+    found += [
+        f'the editor does not open with {name}="{value}" in <{element.tag}>, where it wants text; write another word '
+        'there, such as "True", and in what refers to it'
+        for element in parse(xml).iter()
+        for name, value in element.attrib.items()
+        if _TEXT.fullmatch(name) and value in ("true", "false")
     ]
     found += [problem for prompt in prompts for problem in dict.fromkeys(_unanswered(config, prompt))]
     for control in (c for c in config.controls if c.shape not in MASKS and c.to_names[1:]):
@@ -94,9 +107,9 @@ def _asking(xml: str) -> Iterator[tuple[str, str]]:
     others = {given["name"] for kind, _, given in tags if kind != "image" and "name" in given}
     for kind, tag, given in tags:
         elsewhere = given.get("toname") in others
-        if given.get("smart", "true").lower() != "true":
+        if not is_on(given, "smart", default=True):
             continue
-        if kind == "textarea" and (elsewhere or given.get("perregion") != "true"):
+        if kind == "textarea" and (elsewhere or not is_on(given, "perregion")):
             yield tag, "what is typed there"
         elif kind.endswith(LABELS) and elsewhere:
             yield tag, "what is marked with it"

@@ -6,6 +6,7 @@ from backend.label_studio.config_tree import (
     LabelConfigError,
     attributes,
     has_repeaters,
+    is_on,
     look_up,
     parse,
     placed,
@@ -140,3 +141,9 @@ def test_tags_stand_in_order_with_those_around_them() -> None:
     ]
     deep = parse("<View>" * 200 + "</View>" * 200)
     assert max(len(place) for _, place in placed(deep)) == 32
+
+
+def test_what_is_on_or_off_is_read_as_meant() -> None:
+    given = {"smart": "TRUE", "perregion": "False", "allowempty": "true"}
+    assert [is_on(given, name) for name in (*given, "required")] == [True, False, True, False]
+    assert is_on(given, "required", default=True) and not is_on(given, "perregion", default=True)

@@ -162,6 +162,8 @@ def test_the_editor_needs_to_know_what_a_tool_is_for(tag: str) -> None:
         ("BrushLabels", 'smart="FALSE"'),
         ("Image", 'zoomControl="yes"'),
         ("Image", 'zoom=""'),
+        ("Image", 'showLabels="0"'),
+        ("Label", 'showAlias="True"'),
     ],
 )
 def test_the_editor_takes_two_words_alone_for_what_is_on_or_off(tag: str, given: str) -> None:
@@ -170,6 +172,24 @@ def test_the_editor_takes_two_words_alone_for_what_is_on_or_off(tag: str, given:
     first, *_ = problems(xml)
     assert first == f'the editor does not open with {given} in <{tag}>; write {name}="true" or {name}="false"'
     assert problems(xml.replace(given, f'{name}="true"')) == []
+
+
+@pytest.mark.parametrize(
+    ("attribute", "xml"),
+    [
+        ("alias", CONFIG.replace('value="Cat"', 'value="Cat" alias="true"', 1)),
+        ("name", CONFIG.replace('name="image"', 'name="true"')),
+        ("whenChoiceValue", f'<View><View whenChoiceValue="true"/>{CONFIG}</View>'),
+    ],
+)
+def test_the_editor_takes_the_same_two_words_for_no_text(attribute: str, xml: str) -> None:
+    said = f'the editor does not open with {attribute}="true" in <'
+    assert [problem.startswith(said) for problem in problems(xml)][:1] == [True]
+    assert not any(
+        "not open" in problem
+        for problem in problems(xml.replace(f'{attribute}="true"', f'{attribute}="True"'))
+    )
+    assert problems(CONFIG.replace('value="Cat"', 'value="true"')) == []
 
 
 def test_many_labels_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
