@@ -247,7 +247,7 @@ def _control(kind: str, name: str, given: dict[str, str], element: Element) -> C
     return Control(
         kind=kind,
         name=name,
-        to_names=tuple(part.strip() for part in given.get("toname", "").split(",")),
+        to_names=tuple(given.get("toname", "").split(",")),
         labels=tuple(filter(None, names)),
         source=source if source.startswith("$") else "",
         # Label Studio 1.23 takes every control for smart unless it says otherwise.

@@ -292,3 +292,10 @@ def test_unknown_image_lists_the_known_ones() -> None:
 def test_broken_or_hostile_xml_is_refused(xml: str) -> None:
     with pytest.raises(LabelConfigError):
         LabelConfig.parse(xml)
+
+
+def test_names_count_as_they_are_written() -> None:
+    """Label Studio's server takes a space in them, and its editor sends it."""
+    xml = '<View><Image name="i " value="$image"/><BrushLabels name="b" toName="i ">%s</BrushLabels></View>'
+    config = LabelConfig.parse(xml % '<Label value="Cup"/>')
+    assert [output.mask.name for output in config.outputs("i ", ("Cup",))] == ["b"]

@@ -51,7 +51,7 @@ LEFT_AND_RIGHT = """<View><Image name="left" value="$a"/><Image name="right" val
     [
         (
             '<KeyPoint name="kl" toName="left"',
-            '<KeyPoint name="kl" toName="left, right"',
+            '<KeyPoint name="kl" toName="left,right"',
             '<KeyPoint name="kl">',
         ),
         ('<Labels name="l" toName="left"', '<Labels name="l" toName="left,right"', '<Labels name="l">'),
