@@ -52,29 +52,29 @@ def problems(xml: str) -> list[str]:
             f'there is nothing to click with; add <KeyPoint name="kp" toName="{config.images[0].name}" '
             'smart="true" smartOnly="true"/> beside <Labels>, or <KeyPointLabels>'
         )
-    found += [
-        f'the editor does not open with {tag}; add toName="{config.images[0].name}" to it'
-        for kind, tag, given in _tags(xml)
-        if (kind == WAND or shape_of(kind) in MASKS + PROMPTS) and not given.get("toname")
-    ]
-    found += [
-        f'the editor does not open with {name}="{value}" in <{element.tag}>; write {name}="true" or {name}="false"'
-        for element in parse(xml).iter()
-        for name, value in element.attrib.items()
-        if _BOOLEAN.fullmatch(name) and value not in ("true", "false")
-    ]
-    found += [
-        f'the editor does not open with {name}="{value}" in <{element.tag}>, where it wants text; write another word '
-        'there, such as "True", and in what refers to it'
-        for element in parse(xml).iter()
-        for name, value in element.attrib.items()
-        if _TEXT.fullmatch(name) and value in ("true", "false")
-    ]
+    found += _unopened(xml, config.images[0].name)
     found += [problem for prompt in prompts for problem in dict.fromkeys(_unanswered(config, prompt))]
     for control in (c for c in config.controls if c.shape not in MASKS and c.to_names[1:]):
         names = ",".join(control.to_names)
         found.append(f'{control.tag}: the editor finds no image "{names}"; give each a tag of its own')
     return found
+
+
+def _unopened(xml: str, image: str) -> Iterator[str]:
+    """Say what Label Studio takes, but its editor does not open with."""
+    said = "the editor does not open with"
+    for kind, tag, given in _tags(xml):
+        if (kind == WAND or shape_of(kind) in MASKS + PROMPTS) and not given.get("toname"):
+            yield f'{said} {tag}; add toName="{image}" to it'
+    for element in parse(xml).iter():
+        for name, value in element.attrib.items():
+            if _BOOLEAN.fullmatch(name) and value not in ("true", "false"):
+                yield f'{said} {name}="{value}" in <{element.tag}>; write {name}="true" or {name}="false"'
+            elif _TEXT.fullmatch(name) and value in ("true", "false"):
+                yield (
+                    f'{said} {name}="{value}" in <{element.tag}>, where it wants text; write another word there, '
+                    'such as "True", and in what refers to it'
+                )
 
 
 def warnings(xml: str) -> list[str]:
