@@ -9,6 +9,7 @@ from pathlib import Path
 from fine_tune.benchmark import __main__ as benchmark
 from fine_tune.benchmark.actions import measure_set
 from fine_tune.training.fine_tuner import Effort
+from model.versions.registry import PACKAGED
 from tests.drawn_project import cells
 from tests.fine_tune.mask_sets import write_scenes
 from tests.pictures import FOLDER
@@ -23,7 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         scenes = [cells(number, *KINDS[number % len(KINDS)]) for number in range(TRAIN + PUBLIC)]
         folder = write_scenes(Path(place) / "cells", scenes, TRAIN)
-        measure_set(folder, TRAIN, benchmark.WEIGHTS, Effort(), "auto", benchmark.show, pictures=FOLDER)
+        measure_set(folder, TRAIN, PACKAGED, Effort(), "auto", benchmark.show, pictures=FOLDER)
 
 
 if __name__ == "__main__":
