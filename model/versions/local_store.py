@@ -35,7 +35,11 @@ class LocalStore:
 
     def lines(self) -> list[str]:
         """See `Store.lines`."""
-        names = [path.name for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        # A file in the folder's place is an error, not an empty registry.
+        try:
+            names = [path.name for path in self.root.iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            names = []
         found = (name for name in names if LINE.fullmatch(name))
         # What fails for a line that there is not, such as a rollback of a mistyped one, leaves an empty folder.
         return sorted(

@@ -158,3 +158,10 @@ def test_a_damaged_pointer_promotes_nothing(store: Registry, net: torch.nn.Modul
     version = store.add("base", net, CARD)
     (version.path.parent / "current").write_bytes(b"\xff\xfe")
     assert store.current("base") is None
+
+
+def test_a_file_in_the_place_of_the_folder_is_no_empty_registry(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        Registry(tmp_path / "file" / "registry").lines()
+    assert Registry(tmp_path / "none").lines() == []
