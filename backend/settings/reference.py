@@ -37,8 +37,8 @@ MEANINGS = {
         "auto, cpu (plain PyTorch, slower than OpenVINO), cuda, openvino; auto takes CUDA, else OpenVINO, else cpu"
     ),
     "CLICKMASK_PRECISION": (
-        "auto, float32; auto takes bfloat16 where the hardware computes in it (CPUs with AMX, "
-        "GPUs; before Ampere float16): half the time, and masks that differ in a few pixels from those of "
+        "auto, float32; auto takes bfloat16 where the hardware computes in it (CPUs with AMX or AVX-512 for it, "
+        "GPUs; before Ampere float16): less time, and masks that differ in a few pixels from those of "
         "another machine"
     ),
     "CLICKMASK_THREADS": (
